@@ -1,0 +1,118 @@
+"""Every error the product raises: a stable code, whose fault it is, and what to do about it.
+
+Only the command line turns an error into an exit code; the message is one sentence that says what
+is wrong and where, the hint one that says what to do. Neither ever holds personal data.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Fault(Enum):
+    """Who has to act."""
+
+    INPUT = "input"
+    PEER = "peer"
+    OPERATOR = "operator"
+    BUG = "bug"
+
+
+class AuditError(Exception):
+    """Root of the family. `code` is stable and has a heading in the runbooks."""
+
+    code = "AS-0000"
+    fault = Fault.BUG
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(AuditError):
+    """A setting, or two that do not fit together. Exit code 2."""
+
+    code = "AS-1001"
+    fault = Fault.OPERATOR
+
+
+class KeyringError(AuditError):
+    """The keyring is missing, malformed, of another archive, or older than the archive."""
+
+    code = "AS-1101"
+    fault = Fault.OPERATOR
+
+
+class TopicError(AuditError):
+    """A topic is missing, has the wrong shape, was recreated or repartitioned."""
+
+    code = "AS-1201"
+    fault = Fault.OPERATOR
+
+
+class StateError(AuditError):
+    """The state directory is in use or does not belong to this worker."""
+
+    code = "AS-1301"
+    fault = Fault.OPERATOR
+
+
+class FormatError(AuditError):
+    """Stored bytes do not have the form the specification gives them."""
+
+    code = "AS-2001"
+    fault = Fault.PEER
+
+
+class UnknownVersion(FormatError):
+    """A format version this release does not know: it cannot judge (exit code 3)."""
+
+    code = "AS-2002"
+
+
+class StoreError(AuditError):
+    """The store did not do what was asked."""
+
+    code = "AS-3001"
+    fault = Fault.PEER
+
+
+class StoreTransient(StoreError):
+    """Time-out, reset, throttling, server error: the same call may go through later."""
+
+    code = "AS-3002"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after  # seconds, where the store named them
+
+
+class StoreRefused(StoreError):
+    """Credentials, permissions, read-only or configuration: repeating it cannot help."""
+
+    code = "AS-3003"
+    fault = Fault.OPERATOR
+
+
+class ForkAlarm(AuditError):
+    """Two valid histories for one name: the worst thing an archive can show."""
+
+    code = "AS-4001"
+    fault = Fault.PEER
+
+
+class BrokerError(AuditError):
+    """Kafka did not do what was asked."""
+
+    code = "AS-5001"
+    fault = Fault.PEER
+
+
+class Fenced(BrokerError):
+    """Another worker owns the partition now; nothing of ours may be written."""
+
+    code = "AS-5002"

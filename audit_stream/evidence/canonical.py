@@ -1,0 +1,48 @@
+"""The canonical form of every line we write: RFC 8785 (JCS), as far as our lines need it.
+
+`orjson` with sorted keys equals JCS byte for byte while keys are ASCII and no float occurs; the
+tests hold it against the ``rfc8785`` package (formats.md, "Canonical form").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from audit_stream.errors import FormatError
+
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+
+def canonical(value: Any) -> bytes:
+    """JCS bytes of a value made of str, int within 2^53-1, bool, None, lists and dicts."""
+    return orjson.dumps(value, option=_OPTIONS)
+
+
+def parse_line(line: bytes, what: str) -> dict[str, Any]:
+    """Parse one stored line; `FormatError` unless it is an object in canonical form, float-free."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise FormatError(f"{what} is not JSON: {error.msg}") from error
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} is not a JSON object")
+    if holds_float(value):
+        raise FormatError(f"{what} holds a number that is not an integer")
+    try:
+        again = canonical(value)
+    except orjson.JSONEncodeError as error:
+        raise FormatError(f"{what} holds an integer beyond 2^53-1") from error
+    if again != line:
+        raise FormatError(f"{what} is not in canonical form (RFC 8785)")
+    return value
+
+
+def holds_float(value: Any) -> bool:
+    """Whether a parsed JSON value holds a float anywhere."""
+    if isinstance(value, dict):
+        return any(holds_float(item) for item in value.values())
+    if isinstance(value, list):
+        return any(holds_float(item) for item in value)
+    return isinstance(value, float)

@@ -1,0 +1,40 @@
+"""Small encodings the formats share: base64url without padding, strict hexadecimal."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from binascii import Error, a2b_base64
+from re import compile as re_compile
+
+from audit_stream.errors import FormatError
+
+_HEX = re_compile(r"[0-9a-f]*").fullmatch
+_B64U = re_compile(r"[A-Za-z0-9_-]*").fullmatch
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def b64u(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 section 5)."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def b64u_decode(text: object, what: str, size: int | None = None) -> bytes:
+    """The bytes of an unpadded base64url text; only the one canonical spelling is accepted."""
+    if not isinstance(text, str) or not _B64U(text) or len(text) % 4 == 1:
+        raise FormatError(f"{what} is not base64url")
+    try:
+        data = a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
+    except Error as error:
+        raise FormatError(f"{what} is not base64url") from error
+    if b64u(data) != text:
+        raise FormatError(f"{what} is not the canonical base64url spelling")
+    if size is not None and len(data) != size:
+        raise FormatError(f"{what} has {len(data)} bytes, not {size}")
+    return data
+
+
+def hex_decode(text: object, what: str, size: int = 32) -> bytes:
+    """The bytes of a lower-case hexadecimal text of exactly `size` bytes."""
+    if not isinstance(text, str) or len(text) != 2 * size or not _HEX(text):
+        raise FormatError(f"{what} is not {size} bytes in lower-case hexadecimal")
+    return bytes.fromhex(text)

@@ -1,0 +1,87 @@
+"""The one place that spells an object name (formats.md sections 3 and 4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SEGMENT = re.compile(
+    r"segments/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
+    r"(?P<base>\d{20})(?:\.(?P<attempt>[1-9]\d*))?\.ndjson\.gz"
+)
+_STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\.json")
+#: Base of a segment name as a part of the name: 20 decimal digits.
+BASE_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentName:
+    """The parts of a segment's object name; `attempt` counts the junk objects passed over."""
+
+    topic: str
+    generation: int
+    partition: int
+    base: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        suffix = f".{self.attempt}" if self.attempt else ""
+        folder = segment_folder(self.topic, self.generation, self.partition)
+        return f"{folder}{self.base:020d}{suffix}.ndjson.gz"
+
+
+def segment_folder(topic: str, generation: int, partition: int) -> str:
+    """The prefix, with its slash, of one stream and partition's segments."""
+    return f"segments/{topic}/{generation:05d}/{partition:05d}/"
+
+
+def parse_segment_name(name: str) -> SegmentName | None:
+    """The parts of a segment name, or None when `name` is not one."""
+    match = _SEGMENT.fullmatch(name)
+    if match is None:
+        return None
+    return SegmentName(
+        match["topic"],
+        int(match["generation"]),
+        int(match["partition"]),
+        int(match["base"]),
+        int(match["attempt"] or 0),
+    )
+
+
+def stream_name(topic: str, generation: int) -> str:
+    """Name of the stream object of one topic and generation."""
+    return f"streams/{topic}/{generation:05d}.json"
+
+
+def stream_folder(topic: str) -> str:
+    """The prefix, with its slash, of one topic's stream objects."""
+    return f"streams/{topic}/"
+
+
+def parse_stream_name(name: str) -> tuple[str, int] | None:
+    """``(topic, generation)`` of a stream object's name, or None when `name` is not one."""
+    match = _STREAM.fullmatch(name)
+    return (match["topic"], int(match["generation"])) if match else None
+
+
+def map_name(map_hash: str) -> str:
+    """Name of the status map with this hash."""
+    return f"maps/{map_hash}.json"
+
+
+def subject_name(segment: SegmentName, leaf: bytes) -> str:
+    """Name of the subject object of the segment whose header has this leaf hash."""
+    folder = f"subjects/{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
+    return f"{folder}{segment.base:020d}-{leaf.hex()[:16]}.bin"
+
+
+def subject_prefix(segment: SegmentName) -> str:
+    """Prefix of every subject object ever written at this segment's base, orphans included."""
+    folder = f"subjects/{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
+    return f"{folder}{segment.base:020d}-"
+
+
+def source_position(topic: str, generation: int, partition: int, offset: int) -> str:
+    """The `source` of a record."""
+    return f"{topic}/{generation}/{partition}/{offset}"

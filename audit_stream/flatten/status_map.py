@@ -1,0 +1,120 @@
+"""The status map: the carrier's word -> terminal status, intermediate, or unmapped.
+
+A versioned file (``topics/status-map.v1.json``), stored in the archive under its own hash before
+its first use. Words are compared case- and separator-blind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from audit_stream.errors import ConfigError
+from audit_stream.evidence.canonical import canonical
+from audit_stream.precedence.matrix import STATUSES
+
+VERSION = "audit-status-map/1"
+INTERMEDIATE: Final = "intermediate"
+#: Statuses kept ready as received; a flood of invented words must not fill memory.
+_CACHE_LIMIT = 4096
+_SEPARATORS = re.compile(r"[\s._-]+")
+
+
+def fold(word: str) -> str:
+    """A status word without case and separators: ``Delivery-Success`` -> ``deliverysuccess``."""
+    return _SEPARATORS.sub("", word).casefold()
+
+
+class StatusMap:
+    """Looks a received status up; immutable apart from its bounded cache."""
+
+    __slots__ = ("_by_reason", "_cache", "_words", "canonical_bytes", "hash")
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        _check(document)
+        self.canonical_bytes = canonical(dict(document))
+        self.hash = sha256(self.canonical_bytes).hexdigest()
+        self._words = {fold(word): INTERMEDIATE for word in document["intermediate"]}
+        for status, words in document["terminal"].items():
+            self._words.update({fold(word): status for word in words})
+        self._by_reason = {
+            (fold(word), fold(rule["reason"])): rule["delivery_status"]
+            for rule in document["reasons"]
+            for word in rule["statuses"]
+        }
+        self._cache: dict[str, str | None] = {}
+
+    @classmethod
+    def parse(cls, data: bytes) -> StatusMap:
+        """A map from its file's bytes; `ConfigError` says what is wrong with it."""
+        try:
+            document = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"the status map is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise ConfigError("the status map is not a JSON object")
+        return cls(document)
+
+    def look_up(self, status: str, event: Mapping[str, Any]) -> str | None:
+        """The terminal status, `INTERMEDIATE`, or None when the word is not in the map.
+
+        A reason given in the event (``error_code`` or ``reasons[].code``) can turn a word into
+        another status: Genesys sends an expiry as Failed with the reason MessageExpired.
+        """
+        try:
+            found = self._cache[status]
+        except KeyError:
+            found = self._remember(status)
+        if found is None or found is INTERMEDIATE or not self._by_reason:
+            return found
+        if event.get("error_code") is None and "reasons" not in event:
+            return found
+        return self._by_reasons(fold(status), event) or found
+
+    def _remember(self, status: str) -> str | None:
+        found = self._words.get(fold(status))
+        if len(self._cache) < _CACHE_LIMIT:
+            self._cache[status] = found
+        return found
+
+    def _by_reasons(self, word: str, event: Mapping[str, Any]) -> str | None:
+        for code in _reason_codes(event):
+            status = self._by_reason.get((word, fold(code)))
+            if status is not None:
+                return status
+        return None
+
+
+def _reason_codes(event: Mapping[str, Any]) -> Iterable[str]:
+    if isinstance(event.get("error_code"), str):
+        yield event["error_code"]
+    reasons = event.get("reasons")
+    for reason in reasons if isinstance(reasons, list) else ():
+        if isinstance(reason, dict) and isinstance(reason.get("code"), str):
+            yield reason["code"]
+
+
+def _check(document: Mapping[str, Any]) -> None:
+    if document.get("v") != VERSION:
+        raise ConfigError(f"the status map has v {document.get('v')!r}", hint=f"use {VERSION}")
+    members = {"v", "description", "terminal", "intermediate", "reasons"}
+    if set(document) != members:
+        raise ConfigError(f"the status map must have exactly the members {sorted(members)}")
+    if set(document["terminal"]) != set(STATUSES):
+        raise ConfigError(f"the status map's terminal must name {', '.join(STATUSES)}")
+    words = [fold(w) for ws in document["terminal"].values() for w in ws]
+    words += [fold(w) for w in document["intermediate"]]
+    twice = {word for word in words if words.count(word) > 1}
+    if twice:
+        raise ConfigError(f"the status map has a word under two statuses: {sorted(twice)}")
+    for rule in document["reasons"]:
+        if set(rule) != {"statuses", "reason", "delivery_status"}:
+            raise ConfigError("a reason of the status map has statuses, reason, delivery_status")
+        if rule["delivery_status"] not in STATUSES:
+            raise ConfigError(f"the status map maps to {rule['delivery_status']!r}")
+        if unknown := [w for w in rule["statuses"] if fold(w) not in words]:
+            raise ConfigError(f"the status map has a reason for the unmapped words {unknown}")

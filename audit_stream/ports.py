@@ -1,0 +1,168 @@
+"""Ports: what the pipeline asks of the world, as protocols whose docstrings are the contract.
+
+Every implementation passes the one contract suite in ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Protocol
+
+
+class Assurance(IntEnum):
+    """How much the store's word is worth, lowest first (design.md section 5)."""
+
+    MUTABLE = 0
+    WORM_UNLOCKED = 1
+    WORM_LOCKED = 2
+
+    @property
+    def label(self) -> str:
+        """The name used in headers, answers and settings, e.g. ``worm_locked``."""
+        return self.name.lower()
+
+
+class PutResult(Enum):
+    """How a put-if-absent ended. Both mean: an object stands durably under the name."""
+
+    STORED = "stored"  # the bytes under the name are ours (or an identical twin's)
+    EXISTS = "exists"  # other bytes stand under the name: read them, another writer won
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posture:
+    """What the store says of itself: assurance level and the facts behind it, for people."""
+
+    assurance: Assurance
+    findings: Sequence[str] = ()
+
+
+class WormStore(Protocol):
+    """Write-once object storage. No overwrite and no delete exist in this protocol.
+
+    Names are relative, ``/``-separated, printable ASCII without space or backslash, at most 1024
+    bytes; no part is empty, longer than 255, or starts or ends with a dot. No name is the folder
+    of another (``a`` and ``a/b``). Bodies are never empty.
+
+    Errors are `errors.StoreError` and its subclasses only: `StoreTransient` may be retried,
+    `StoreRefused` may not (credentials, configuration, read-only, a bad name). An error from
+    `put_if_absent` means *unknown*: the bytes may or may not be stored; putting the same bytes
+    again settles it. Every call ends within a time limit of the store's own; cancelling one
+    returns at once, and what it was doing may still land later.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where the archive lies, without credentials, for people."""
+        ...
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        """Store `data` under `name` unless something stands there; durable on return.
+
+        Never overwrites. When the name is taken the stored bytes are compared:
+        equal is `STORED` (our own earlier attempt, or a twin), other is `EXISTS`.
+        """
+        ...
+
+    async def get(self, name: str) -> bytes | None:
+        """The oldest bytes stored under `name`, or None when the name is free."""
+        ...
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """Names starting with `prefix` and greater than `after`, ascending, at most `limit`.
+
+        `prefix` may end inside a part and need not name a folder. The order is that of the whole
+        names, code point by code point: ``a-b`` < ``a/b`` < ``a0``. Strongly consistent: an object
+        whose put has returned is listed. Folders outside `prefix` are not read.
+        """
+        ...
+
+    async def extend_retention(self, name: str, until_ms: int) -> None:
+        """Keep `name` at least until `until_ms` (Unix ms). Never shortens: earlier is a no-op.
+
+        `StoreRefused` when the name is free or the store has no retention per object.
+        """
+        ...
+
+    async def set_hold(self, name: str, held: bool) -> None:
+        """Set or lift a legal hold on one object; independent of retention.
+
+        `StoreRefused` when the name is free or the store has no holds per object.
+        """
+        ...
+
+    async def posture(self) -> Posture:
+        """Ask the store what it enforces, now."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. The store is not used afterwards. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A rewritable object's bytes with the entity tag that guards its next rewrite."""
+
+    data: bytes
+    etag: str
+
+
+class SubjectStore(Protocol):
+    """Small rewritable objects outside WORM, without versions or soft-deleted copies.
+
+    Same names, errors and durability as `WormStore`; every rewrite is a compare-and-swap.
+    """
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store under a free name; False when the name is taken (bytes untouched)."""
+        ...
+
+    async def get(self, name: str) -> Versioned | None:
+        """Bytes and entity tag, or None."""
+        ...
+
+    async def replace(self, name: str, data: bytes, etag: str) -> bool:
+        """Rewrite if the entity tag still matches; False when it does not."""
+        ...
+
+    async def remove(self, name: str, etag: str) -> bool:
+        """Remove if the entity tag still matches; False when it does not."""
+        ...
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """As `WormStore.names`."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Clock(Protocol):
+    """Time that only moves forward, and waiting on it; tests drive their own."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment, never less than before."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once `monotonic` has advanced by `seconds` or more."""
+        ...
+
+
+class Alerts(Protocol):
+    """The second way to reach operations, sharing nothing with the way that failed.
+
+    `raise_alarm` never blocks and never raises; the same `key` is one alarm until it is closed.
+    """
+
+    def raise_alarm(self, key: str, summary: str, *, severity: str = "critical") -> None:
+        """Open (or repeat) the alarm `key`, e.g. ``breaker:archive`` or ``fork:topic/3``."""
+        ...
+
+    def close_alarm(self, key: str, summary: str) -> None:
+        """Close the alarm `key`."""
+        ...

@@ -1,0 +1,150 @@
+"""The keyring (formats.md section 5): parsed, checked, and cut down to what a role may see.
+
+Pure: bytes in, objects out. Reading and compare-and-swap writing of the file are `keys.file`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from audit_stream.errors import FormatError, KeyringError
+from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.encoding import b64u, b64u_decode, hex_decode
+from audit_stream.privacy.keytree import genesis_cover
+
+VERSION = "audit-keyring/1"
+YEARS_AHEAD = 30
+_KEY = 32
+_MEMBERS = {"archive", "epoch", "index_key", "log_key", "segment_key", "trees", "v", "years"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """One tree of the keyring: its cover file and the pepper of its tags."""
+
+    cover: str
+    cover_sha256: str
+    first_epoch: int
+    pepper: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyring:
+    """The keys of one archive at one epoch. Secrets stay out of the repr."""
+
+    archive: str
+    epoch: int
+    index_key: bytes = field(repr=False)
+    log_key: bytes | None = field(repr=False)
+    segment_key: bytes | None = field(repr=False)
+    trees: tuple[Tree, ...]
+    years: Mapping[int, bytes] = field(repr=False)
+
+    def year_key(self, year: int) -> bytes:
+        """The key of one UTC year; `KeyringError` when it is missing or was destroyed."""
+        try:
+            return self.years[year]
+        except KeyError:
+            raise KeyringError(
+                f"the keyring has no key for the year {year}",
+                hint="it was destroyed, or the broker's clock is wrong, or years must be added",
+            ) from None
+
+    def encode(self) -> bytes:
+        """The file's bytes: one canonical line without newline."""
+        value: dict[str, Any] = {
+            "archive": self.archive,
+            "epoch": self.epoch,
+            "index_key": b64u(self.index_key),
+            "trees": [
+                {"cover": t.cover, "cover_sha256": t.cover_sha256, "first_epoch": t.first_epoch,
+                 "pepper": b64u(t.pepper)}
+                for t in self.trees
+            ],
+            "v": VERSION,
+            "years": {f"{year:04d}": b64u(key) for year, key in self.years.items()},
+        }  # fmt: skip
+        for name, key in (("log_key", self.log_key), ("segment_key", self.segment_key)):
+            if key is not None:  # a view by role leaves out what the role must not hold
+                value[name] = b64u(key)
+        return canonical(value)
+
+
+def new_keyring(archive: str, first_year: int, secret: bytes) -> tuple[Keyring, bytes]:
+    """A first keyring and its cover file, from fresh random bytes (see `secret_size`)."""
+    if len(secret) != secret_size():
+        raise KeyringError(f"a new keyring takes {secret_size()} random bytes")
+    keys = [secret[i : i + _KEY] for i in range(0, len(secret), _KEY)]
+    root, pepper, index_key, log_key, segment_key, *years = keys
+    cover = genesis_cover(root)
+    tree = Tree(
+        cover="cover-1.bin", cover_sha256=sha256(cover).hexdigest(), first_epoch=1, pepper=pepper
+    )
+    ring = Keyring(
+        archive=archive, epoch=1, index_key=index_key, log_key=log_key, segment_key=segment_key,
+        trees=(tree,), years={first_year + i: key for i, key in enumerate(years)},
+    )  # fmt: skip
+    return ring, cover
+
+
+def secret_size() -> int:
+    """Random bytes a new keyring takes: five keys and one for each of thirty years."""
+    return _KEY * (5 + YEARS_AHEAD)
+
+
+def parse_keyring(data: bytes) -> Keyring:
+    """A keyring from its file's bytes; `KeyringError` says what is wrong, never a key."""
+    try:
+        value = parse_line(data.rstrip(b"\n"), "the keyring")
+        _check(value)
+        return Keyring(
+            archive=value["archive"],
+            epoch=value["epoch"],
+            index_key=b64u_decode(value["index_key"], "index_key", _KEY),
+            log_key=_optional_key(value, "log_key"),
+            segment_key=_optional_key(value, "segment_key"),
+            trees=tuple(_parse_tree(item) for item in value["trees"]),
+            years={int(y): b64u_decode(k, f"year {y}", _KEY) for y, k in value["years"].items()},
+        )
+    except FormatError as error:
+        raise KeyringError(
+            f"the keyring cannot be used: {error.message}",
+            hint="restore it from its backup, or make one with `audit-stream keyring init`",
+        ) from error
+
+
+def _optional_key(value: Mapping[str, Any], name: str) -> bytes | None:
+    return b64u_decode(value[name], name, _KEY) if name in value else None
+
+
+def _check(value: Mapping[str, Any]) -> None:
+    if value.get("v") != VERSION:
+        raise FormatError(f"v is not {VERSION}")
+    if not set(value) <= _MEMBERS or _MEMBERS - set(value) - {"log_key", "segment_key"}:
+        raise FormatError("members are missing or unknown")
+    if type(value["archive"]) is not str or type(value["epoch"]) is not int or value["epoch"] < 1:
+        raise FormatError("archive or epoch has the wrong type")
+    years = value["years"]
+    if not isinstance(years, dict) or not all(y.isdecimal() and len(y) == 4 for y in years):
+        raise FormatError("years is not an object of four-digit years")
+    if not isinstance(value["trees"], list) or not value["trees"]:
+        raise FormatError("trees is empty")
+
+
+def _parse_tree(item: Any) -> Tree:
+    if not isinstance(item, dict) or set(item) != {
+        "cover", "cover_sha256", "first_epoch", "pepper",
+    }:  # fmt: skip
+        raise FormatError("a tree does not have cover, cover_sha256, first_epoch, pepper")
+    if type(item["cover"]) is not str or "/" in item["cover"]:
+        raise FormatError("a tree's cover is not a plain file name")
+    if type(item["first_epoch"]) is not int:
+        raise FormatError("a tree's first_epoch is not an integer")
+    hex_decode(item["cover_sha256"], "cover_sha256")
+    return Tree(
+        cover=item["cover"], cover_sha256=item["cover_sha256"], first_epoch=item["first_epoch"],
+        pepper=b64u_decode(item["pepper"], "pepper", _KEY),
+    )  # fmt: skip

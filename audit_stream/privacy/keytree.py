@@ -1,0 +1,154 @@
+"""The key tree: a GGM puncturable PRF of depth 28 and arity 4 (formats.md section 5).
+
+Goldreich-Goldwasser-Micali 1986; puncturing as in BurnBox (2018) and SafetyPin (2020). A *cover* is
+the sorted list of nodes from which every subject that was not erased can be derived: 40-byte
+entries depth || prefix (7 bytes, zero-padded) || node (32 bytes). It is mapped, never loaded: it
+grows by up to 83 entries an erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from audit_stream.errors import FormatError
+
+DEPTH = 28  # two-bit digits of a tag's first 56 bits
+ARITY = 4
+TAG_BYTES = 16
+PREFIX_BYTES = 7
+ENTRY = 1 + PREFIX_BYTES + 32
+_NODE = b"\x00\x00\x00\x01"
+_CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(ARITY))
+#: Nodes down to this depth are kept: at most 4^8 of them, about 10 MB, and 8 of 28 hashes saved.
+_CACHED_DEPTH = 8
+
+#: Anything that slices like bytes: bytes, a memory map.
+Buffer = bytes | memoryview
+
+
+def child(node: bytes, digit: int) -> bytes:
+    """SHA-256(00000001 || node || digit || "as-ggm1")."""
+    return sha256(_NODE + node + _CHILD[digit]).digest()
+
+
+def path_of(tag: bytes) -> int:
+    """A subject's path: the first 28 two-bit digits of its tag as a 56-bit integer."""
+    return int.from_bytes(tag[:PREFIX_BYTES], "big")
+
+
+def _digit(path: int, depth: int) -> int:
+    """The digit that leads from `depth` to `depth` + 1."""
+    return (path >> (2 * (DEPTH - 1 - depth))) & 3
+
+
+def _entry_key(path: int, depth: int) -> bytes:
+    low = 2 * (DEPTH - depth)
+    return bytes([depth]) + ((path >> low) << low).to_bytes(PREFIX_BYTES, "big")
+
+
+def genesis_cover(root: bytes) -> bytes:
+    """The cover of a tree nobody was erased from: its root."""
+    return _entry_key(0, 0) + root
+
+
+class Cover:
+    """A sorted cover over a buffer; derives leaf keys and makes punctured covers."""
+
+    __slots__ = ("_data", "_depths", "_kept", "_size")
+
+    def __init__(self, data: Buffer) -> None:
+        if not len(data) or len(data) % ENTRY:
+            raise FormatError(f"the cover file's length is not a multiple of {ENTRY}")
+        self._data = data
+        self._size = len(data) // ENTRY
+        self._depths = self._find_depths()
+        self._kept: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def leaf(self, path: int) -> bytes | None:
+        """The leaf key at `path`, or None when the subject was erased from this tree."""
+        kept = self._kept.get(path >> (2 * (DEPTH - _CACHED_DEPTH)))
+        if kept is not None:
+            return self._descend(kept, path, _CACHED_DEPTH)
+        found = self.find(path)
+        if found is None:
+            return None
+        depth, node = found
+        if depth > _CACHED_DEPTH:
+            return self._descend(node, path, depth)
+        for level in range(depth, _CACHED_DEPTH):
+            node = child(node, _digit(path, level))
+        self._kept[path >> (2 * (DEPTH - _CACHED_DEPTH))] = node
+        return self._descend(node, path, _CACHED_DEPTH)
+
+    @staticmethod
+    def _descend(node: bytes, path: int, depth: int) -> bytes:
+        for shift in range(2 * (DEPTH - 1 - depth), -1, -2):
+            node = sha256(_NODE + node + _CHILD[(path >> shift) & 3]).digest()
+        return node
+
+    def find(self, path: int) -> tuple[int, bytes] | None:
+        """The covering entry ``(depth, node)`` of `path`, or None."""
+        for depth in self._depths:
+            key = _entry_key(path, depth)
+            index = self._search(key)
+            if index < self._size and self._key(index) == key:
+                start = index * ENTRY + 1 + PREFIX_BYTES
+                return depth, bytes(self._data[start : start + 32])
+        return None
+
+    def puncture(self, paths: Sequence[int]) -> bytes:
+        """The cover's bytes without any of `paths`; a path already erased changes nothing."""
+        entries = {self._key(i): self._node(i) for i in range(self._size)}
+        for path in paths:
+            _puncture(entries, path)
+        if not entries:
+            raise FormatError("puncturing would leave an empty cover")
+        return b"".join(key + entries[key] for key in sorted(entries))
+
+    def _key(self, index: int) -> bytes:
+        return bytes(self._data[index * ENTRY : index * ENTRY + 1 + PREFIX_BYTES])
+
+    def _node(self, index: int) -> bytes:
+        return bytes(self._data[index * ENTRY + 1 + PREFIX_BYTES : (index + 1) * ENTRY])
+
+    def _search(self, key: bytes) -> int:
+        low, high = 0, self._size
+        while low < high:
+            middle = (low + high) // 2
+            if self._key(middle) < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _find_depths(self) -> tuple[int, ...]:
+        """Depths with an entry: a look-up tries these only (one, before the first erasure)."""
+        depths, index = [], 0
+        while index < self._size:
+            depth = self._key(index)[0]
+            if depth > DEPTH or (depths and depth <= depths[-1]):
+                raise FormatError("the cover file is not sorted or has an impossible depth")
+            depths.append(depth)
+            index = self._search(bytes([depth + 1]) + bytes(PREFIX_BYTES))
+        return tuple(depths)
+
+
+def _puncture(entries: dict[bytes, bytes], path: int) -> None:
+    for depth in range(DEPTH + 1):
+        node = entries.pop(_entry_key(path, depth), None)
+        if node is not None:
+            break
+    else:
+        return
+    for level in range(depth, DEPTH):
+        wanted = _digit(path, level)
+        for digit in range(ARITY):
+            if digit != wanted:
+                shift = 2 * (DEPTH - 1 - level)
+                sibling = ((path >> (shift + 2)) << 2 | digit) << shift
+                entries[_entry_key(sibling, level + 1)] = child(node, digit)
+        node = child(node, wanted)

@@ -1,0 +1,194 @@
+"""Settings: the one place that reads the environment, frozen, and redacted when printed.
+
+A value comes from, strongest first: a flag, ``AUDIT_<NAME>`` in the environment, the TOML file
+(``--config`` or ``AUDIT_CONFIG``; flat keys with the same names in lower case), the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from audit_stream.errors import ConfigError
+from audit_stream.ports import Assurance
+from audit_stream.settings.groups import (
+    PREFIX,
+    ArchiveSettings,
+    KafkaSettings,
+    ProcessSettings,
+    SegmentSettings,
+)
+
+_REDACTED = "********"
+_config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
+
+
+class Settings(KafkaSettings, ArchiveSettings, SegmentSettings, ProcessSettings, BaseSettings):
+    """Every setting of every command. Build it with `Settings.load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+    GROUPS: ClassVar[tuple[type[BaseModel], ...]] = (
+        KafkaSettings,
+        ArchiveSettings,
+        SegmentSettings,
+        ProcessSettings,
+    )
+
+    @classmethod
+    def load(cls, config: Path | None = None, **flags: object) -> Self:
+        """Read all sources. `flags` that are None were not given.
+
+        Raises `ConfigError`, which names the setting as ``AUDIT_<NAME>`` and says what to do.
+        """
+        path = config or _config_from_environment()
+        toml = _read_toml(path) if path else {}
+        given = {name: value for name, value in flags.items() if value is not None}
+        token = _config_file.set(path)
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # checked by the model itself
+        except ValidationError as error:
+            raise _explain(error.errors(include_input=False), given, toml, path) from None
+        finally:
+            _config_file.reset(token)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, TOML file: no `.env`, no secrets folder."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_config_file.get())
+        return init_settings, env_settings, toml
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        sasl = self.kafka_security.startswith("SASL_")
+        if strangers := set(self.rekey_topics) - set(self.topics):
+            raise ValueError(f"rekey_topics: {', '.join(sorted(strangers))} is not in topics")
+        if strangers := set(self.regulatory_tags) - set(self.topics):
+            raise ValueError(f"regulatory_tags: {', '.join(sorted(strangers))} is not in topics")
+        if sasl and not (self.kafka_sasl_mechanism and self.kafka_sasl_username):
+            raise ValueError("kafka_security: SASL needs a mechanism, a username and a password")
+        if sasl and not (self.kafka_sasl_password or self.kafka_sasl_password_file):
+            raise ValueError("kafka_sasl_password: SASL needs a password or a password file")
+        if self.kafka_sasl_mechanism and not sasl:
+            raise ValueError("kafka_sasl_mechanism: needs SASL_PLAINTEXT or SASL_SSL")
+        if self._tls_files() and "SSL" not in self.kafka_security:
+            raise ValueError("kafka_security: TLS files are given; use SSL or SASL_SSL")
+        if self.kafka_tls_key and not self.kafka_tls_cert:
+            raise ValueError("kafka_tls_cert: a private key is given without its certificate")
+        if self.subjects_path.is_relative_to(self.archive_path):
+            raise ValueError("subjects: must lie outside the archive, which is never rewritten")
+        return self
+
+    def _tls_files(self) -> bool:
+        return bool(self.kafka_tls_ca or self.kafka_tls_cert or self.kafka_tls_key)
+
+    @property
+    def static_member(self) -> str | None:
+        """`instance_id`, by default host name and web port; None is dynamic membership."""
+        if self.instance_id or not self.web_port:
+            return self.instance_id
+        return f"{socket.gethostname()}-{self.web_port}"
+
+    def as_table(self) -> dict[str, str]:
+        """Setting (as ``AUDIT_<NAME>``) to its value as text; secrets are starred out."""
+        names = (name for group in self.GROUPS for name in group.model_fields)
+        return {env_name(name): _text(getattr(self, name)) for name in names}
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return _REDACTED
+        case Assurance():
+            return value.label
+        case tuple():
+            return ", ".join(map(str, value))
+        case Mapping():
+            return ", ".join(f"{name}={item}" for name, item in value.items())
+        case _:
+            return str(value)
+
+
+def _config_from_environment() -> Path | None:
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    return Path(named) if named else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the settings file {path}: {error.strerror}",
+            hint=f"check --config or {PREFIX}CONFIG",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the settings file {path} is not TOML: {error}",
+            hint="one `name = value` a line, strings in quotes",
+        ) from None
+
+
+def _explain(
+    errors: list[ErrorDetails],
+    flags: Mapping[str, object],
+    toml: Mapping[str, Any],
+    path: Path | None,
+) -> ConfigError:
+    """The first thing wrong as one sentence: which setting, from where, what it must be."""
+    first = errors[0]
+    message = first["msg"].removeprefix("Value error, ")
+    field = str(first["loc"][0]) if first["loc"] else message.partition(":")[0]
+    if not first["loc"]:
+        message = message.partition(": ")[2]
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, Settings.model_fields, n=1)
+        source = f"the settings file {path}" if field in toml else "the flags"
+        return ConfigError(
+            f"{source} sets {field!r}, which is not a setting",
+            hint=f"did you mean {near[0]}?" if near else "see docs/reference/settings.md",
+        )
+    return ConfigError(
+        f"{env_name(field)}{_origin(field, flags, toml, path)}: {message}",
+        hint=Settings.model_fields[field].description or "",
+    )
+
+
+def _origin(
+    field: str, flags: Mapping[str, object], toml: Mapping[str, Any], path: Path | None
+) -> str:
+    if field in flags:
+        return f" (--{field.replace('_', '-')})"
+    if field in toml and not os.environ.get(env_name(field)):
+        return f" ({field} in {path})"
+    return ""
