@@ -1,0 +1,156 @@
+"""A lane: one stream and partition on this worker, from judged records to stored segments.
+
+Deciding and building run ahead of storage by the overlay; storing is strictly one segment after
+another. A lane is dropped, with all that is not stored, on every rebalance, and never reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.precedence.matrix import STATUSES, State
+from audit_stream.privacy.sealer import RecordSealer
+from audit_stream.privacy.subjects import KeyDeriver
+from audit_stream.seal.builder import Link, SegmentBuilder
+from audit_stream.seal.judge import INTERNAL, Chunk, Judge, Lookup
+from audit_stream.stream.context import Context
+
+_LETTERS = {"a": "archived", "i": "intermediate", "d": "duplicate", "r": "regressed",
+            "q": "quarantined", "x": "absent", "l": "lost"}  # fmt: skip
+
+
+class Lane:
+    """Judges, builds and queues the segments of one stream and partition."""
+
+    def __init__(
+        self, context: Context, stream: StreamObject, partition: int, link: Link, lookup: Lookup
+    ) -> None:
+        self.context = context
+        self.stream = stream
+        self.partition = partition
+        self.link = link  # end of the stored chain
+        self.live = True
+        self.overlay: dict[bytes, State] = {}  # decided and not yet stored
+        self.builder = self._new_builder(link.next)
+        self.full: deque[SegmentBuilder] = deque()
+        self.copies: deque[tuple[int, Any]] = deque()  # (offset, future) of quarantine copies
+        self.work = asyncio.Event()
+        self._lookup = lookup
+        self._judge = self._new_judge()
+        self._window = deque[tuple[int, int]]()  # (records, quarantined) of recent chunks
+        self._run = 0  # quarantined in a row
+
+    @property
+    def name(self) -> str:
+        """``topic/partition``, for logs and alarms."""
+        return f"{self.stream.topic}/{self.partition}"
+
+    def _new_builder(self, base: int) -> SegmentBuilder:
+        return SegmentBuilder(base, self.context.origin.raw_key)
+
+    def _new_judge(self) -> Judge:
+        context, stream = self.context, self.stream
+        keys = KeyDeriver(context.keyring, context.cover, bytes.fromhex(stream.stream))
+        sealer = RecordSealer(
+            keys, topic=stream.topic, generation=stream.generation, partition=self.partition,
+            regulatory_tag=context.regulatory_tags[stream.topic], placeholders=context.placeholders,
+        )  # fmt: skip
+        return Judge(stream.topic, context.status_map, sealer, self._state)
+
+    def _state(self, key: bytes) -> State | None:
+        return self.overlay.get(key) or self._lookup(key)
+
+    # -- ingest: decide
+
+    def decide(self, records: list[Any], base: int, end: int, lost_before: int) -> list[Chunk]:
+        """Judge a fetched batch; its chunks are in the overlay at once and go to the sink."""
+        chunks: list[Chunk] = []
+        start = 0
+        while start < len(records) or base < end:
+            rest = records[start:] if start else records
+            chunk, used = self._judge.judge(
+                rest, base, end, self.context.limits.records, lost_before
+            )
+            self.overlay.update(chunk.states)
+            chunks.append(chunk)
+            start, base = start + used, chunk.next
+        return chunks
+
+    def braked(self, chunk: Chunk) -> bool:
+        """Whether this chunk trips the quarantine brake (a bad deploy must not empty the topic)."""
+        brake, letters = self.context.brake, "".join(chunk.letters)
+        runs = letters.replace("x", "").split("q")  # between two q: what was understood
+        for understood in runs[:-1]:
+            self._run = 1 if understood else self._run + 1
+            if self._run >= brake.run:
+                return True
+        if runs[-1]:
+            self._run = 0
+        self._window.append((len(letters), len(chunk.quarantined)))
+        seen = sum(records for records, _ in self._window)
+        while len(self._window) > 1 and seen - self._window[0][0] >= brake.window:
+            seen -= self._window.popleft()[0]
+        return seen >= brake.window and sum(q for _, q in self._window) > brake.share * seen
+
+    def count(self, chunk: Chunk) -> None:
+        """Metrics of a stored-to-be chunk: per chunk, never per record."""
+        metrics, topic = self.context.metrics, self.stream.topic
+        letters = "".join(chunk.letters)
+        for letter, disposition in _LETTERS.items():
+            if n := letters.count(letter):
+                metrics.records_total.labels(topic, disposition).inc(n)
+        for (held, came), n in chunk.regressed.items():
+            metrics.regressions_total.labels(topic, STATUSES[held - 1], STATUSES[came - 1]).inc(n)
+        for reason, _ in chunk.quarantined:  # rare by the brake
+            metrics.quarantined_total.labels(topic, reason).inc()
+            if reason == INTERNAL:
+                self.context.alerts.raise_alarm(
+                    f"internal:{topic}", "a record hit a bug and was quarantined as internal"
+                )
+        if lost := letters.count("l"):
+            metrics.lost_offsets_total.labels(topic).inc(lost)
+            self.context.alerts.raise_alarm(
+                f"lost:{self.name}",
+                f"retention overtook {self.name}: {lost} offsets from {chunk.base} on are lost",
+            )
+
+    # -- sink: build
+
+    def take(self, chunk: Chunk) -> None:
+        """Add a decided chunk to the builder; full builders queue up for storing."""
+        limits, now = self.context.limits, self.context.monotonic_ms()
+        if not self.builder.fits(chunk, limits):
+            self.cut()
+        self.builder.add(chunk, now)
+        if self.builder.due(now, limits):
+            self.cut()
+
+    def tick(self) -> None:
+        """Seal what has become old enough."""
+        if self.builder.due(self.context.monotonic_ms(), self.context.limits):
+            self.cut()
+
+    def cut(self) -> None:
+        """Queue the builder for storing and begin the next segment."""
+        if self.builder.empty:
+            return
+        self.full.append(self.builder)
+        self.builder = self._new_builder(self.builder.next)
+        self.work.set()
+
+    def stored(self, states: dict[bytes, State]) -> None:
+        """Forget what the table holds now; a later rise of the same message stays."""
+        overlay = self.overlay
+        for key, state in states.items():
+            if overlay.get(key) == state:
+                del overlay[key]
+
+    def drop(self) -> None:
+        """Let go of everything that is not stored; the store steps stop at their next check."""
+        self.live = False
+        self.overlay.clear()
+        self.full.clear()
+        self.work.set()

@@ -1,0 +1,271 @@
+"""The pipeline of a worker: lanes over the assigned partitions, between Faust and the archive.
+
+    ingest agent -> ingest(): holes, judge, precedence, seal   (works ahead, bounded by memory)
+    channel      -> sink():   builder, cut
+    storing task -> Storing:  subject, quarantine, segment, changelog, table, ack
+    assignment   -> positions(): resync from the archive, seek
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+from faust.types import TP as FaustTP
+
+from audit_stream.archive.chain import Chain
+from audit_stream.errors import AuditError, Fenced, TopicError
+from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.seal.builder import Link
+from audit_stream.seal.judge import Chunk
+from audit_stream.stream.changelog import ChangelogWriter
+from audit_stream.stream.context import Context
+from audit_stream.stream.lane import Lane
+from audit_stream.stream.quarantine import QuarantineWriter
+from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
+from audit_stream.stream.storing import Overtaken, Storing
+from audit_stream.stream.table import BatchStore
+from audit_stream.stream.transport import BatchConsumer, BatchMessage
+
+log = logging.getLogger(__name__)
+TP = tuple[str, int]
+_POSITIVE = 0x7FFFFFFF
+_HEADROOM = 0.75  # above this share of the budget the largest builder is sealed
+
+
+class Pipeline:
+    """All lanes of one worker."""
+
+    def __init__(
+        self,
+        context: Context,
+        streams: Mapping[str, StreamObject],
+        changelog: ChangelogWriter,
+        quarantine: QuarantineWriter,
+        timestamp_at: TimestampAt,
+    ) -> None:
+        self.context = context
+        self.lanes: dict[TP, Lane] = {}
+        self.paused: Callable[[], bool] = lambda: False  # the breaker's word
+        self._streams = streams
+        self._changelog = changelog
+        self._quarantine = quarantine
+        self._timestamp_at = timestamp_at
+        self._tasks: dict[TP, asyncio.Task[None]] = {}
+        self._holes: dict[TP, set[tuple[int, int]]] = {}
+        self._consumer: BatchConsumer | None = None
+        self._table: BatchStore | None = None
+
+    def attach(self, consumer: BatchConsumer, table: BatchStore) -> None:
+        """Connect to Faust's consumer and table, once both exist."""
+        self._consumer, self._table = consumer, table
+        consumer.find_positions = self.positions
+        consumer.drop_work = self.drop
+        consumer.throttled = self.throttled
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        """Faust's consumer."""
+        assert self._consumer is not None
+        return self._consumer
+
+    # -- back-pressure
+
+    def throttled(self) -> bool:
+        """Whether to stop fetching: the breaker is open or the memory budget is used up."""
+        return self.paused() or self.consumer.in_flight_bytes > self.context.memory_budget
+
+    async def lag(self) -> dict[TP, int]:
+        """Broker end minus stored offset of each lane."""
+        lanes = dict(self.lanes)
+        tps = {FaustTP(topic, partition): (topic, partition) for topic, partition in lanes}
+        ends = await self.consumer.highwaters(*tps) if tps else {}
+        return {
+            key: max(0, (ends.get(tp) or 0) - lanes[key].link.next) for tp, key in tps.items()
+        }
+
+    # -- assignment
+
+    async def positions(self, assigned: set[Any]) -> dict[Any, int]:
+        """Resync the assigned raw partitions; where each goes on. Stopped ones are left out."""
+        self.drop()
+        tps = [tp for tp in assigned if tp.topic in self._streams]
+        ends = await self.consumer.highwaters(*tps)
+        results = await asyncio.gather(*(self._position(tp, ends.get(tp) or 0) for tp in tps))
+        return {tp: at for tp, at in zip(tps, results, strict=True) if at is not None}
+
+    async def _position(self, tp: Any, end: int) -> int | None:
+        try:
+            return await self._open_lane(tp, end, "assignment")
+        except TopicError as error:
+            self._stop(tp, str(error), "raw-topic")
+            return None
+        except AuditError as error:
+            self.context.die(70, f"{tp.topic}/{tp.partition}: {error}")
+            return None
+
+    async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
+        assert self._table is not None
+        context, stream = self.context, self._streams[tp.topic]
+        chain = Chain(context.store, context.trusted, stream, tp.partition)
+        link, last = await Resync(self._table, self._changelog).fold(chain)
+        if end is not None:
+            await check_same_topic(link, last, end, chain, self._timestamp_at)
+        context.metrics.resyncs_total.labels(reason).inc()
+        self._start_lane(tp, stream, link, chain)
+        return link.next
+
+    def _start_lane(self, tp: Any, stream: StreamObject, link: Link, chain: Chain) -> None:
+        assert self._table is not None
+        lane = Lane(self.context, stream, tp.partition, link, self._table.getter(tp.partition))
+        storing = Storing(lane, chain, self._table, self._changelog, self._ack)
+        key = (tp.topic, tp.partition)
+        self.lanes[key] = lane
+        self._tasks[key] = asyncio.create_task(
+            self._store(tp, storing), name=f"store {lane.name}"
+        )
+
+    def drop(self) -> None:
+        """Drop all that is not stored. Never waits: store steps end at their next check."""
+        for lane in self.lanes.values():
+            lane.drop()
+        for task in self._tasks.values():
+            task.cancel()
+        self.lanes.clear()
+        self._tasks.clear()
+
+    def _stop(self, tp: Any, message: str, kind: str) -> None:
+        """Stop one partition until an operator acts; the others go on."""
+        log.error("%s/%s stopped: %s", tp.topic, tp.partition, message)
+        self.consumer.halted.add(tp)
+        self.context.alerts.raise_alarm(f"{kind}:{tp.topic}/{tp.partition}", message)
+
+    # -- ingest
+
+    async def ingest(self, message: BatchMessage) -> list[tuple[Lane, Chunk]]:
+        """Judge one fetched batch; what the sink must take, in order."""
+        tp = message.tp
+        lane = self.lanes.get((tp.topic, tp.partition))
+        if lane is None or message.epoch != self.consumer.epochs.get(tp, 0):
+            return []  # from before a seek
+        lost_before = 0
+        if len(message.records) != message.next_offset - message.base:
+            known = await self._confirm_holes(message)
+            if known is None:
+                return []
+            lost_before = known
+        chunks = lane.decide(message.records, message.base, message.next_offset, lost_before)
+        self._sample_partition(message)
+        message.records = []  # the chunks hold what is still needed
+        taken: list[tuple[Lane, Chunk]] = []
+        for chunk in chunks:
+            if lane.braked(chunk):
+                self._stop(
+                    tp, "the quarantine brake stopped this partition: nearly everything would go "
+                    "to quarantine; fix the status map or the platform, then restart",
+                    "quarantine-brake",
+                )  # fmt: skip
+                break
+            await self._copy_quarantined(lane, chunk)
+            taken.append((lane, chunk))
+        return taken
+
+    async def _confirm_holes(self, message: BatchMessage) -> int | None:
+        """A hole counts only after seeking back gives it again; the log start when it did."""
+        tp = message.tp
+        holes = _holes(message)
+        if not holes <= self._holes.get(tp, set()):
+            self._holes[tp] = holes
+            await self.consumer.reseek({tp: message.base})
+            return None
+        self._holes.pop(tp, None)
+        starts = await self.consumer.earliest_offsets(tp)
+        return int(starts[tp])
+
+    async def _copy_quarantined(self, lane: Lane, chunk: Chunk) -> None:
+        for reason, record in chunk.quarantined:
+            source = f"{lane.stream.topic}/{lane.stream.generation}/{lane.partition}/{record.offset}"
+            future = await self._quarantine.send(record, reason, source)
+            lane.copies.append((record.offset, future))
+        chunk.quarantined = [(reason, None) for reason, _ in chunk.quarantined]
+
+    def _sample_partition(self, message: BatchMessage) -> None:
+        """One record a batch: is it where its key belongs? A platform with another partitioner
+        would spread one message over partitions, each with a state of its own."""
+        if not message.records or message.records[0].key is None:
+            return
+        partitions = self._streams[message.topic].partitions
+        if (murmur2(message.records[0].key) & _POSITIVE) % partitions != message.partition:
+            self.context.metrics.misplaced_samples_total.labels(message.topic).inc()
+            self.context.alerts.raise_alarm(
+                f"partitioner:{message.topic}",
+                f"{message.topic} is not partitioned by murmur2 of its key",
+                severity="warning",
+            )
+
+    # -- sink
+
+    def sink(self, lane: Lane, chunk: Chunk) -> None:
+        """Build; count; cut what is full."""
+        if lane.live:
+            lane.count(chunk)
+            lane.take(chunk)
+
+    def tick(self) -> None:
+        """Seal what is due; over the budget, the largest builder first."""
+        for lane in self.lanes.values():
+            lane.tick()
+        self.context.metrics.overlay_bytes.set(self.consumer.in_flight_bytes)
+        if self.consumer.in_flight_bytes > _HEADROOM * self.context.memory_budget:
+            largest = max(self.lanes.values(), key=lambda lane: lane.builder.size, default=None)
+            if largest is not None:
+                largest.cut()
+
+    # -- storing
+
+    def _ack(self, lane: Lane, offset: int) -> None:
+        self.consumer.ack_until(FaustTP(lane.stream.topic, lane.partition), offset)
+
+    async def _store(self, tp: Any, storing: Storing) -> None:
+        try:
+            await storing.run()
+        except asyncio.CancelledError:
+            raise
+        except Overtaken as winner:
+            await self._after_overtaken(tp, winner)
+        except Fenced as error:
+            self.context.die(71, str(error))
+        except AuditError as error:
+            self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
+            self.context.die(70, str(error))
+        except Exception:
+            log.exception("storing %s/%s failed", tp.topic, tp.partition)
+            self.context.die(70, f"unexpected failure while storing {tp.topic}/{tp.partition}")
+
+    async def _after_overtaken(self, tp: Any, winner: Overtaken) -> None:
+        log.warning("another writer stored %s first; starting again behind it", winner)
+        key = (tp.topic, tp.partition)
+        lane = self.lanes.pop(key, None)
+        if lane is None:
+            return
+        lane.drop()
+        try:
+            at = await self._open_lane(tp, None, "overtaken")
+        except AuditError as error:
+            self.context.die(70, str(error))
+            return
+        await self.consumer.reseek({tp: at})
+
+
+def _holes(message: BatchMessage) -> set[tuple[int, int]]:
+    holes, expected = set(), message.base
+    for record in message.records:
+        if record.offset != expected:
+            holes.add((expected, record.offset))
+        expected = record.offset + 1
+    if expected != message.next_offset:
+        holes.add((expected, message.next_offset))
+    return holes

@@ -1,0 +1,97 @@
+"""The process shell: a failure that could lose data ends the process before an offset moves.
+
+Faust's supervisors restart agents, commit what crashed them, and can hang (docs/explanation/
+faust.md). So the process ends itself, hard, and its supervisor starts a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+EXIT_INTERNAL = 70
+_CHECK_SECONDS = 0.5
+
+
+def die(code: int, reason: str) -> None:
+    """Log, flush and end the process at once: no handler runs, no offset is committed."""
+    log.critical("ending the process (exit code %d): %s", code, reason)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class ShutdownTimer:
+    """Armed when a stop is asked for; ends a stop that hangs."""
+
+    def __init__(self, limit_seconds: float, end: Callable[[int, str], None] = die) -> None:
+        self._limit = limit_seconds
+        self._end = end
+        self._timer: threading.Timer | None = None
+
+    def arm(self) -> None:
+        """Start counting; arming twice changes nothing."""
+        if self._timer is None:
+            message = f"the stop took longer than {self._limit:g} s"
+            self._timer = threading.Timer(self._limit, self._end, (EXIT_INTERNAL, message))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def disarm(self) -> None:
+        """The stop is done."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Watchdog:
+    """A thread that ends the process when a source of progress stands still for too long.
+
+    A broker that is away, a restore and an open breaker are excuses, not stalls.
+    """
+
+    def __init__(self, limit_seconds: float, end: Callable[[int, str], None] = die) -> None:
+        self._limit = limit_seconds
+        self._end = end
+        self._beats: dict[str, float] = {}
+        self._excuses: dict[str, str] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch; a source is watched from its first beat on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stopped.set()
+
+    def beat(self, source: str) -> None:
+        """Progress was made, from any thread."""
+        self._beats[source] = time.monotonic()
+
+    def excuse(self, source: str, reason: str | None) -> None:
+        """While there is a reason, the source may stand still."""
+        if reason is None:
+            if self._excuses.pop(source, None) is not None:
+                self.beat(source)
+        else:
+            self._excuses[source] = reason
+
+    def age(self, source: str) -> float:
+        """Seconds since the source's last beat."""
+        return time.monotonic() - self._beats.get(source, time.monotonic())
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_CHECK_SECONDS):
+            for source in list(self._beats):
+                if source not in self._excuses and self.age(source) > self._limit:
+                    self._end(
+                        EXIT_INTERNAL,
+                        f"{source} made no progress for {self.age(source):.0f} s",
+                    )

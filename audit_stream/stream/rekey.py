@@ -1,0 +1,76 @@
+"""The rekey agent: copies the records of a topic its platform cannot key to its ``-rekeyed`` twin.
+
+Key = message id, timestamp and bytes unchanged, first position in a header only workers write. At
+least once: a copy made twice is a duplicate to the twin's judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from audit_stream.seal.judge import ORIGIN_HEADER
+from audit_stream.stream.transport import BatchMessage
+from audit_stream.telemetry.metrics import Metrics
+
+_POSITIVE = 0x7FFFFFFF
+
+
+def message_key(value: bytes | None) -> bytes | None:
+    """The message id of an event as a key, or None when it has none that can be one."""
+    try:
+        event = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    found = event.get("message_id") if isinstance(event, dict) else None
+    return found.encode() if isinstance(found, str) else None
+
+
+class Rekeyer:
+    """Copies fetched batches; `copy` returns once every replica has every copy."""
+
+    def __init__(
+        self, twins: Mapping[str, str], partitions: int, client_options: Mapping[str, Any],
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._twins = twins
+        self._partitions = partitions
+        self._options = dict(client_options)
+        self._metrics = metrics
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect, if there is anything to rekey."""
+        if self._twins:
+            self._producer = AIOKafkaProducer(
+                **self._options, acks="all", enable_idempotence=True, compression_type="lz4",
+                linger_ms=5, max_request_size=2 << 20,
+            )  # fmt: skip
+            await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def copy(self, message: BatchMessage) -> None:
+        """Copy one batch, in order per key."""
+        assert self._producer is not None
+        futures = []
+        for record in message.records:
+            key = message_key(record.value)
+            partition = (murmur2(key) & _POSITIVE) % self._partitions if key is not None else (
+                record.offset % self._partitions
+            )
+            origin = f"{record.topic}/{record.partition}/{record.offset}"
+            futures.append(await self._producer.send(
+                self._twins[record.topic], value=record.value, key=key, partition=partition,
+                timestamp_ms=max(record.timestamp, 0), headers=[(ORIGIN_HEADER, origin.encode())],
+            ))  # fmt: skip
+        await asyncio.gather(*futures)
+        self._metrics.rekeyed_total.labels(message.topic).inc(len(futures))

@@ -1,0 +1,195 @@
+"""Storing one sealed segment: the steps whose order is the guarantee (design.md section 3).
+
+(1) seal, (2) subject object, (3) quarantine copies acked, (4) put the segment if absent, (5) read it
+back, (6) states to the changelog in one transaction, (7) one local WriteBatch, (8) ack the batches.
+A crash between any two redoes at most what was not stored: the archive is the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import TypeVar
+
+from audit_stream.archive.chain import Chain, Found, check_continues
+from audit_stream.errors import ForkAlarm, StoreError, StoreTransient
+from audit_stream.evidence import ledger
+from audit_stream.evidence.segment import Segment, decode
+from audit_stream.ports import PutResult
+from audit_stream.precedence.matrix import pack_state
+from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
+from audit_stream.seal.builder import Sealed, SegmentBuilder
+from audit_stream.stream.changelog import ChangelogWriter
+from audit_stream.stream.lane import Lane
+from audit_stream.stream.table import Applied, BatchStore, applied_key
+
+T = TypeVar("T")
+_SUBJECT_RETRY_SECONDS = 2.0
+
+
+class Overtaken(Exception):  # noqa: N818 - a turn of events, not an error
+    """Another writer's segment stands under the name: the lane starts again from the archive."""
+
+
+class Storing:
+    """Takes a lane's full builders through the steps, one after another."""
+
+    def __init__(
+        self, lane: Lane, chain: Chain, table: BatchStore, changelog: ChangelogWriter,
+        ack: Callable[[Lane, int], None],
+    ) -> None:  # fmt: skip
+        self._lane = lane
+        self._context = lane.context
+        self._chain = chain
+        self._table = table
+        self._changelog = changelog
+        self._ack = ack
+        self._void: tuple[dict[str, str], ...] = ()
+
+    async def run(self) -> None:
+        """Store until the lane is dropped. Raises `Overtaken`, or what ends the process."""
+        lane = self._lane
+        while lane.live:
+            await lane.work.wait()
+            lane.work.clear()
+            while lane.live and lane.full:
+                await self._store(lane.full[0])
+                if lane.live:
+                    lane.full.popleft()
+
+    async def _store(self, builder: SegmentBuilder) -> None:
+        context, lane = self._context, self._lane
+        started = context.monotonic_ms()
+        sealed = await self._step("seal", self._seal(builder))
+        context.metrics.seal_seconds.observe((context.monotonic_ms() - started) / 1000)
+        await self._step("subject", self._put_subjects(sealed))
+        await self._step("quarantine", self._await_copies(sealed.header.next))
+        if not lane.live:
+            return
+        put = await self._step("put", self._put(sealed))
+        if put is PutResult.EXISTS:
+            await self._meet_winner(builder, sealed)
+            return
+        await self._step("read-back", self._read_back(sealed))
+        if lane.live:
+            await self._apply(sealed)
+
+    async def _step(self, name: str, work: Awaitable[T]) -> T:
+        self._context.hook(name, "before")
+        result = await work
+        self._context.hook(name, "after")
+        return result
+
+    async def _seal(self, builder: SegmentBuilder) -> Sealed:
+        context, lane = self._context, self._lane
+        return await asyncio.to_thread(  # hashing and deflate let go of the interpreter lock
+            builder.seal, lane.link, lane.stream, lane.partition, context.origin, context.signer,
+            context.wall_ms(), self._void,
+        )  # fmt: skip
+
+    async def _put_subjects(self, sealed: Sealed) -> None:
+        name = sealed.subject_name
+        data = seal_tags(
+            self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
+        )
+        while self._lane.live:
+            try:
+                await self._context.subjects.create(name, data)
+                return
+            except StoreTransient as error:
+                self._context.alerts.raise_alarm("subjects", f"subject store: {error.message}")
+                await asyncio.sleep(_SUBJECT_RETRY_SECONDS)
+
+    async def _await_copies(self, until: int) -> None:
+        copies = self._lane.copies
+        while copies and copies[0][0] < until:
+            await copies[0][1]
+            copies.popleft()
+
+    async def _put(self, sealed: Sealed) -> PutResult:
+        context = self._context
+        tag = context.regulatory_tags[sealed.name.topic]
+        started = context.monotonic_ms()
+        result = await context.store.put_if_absent(
+            str(sealed.name), sealed.data, sealed.metadata(tag)
+        )
+        seconds = (context.monotonic_ms() - started) / 1000
+        context.metrics.store_put_seconds.labels(result.value).observe(seconds)
+        context.metrics.segment_bytes.observe(len(sealed.data))
+        return result
+
+    async def _read_back(self, sealed: Sealed) -> None:
+        stored = await self._context.store.get(str(sealed.name))
+        if stored is None or sha256(stored).digest() != sha256(sealed.data).digest():
+            raise StoreError(
+                f"{sealed.name} reads back other bytes than were stored",
+                hint="the store lies or is failing: stop the fleet, check the medium",
+            )
+
+    async def _apply(self, sealed: Sealed) -> None:
+        lane, header = self._lane, sealed.header
+        applied = Applied(
+            header.generation, header.base, header.next, header.seq + 1, sealed.leaf
+        )
+        pairs = [(key, pack_state(state)) for key, state in sealed.states.items()]
+        pairs.append((applied_key(header.topic), applied.pack()))  # written last
+        offset = await self._step("changelog", self._changelog.write(lane.partition, pairs))
+        if not lane.live:
+            return  # the changelog has it; local state is folded on the next assignment
+        self._context.hook("table", "before")
+        self._table.commit_batch(lane.partition, pairs, offset)
+        self._context.hook("table", "after")
+        lane.link = sealed.link
+        lane.stored(sealed.states)
+        self._void = ()
+        self._context.hook("ack", "before")
+        self._ack(lane, header.next)
+        self._context.hook("ack", "after")
+        self._measure(sealed)
+
+    def _measure(self, sealed: Sealed) -> None:
+        metrics, header = self._context.metrics, sealed.header
+        metrics.records_archived_total.labels(header.topic).inc(header.count)
+        if header.first_ts is not None and header.last_ts is not None:
+            now = self._context.wall_ms()
+            delay = metrics.archive_delay_seconds.labels(header.topic)
+            delay.observe(max(0, now - header.first_ts) / 1000)
+            delay.observe(max(0, now - header.last_ts) / 1000)
+            metrics.last_archived_timestamp_seconds.labels(
+                header.topic, str(header.partition)
+            ).set(header.last_ts / 1000)
+
+    # -- somebody else won the name
+
+    async def _meet_winner(self, builder: SegmentBuilder, sealed: Sealed) -> None:
+        """Void junk and try the next name, or compare with the winner and start again."""
+        found = await self._chain.at(builder.base)
+        if not isinstance(found, Found):
+            self._void = found.void
+            await self._store(builder)
+            return
+        check_continues(found.segment, self._lane.link, str(found.name))
+        self._compare(sealed, found.segment, str(found.name))
+        raise Overtaken(str(found.name))
+
+    def _compare(self, mine: Sealed, theirs: Segment, name: str) -> None:
+        """`ForkAlarm` unless both have the same lines where their ranges overlap."""
+        header = theirs.header
+        if (header.status_map, header.key_epoch) != (mine.header.status_map, mine.header.key_epoch):
+            return  # another map or epoch explains any difference
+        until = min(mine.header.next, header.next)
+        ours = _lines_below(decode(mine.data, name), until)
+        if ours != _lines_below(theirs, until):
+            self._context.metrics.forks_total.labels(header.topic).inc()
+            raise ForkAlarm(
+                f"{name} holds other record lines than this worker derived from the same offsets",
+                hint="stop the fleet and read docs/runbooks/fork.md",
+            )
+
+
+def _lines_below(segment: Segment, until: int) -> list[bytes]:
+    header = segment.header
+    runs = ledger.decode(header.ledger, header.next - header.base)
+    pairs = zip(ledger.archived_offsets(runs, header.base), segment.record_lines(), strict=True)
+    return [line for offset, line in pairs if offset < until]

@@ -1,0 +1,202 @@
+"""The precedence table: a Faust table on RocksDB that is written and restored in batches.
+
+Each write is one WriteBatch of states, applied markers and changelog position, so a crash leaves a
+consistent prefix. The archive is the log: whatever is lost here is folded back from its segments.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from struct import Struct
+from typing import Any, NamedTuple
+
+import faust
+import rocksdict
+from faust.stores import rocksdb
+from faust.types import TP
+
+from audit_stream.precedence.matrix import State, unpack_state
+from audit_stream.stream.transport import BatchMessage, BatchSchema
+
+_MARKER = Struct(">IQQQ32s")
+_NO_LEAF = bytes(32)
+#: Keys of applied markers: a state's key begins with a topic's name, never with a zero byte.
+_APPLIED = b"\x00applied\x00"
+_CACHE_BYTES = 64 << 20  # shared by all partitions of a process; Faust takes 2 GiB for each
+_WRITE_BUFFER_BYTES = 8 << 20
+
+
+class Applied(NamedTuple):
+    """How far a topic's segments of this partition are in the table, and the chain's end there."""
+
+    generation: int
+    base: int  # of the last segment applied
+    next: int
+    seq: int  # of the next segment
+    leaf: bytes | None
+
+    def pack(self) -> bytes:
+        """The marker's bytes, in RocksDB and in the changelog alike."""
+        return _MARKER.pack(self.generation, self.base, self.next, self.seq, self.leaf or _NO_LEAF)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Applied:
+        """The inverse of `pack`."""
+        *numbers, leaf = _MARKER.unpack(data)
+        return cls(*numbers, None if leaf == _NO_LEAF else leaf)
+
+
+def applied_key(topic: str) -> bytes:
+    """Table key of a topic's applied marker."""
+    return _APPLIED + topic.encode()
+
+
+class BatchStore(rocksdb.Store):  # type: ignore[misc]
+    """Faust's RocksDB store with one shared cache, batched writes and real closing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cache = rocksdict.Cache(_CACHE_BYTES)
+
+    def partition_path(self, partition: int) -> Path:
+        """Folder of one partition's database."""
+        return Path(self.path) / f"{self.table_name}-{partition}.db"
+
+    def _open_for_partition(self, partition: int) -> Any:
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_max_write_buffer_number(3)
+        options.set_max_open_files(256)
+        blocks = rocksdict.BlockBasedOptions()
+        blocks.set_block_cache(self._cache)
+        blocks.set_bloom_filter(10, block_based=False)
+        blocks.set_cache_index_and_filter_blocks(True)
+        options.set_block_based_table_factory(blocks)
+        path = self.partition_path(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return rocksdict.Rdict(str(path), options=options)
+
+    def state(self, partition: int, key: bytes) -> State | None:
+        """The state of a message in a partition this worker owns."""
+        data = self._db_for_partition(partition).get(key)
+        return None if data is None else unpack_state(data)
+
+    def getter(self, partition: int) -> Callable[[bytes], State | None]:
+        """`state` for one partition without the look-up of its database."""
+        get = self._db_for_partition(partition).get
+
+        def state(key: bytes) -> State | None:
+            data = get(key)
+            return None if data is None else unpack_state(data)
+
+        return state
+
+    def applied(self, partition: int, topic: str) -> Applied | None:
+        """The topic's applied marker, or None when nothing was applied."""
+        data = self._db_for_partition(partition).get(applied_key(topic))
+        return None if data is None else Applied.unpack(data)
+
+    def keys_of(self, partition: int, topic: str) -> Iterator[bytes]:
+        """Keys of a topic's states: what a new generation removes."""
+        prefix = topic.encode() + b"\x00"
+        for key in self._db_for_partition(partition).keys(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key
+
+    def commit_batch(
+        self, partition: int, puts: Iterable[tuple[bytes, bytes | None]], changelog_offset: int | None
+    ) -> None:
+        """One WriteBatch: states and markers (None deletes), and how far the changelog is in."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in puts:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        if changelog_offset is not None:
+            batch.put(self.offset_key, str(changelog_offset).encode())
+        self._db_for_partition(partition).write(batch)
+
+    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
+        """Apply fetched changelog batches, each in one WriteBatch with its position."""
+        for event in batch:
+            message: BatchMessage = event.message
+            pairs = ((record.key, record.value) for record in message.records)
+            self.commit_batch(message.partition, pairs, message.offset)
+
+    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+        """Close the databases of revoked partitions; the lock is free when this returns."""
+        for tp in tps:
+            if tp.topic in table.changelog_topic.topics:
+                self.close_partition(tp.partition)
+
+    def close_partition(self, partition: int) -> None:
+        """Close one database, if open."""
+        db = self._dbs.pop(partition, None)
+        if db is not None:
+            db.close()
+
+    def discard_partition(self, partition: int) -> Path:
+        """Close and delete one partition's database: it is restored, or folded, from scratch."""
+        self.close_partition(partition)
+        path = self.partition_path(partition)
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    async def stop(self) -> None:
+        """Close everything."""
+        for partition in list(self._dbs):
+            self.close_partition(partition)
+
+
+#: Called with the table partitions a worker owns before they are restored: fences other writers.
+Fence = Callable[[set[int]], Awaitable[None]]
+
+
+class BatchTable(faust.Table):  # type: ignore[misc]
+    """The table over `BatchStore`; restored in batches, and fenced before it is restored."""
+
+    def __init__(self, *args: Any, fence: Fence | None = None, **kwargs: Any) -> None:
+        super().__init__(
+            *args, key_type=bytes, value_type=bytes, recovery_buffer_size=2, standby_buffer_size=2,
+            **kwargs,
+        )  # fmt: skip
+        self._fence = fence
+
+    @property
+    def batches(self) -> BatchStore:
+        """The store, typed."""
+        store: BatchStore = self.data
+        return store
+
+    def _new_store(self) -> BatchStore:
+        return BatchStore(
+            f"rocksdb://{self.name}", self.app, self, table_name=self.name, key_type=bytes,
+            key_serializer=self.key_serializer, value_serializer=self.value_serializer,
+            value_type=bytes, loop=self.loop, options=self.options, driver="rocksdict",
+        )  # fmt: skip
+
+    def _new_changelog_topic(self, **_: Any) -> Any:
+        return self.app.topic(
+            self._changelog_topic_name(), schema=BatchSchema(), key_type=bytes, value_type=bytes,
+            partitions=self.partitions, compacting=True, acks=False, internal=True, maxsize=64,
+            allow_empty=True,
+        )  # fmt: skip
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Fence the partitions' former writers, then open the databases."""
+        mine = {tp.partition for tp in assigned if tp.topic in self.changelog_topic.topics}
+        if self._fence is not None:
+            await self._fence(mine)
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+
+def as_pairs(states: Mapping[bytes, State], pack: Callable[[State], bytes]) -> list[tuple[bytes, bytes | None]]:
+    """States as the pairs `commit_batch` and the changelog take."""
+    return [(key, pack(state)) for key, state in states.items()]

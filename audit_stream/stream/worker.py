@@ -1,0 +1,210 @@
+"""The Faust application of a worker: two agents, one table, and nothing Faust may decide alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from audit_stream.errors import AuditError
+from audit_stream.stream.changelog import ChangelogWriter
+from audit_stream.stream.context import Context
+from audit_stream.stream.pipeline import Pipeline
+from audit_stream.stream.process import EXIT_INTERNAL, Watchdog
+from audit_stream.stream.rekey import Rekeyer
+from audit_stream.stream.table import BatchTable
+from audit_stream.stream.transport import BatchSchema, BatchTransport
+
+log = logging.getLogger(__name__)
+TABLE = "precedence"
+_TICK_SECONDS = 0.1
+_COMMIT_SECONDS = 1.0
+_REBALANCE_SECONDS = 60.0
+_RESYNC_LIMIT_SECONDS = 24 * 3600.0
+_FETCH_BYTES = 1 << 20
+_LOOP, _POLL = "event loop", "poll thread"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """What Faust needs to know."""
+
+    app_id: str
+    broker: str  # kafka://host:port;host:port
+    topics: Sequence[str]  # archived: raw, or rekeyed twins
+    rekey: Mapping[str, str]  # raw topic -> its rekeyed twin
+    partitions: int
+    state_dir: Path
+    session_timeout: float
+    static_member: str | None
+    client_options: Mapping[str, Any] = field(repr=False)
+    credentials: Any = field(default=None, repr=False)
+
+
+class AuditApp(faust.App):  # type: ignore[misc]
+    """Faust with the batch transport."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_producer, self)
+
+
+def build_app(config: WorkerConfig) -> AuditApp:
+    """The Faust app, configured so that nothing is lost and nothing is served."""
+    return AuditApp(
+        config.app_id,
+        broker=config.broker,
+        broker_credentials=config.credentials,
+        store="rocksdb://",
+        datadir=str(config.state_dir),
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=config.partitions,
+        table_standby_replicas=0,
+        processing_guarantee="at_least_once",
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=16,
+        broker_commit_interval=_COMMIT_SECONDS,
+        broker_session_timeout=config.session_timeout,
+        broker_heartbeat_interval=min(3.0, config.session_timeout / 4),
+        broker_rebalance_timeout=_REBALANCE_SECONDS,
+        broker_request_timeout=_RESYNC_LIMIT_SECONDS,  # also bounds the resync after a recovery
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=_FETCH_BYTES,
+        consumer_group_instance_id=config.static_member,
+        consumer_connections_max_idle_ms=540_000,
+        producer_acks=-1,
+    )
+
+
+class Worker:
+    """Runs the app until it is asked to stop, or ends the process."""
+
+    def __init__(
+        self, config: WorkerConfig, context: Context, pipeline: Pipeline,
+        changelog: ChangelogWriter, rekeyer: Rekeyer, watchdog: Watchdog,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.context = context
+        self.pipeline = pipeline
+        self.app = build_app(config)
+        self._changelog = changelog
+        self._rekeyer = rekeyer
+        self._watchdog = watchdog
+        self.table = BatchTable(
+            self.app, name=TABLE, partitions=config.partitions, fence=self._fence
+        )
+        self.app.tables.add(self.table)
+        self._channel = self.app.channel()
+        self._define_agents()
+
+    def _define_agents(self) -> None:
+        archived = self.app.topic(*self.config.topics, schema=BatchSchema(), key_type=bytes,
+                                  value_type=bytes, allow_empty=True)  # fmt: skip
+        self.app.agent(archived, name="ingest")(self._ingest)
+        self.app.agent(self._channel, name="sink")(self._sink)
+        if self.config.rekey:
+            sources = self.app.topic(*self.config.rekey, schema=BatchSchema(), key_type=bytes,
+                                     value_type=bytes, allow_empty=True)  # fmt: skip
+            self.app.agent(sources, name="rekey")(self._rekey)
+
+    async def _fence(self, partitions: set[int]) -> None:
+        self.pipeline.drop()
+        self.context.metrics.rebalances_total.inc()
+        try:
+            await self._changelog.own(partitions)
+        except AuditError as error:
+            self.context.die(EXIT_INTERNAL, str(error))
+
+    # -- agents: never raise (Faust would ack what crashed them and go on)
+
+    async def _ingest(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                for lane, chunk in await self.pipeline.ingest(event.message):
+                    await self._channel.put((lane, chunk))
+            except Exception as error:  # noqa: BLE001
+                self._fatal("ingest", error)
+            await asyncio.sleep(0)
+
+    async def _sink(self, stream: Any) -> None:
+        async for work in stream:
+            try:
+                self.pipeline.sink(*work)
+            except Exception as error:  # noqa: BLE001
+                self._fatal("sink", error)
+
+    async def _rekey(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await self._rekeyer.copy(event.message)
+                self.app.consumer.ack(event.message)
+            except Exception as error:  # noqa: BLE001
+                self._fatal("rekey", error)
+
+    def _fatal(self, agent: str, error: Exception) -> None:
+        log.error("the %s agent failed", agent, exc_info=error)
+        self.context.die(EXIT_INTERNAL, f"the {agent} agent failed: {type(error).__name__}")
+
+    # -- life
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; a crash of Faust ends the process."""
+        self.app.finalize()
+        self.pipeline.attach(self.app.consumer, self.table.batches)
+        self.app.consumer.polled = lambda: self._watchdog.beat(_POLL)
+        self.app.consumer.other_positions = self._committed
+        starting = asyncio.create_task(self.app.start())
+        ticking = asyncio.create_task(self._tick())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await starting
+            await stop.wait()
+        ticking.cancel()
+        self.pipeline.drop()
+        await self.app.stop()
+        await self._changelog.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._watchdog.beat(_LOOP)
+            restoring = self.app.rebalancing or not self.pipeline.lanes
+            self._watchdog.excuse(_POLL, "no assignment yet" if restoring else None)
+            if self.app.crashed:
+                self.context.die(EXIT_INTERNAL, "Faust crashed")
+            try:
+                self.pipeline.tick()
+            except Exception as error:  # noqa: BLE001
+                self._fatal("sealing timer", error)
+
+    async def _committed(self, tps: set[TP]) -> dict[TP, int]:
+        """Where a rekey source goes on: at the group's committed offset, else at the log start."""
+        if not tps:
+            return {}
+        thread = self.app.consumer._thread  # noqa: SLF001
+        consumer = thread._ensure_consumer()  # noqa: SLF001
+        starts = await self.app.consumer.earliest_offsets(*tps)
+        positions = {}
+        for tp in tps:
+            committed = await thread.call_thread(consumer.committed, tp)
+            positions[tp] = max(starts[tp], committed or 0)
+        return positions
+
+    @property
+    def ready(self) -> dict[str, bool]:
+        """Conditions of readiness Faust and the pipeline can tell."""
+        assigned = bool(self.app.assignor) and not self.app.rebalancing
+        return {"assigned": assigned, "restored": bool(self.app.tables.actives_ready)}

@@ -1,0 +1,64 @@
+"""The metric catalogue as data; docs/reference/metrics.md is generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "audit_stream_"
+Kind = Literal["counter", "gauge", "histogram"]
+_DELAY = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400)
+_SHORT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
+_BYTES = (1 << 10, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 23, 1 << 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: name without prefix, kind, what it means, label names, histogram buckets."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+CATALOGUE = (
+    Metric("records_total", "counter", "Offsets judged, by disposition.", ("topic", "disposition")),
+    Metric("regressions_total", "counter", "Statuses below the one held, by held and came.",
+           ("topic", "held", "came")),
+    Metric("quarantined_total", "counter", "Records quarantined, by reason.", ("topic", "reason")),
+    Metric("quarantine_oldest_timestamp_seconds", "gauge",
+           "Kafka time of the oldest record this process quarantined since it started.",
+           ("topic",)),
+    Metric("records_archived_total", "counter", "Records durably stored.", ("topic",)),
+    Metric("archive_delay_seconds", "histogram",
+           "Broker timestamp to stored, of each segment's first and last record.", ("topic",),
+           _DELAY),
+    Metric("unarchived_offsets", "gauge", "Broker end minus archived offset.",
+           ("topic", "partition")),
+    Metric("retention_headroom_seconds", "gauge",
+           "Raw retention minus the age of the oldest unarchived record.", ("topic", "partition")),
+    Metric("store_put_seconds", "histogram", "Time of a segment put, retries included.",
+           ("outcome",), _SHORT),
+    Metric("segment_bytes", "histogram", "Stored size of a segment.", (), _BYTES),
+    Metric("seal_seconds", "histogram", "Time to seal a segment.", (), _SHORT),
+    Metric("breaker_open", "gauge", "1 while the circuit breaker is not closed.", ("target",)),
+    Metric("rebalances_total", "counter", "Assignments received."),
+    Metric("resyncs_total", "counter", "Lanes opened from the archive, by reason.", ("reason",)),
+    Metric("forks_total", "counter", "Segments with another history under a known name.",
+           ("topic",)),
+    Metric("lost_offsets_total", "counter", "Offsets retention deleted before they were archived.",
+           ("topic",)),
+    Metric("misplaced_samples_total", "counter",
+           "Sampled records in a partition their key does not belong to.", ("topic",)),
+    Metric("rekeyed_total", "counter", "Records copied to a rekeyed topic.", ("topic",)),
+    Metric("table_keys", "gauge", "Estimated keys in the precedence table.", ("partition",)),
+    Metric("restore_remaining_records", "gauge", "Changelog records still to be restored."),
+    Metric("overlay_bytes", "gauge", "Bytes of fetched and unstored batches."),
+    Metric("loop_heartbeat_age_seconds", "gauge", "Age of the event loop's last heartbeat."),
+    Metric("last_archived_timestamp_seconds", "gauge", "Kafka time of the last archived record.",
+           ("topic", "partition")),
+    Metric("open_alarms", "gauge", "Alarms that are open."),
+    Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
+)  # fmt: skip
