@@ -252,9 +252,7 @@ async def _run(
     quarantine = QuarantineWriter(options)
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
-    pipeline = Pipeline(
-        context, streams, changelog, quarantine, Inspector(connection).timestamp_at
-    )
+    pipeline = Pipeline(context, streams, changelog, quarantine, Inspector(connection).timestamp_at)
     pipeline.paused = lambda: not breaker.is_closed
     worker = Worker(
         _worker_config(settings, streams, twins, connection), context, pipeline, changelog,
@@ -349,9 +347,7 @@ def _credentials(connection: KafkaConnection) -> Any:
     return SSLCredentials(context=context) if connection.uses_tls else None
 
 
-async def _watch(
-    worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health
-) -> None:
+async def _watch(worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health) -> None:
     """Readiness and lag, off the data path."""
     next_lag = 0.0
     while True:
@@ -362,4 +358,3 @@ async def _watch(
             for (topic, partition), behind in (await pipeline.lag()).items():
                 metrics.unarchived_offsets.labels(topic, str(partition)).set(behind)
         await asyncio.sleep(_READY_SECONDS)
-

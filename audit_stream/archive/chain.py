@@ -20,7 +20,6 @@ from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link
 
 
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """A valid segment under one base, and the junk objects met before it."""
@@ -138,5 +137,3 @@ def check_continues(segment: Segment, link: Link, name: str) -> None:
             f"{name} does not continue the chain it stands in",
             hint="stop the fleet and read docs/runbooks/fork.md",
         )
-
-

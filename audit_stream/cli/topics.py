@@ -52,7 +52,7 @@ def apply(
     from audit_stream.kafka.topic_apply import apply_plan, plan_topics
 
     settings = Settings.load(config, broker=broker, partitions=partitions, replication=replication)
-    wanted = _wanted(settings)
+    wanted = wanted_topics(settings)
     connection = KafkaConnection.from_settings(settings)
     plan = asyncio.run(plan_topics(connection, wanted))
     if not as_json:
@@ -68,7 +68,7 @@ def apply(
         raise typer.Exit(1)
 
 
-def _wanted(settings: Settings) -> Sequence[Wanted]:
+def wanted_topics(settings: Settings) -> Sequence[Wanted]:
     topics = load_topics(
         raw_topics=settings.topics, rekey_topics=settings.rekey_topics, app_id=settings.app_id
     )

@@ -14,7 +14,9 @@ from audit_stream.telemetry.logs import logging_config
 
 
 def worker(
-    web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")
+    ] = None,
     state_dir: Annotated[Path | None, typer.Option(help="This worker's own state folder.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:

@@ -105,7 +105,7 @@ def inflate(data: bytes, what: str) -> bytes:
         raise FormatError(f"{what} does not start with the gzip header of a segment")
     inflater = zlib.decompressobj(_RAW_DEFLATE)
     try:
-        plain = inflater.decompress(data[len(GZIP_HEADER):], MAX_SEGMENT_BYTES)
+        plain = inflater.decompress(data[len(GZIP_HEADER) :], MAX_SEGMENT_BYTES)
     except zlib.error as error:
         raise FormatError(f"{what} cannot be inflated: {error}") from error
     if not inflater.eof or len(inflater.unused_data) != _TRAILER.size:
@@ -130,7 +130,9 @@ def decode_plain(plain: bytes, what: str) -> Segment:
     if body and not body.endswith(b"\n"):
         raise FormatError(f"{what} does not end with a newline")
     header = parse_header(header_line, f"{what} line 1")
-    return Segment(header, header_line, parse_signature_line(signature_line, f"{what} line 2"), body)
+    return Segment(
+        header, header_line, parse_signature_line(signature_line, f"{what} line 2"), body
+    )
 
 
 def parse_header(line: bytes, what: str) -> Header:

@@ -58,9 +58,7 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return path
 
 
-def root_from_inclusion(
-    leaf: bytes, index: int, size: int, path: Sequence[bytes]
-) -> bytes | None:
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """The root an audit path leads to, or None when the path cannot fit (section 2.1.3.2)."""
     if not 0 <= index < size:
         return None

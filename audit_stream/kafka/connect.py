@@ -315,3 +315,13 @@ async def topic_ends(
         finally:
             await consumer.stop()
     return {(tp.topic, tp.partition): (starts[tp], ends[tp]) for tp in parts}
+
+
+async def committed_offsets(
+    connection: KafkaConnection, group: str, places: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    """The group's committed offset by (topic, partition), 0 where it has none."""
+    async with open_admin(connection) as admin:
+        found = await admin.list_consumer_group_offsets(group)
+    known = {(tp.topic, tp.partition): max(0, entry.offset) for tp, entry in found.items()}
+    return {place: known.get(place, 0) for place in places}

@@ -39,7 +39,9 @@ def create_keyring(path: Path, archive: str) -> Keyring:
     if not archive or " " in archive or "+" in archive:
         raise KeyringError(f"the archive name {archive!r} may not be empty or hold a space or +")
     # From last year on: records that waited in the topics over the turn of a year have a key.
-    ring, cover = new_keyring(archive, datetime.now(UTC).year - 1, secrets.token_bytes(secret_size()))
+    ring, cover = new_keyring(
+        archive, datetime.now(UTC).year - 1, secrets.token_bytes(secret_size())
+    )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write_new(path.parent / ring.trees[-1].cover, cover)
     _write_new(path, ring.encode() + b"\n")
@@ -83,7 +85,9 @@ def _read_private(path: Path) -> bytes:
         mode = path.stat().st_mode
         data = path.read_bytes()
     except OSError as error:
-        raise KeyringError(f"cannot read the keyring {path}: {error.strerror}", hint=_RESTORE) from error
+        raise KeyringError(
+            f"cannot read the keyring {path}: {error.strerror}", hint=_RESTORE
+        ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise KeyringError(f"the keyring {path} can be read by others", hint=f"chmod 600 {path}")
     return data

@@ -136,9 +136,7 @@ class RecordSealer:
             self._year = int(self._second_text[:4])
         return f"{self._second_text}{millis:03d}Z"
 
-    def _personal(
-        self, keys: SubjectKeys, event: Event, offset: int
-    ) -> tuple[list[str], bytes]:
+    def _personal(self, keys: SubjectKeys, event: Event, offset: int) -> tuple[list[str], bytes]:
         both = hmac.digest(
             keys.mac_key, _SALT_LABEL + _SALT_AT.pack(self._partition, offset), "sha256"
         ).hex()

@@ -115,7 +115,8 @@ class SegmentBuilder:
     def fits(self, chunk: Chunk, limits: Limits) -> bool:
         """Whether the chunk can be added without passing a limit; anything fits an empty one."""
         return self.empty or (
-            self.count + len(chunk.lines) <= limits.records and self.size + chunk.size <= limits.size
+            self.count + len(chunk.lines) <= limits.records
+            and self.size + chunk.size <= limits.size
         )
 
     def add(self, chunk: Chunk, now_ms: int) -> None:

@@ -135,7 +135,9 @@ class Judge:
         chunk.quarantined.append((reason, record))
         return QUARANTINED
 
-    def _decide(self, event: Any, record: RawRecord, chunk: Chunk, states: dict[bytes, State]) -> str:
+    def _decide(
+        self, event: Any, record: RawRecord, chunk: Chunk, states: dict[bytes, State]
+    ) -> str:
         key = self._topic + f"{event.tenant_id}\x00{event.message_uuid}".encode()
         held = states.get(key) or self._lookup(key)
         rank = RANK[event.delivery_status]

@@ -1,9 +1,9 @@
 """The pipeline of a worker: lanes over the assigned partitions, between Faust and the archive.
 
-    ingest agent -> ingest(): holes, judge, precedence, seal   (works ahead, bounded by memory)
-    channel      -> sink():   builder, cut
-    storing task -> Storing:  subject, quarantine, segment, changelog, table, ack
-    assignment   -> positions(): resync from the archive, seek
+ingest agent -> ingest(): holes, judge, precedence, seal   (works ahead, bounded by memory)
+channel      -> sink():   builder, cut
+storing task -> Storing:  subject, quarantine, segment, changelog, table, ack
+assignment   -> positions(): resync from the archive, seek
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class Pipeline:
         lanes = dict(self.lanes)
         tps = {FaustTP(topic, partition): (topic, partition) for topic, partition in lanes}
         ends = await self.consumer.highwaters(*tps) if tps else {}
-        return {
-            key: max(0, (ends.get(tp) or 0) - lanes[key].link.next) for tp, key in tps.items()
-        }
+        return {key: max(0, (ends.get(tp) or 0) - lanes[key].link.next) for tp, key in tps.items()}
 
     # -- assignment
 
@@ -124,9 +122,7 @@ class Pipeline:
         storing = Storing(lane, chain, self._table, self._changelog, self._ack)
         key = (tp.topic, tp.partition)
         self.lanes[key] = lane
-        self._tasks[key] = asyncio.create_task(
-            self._store(tp, storing), name=f"store {lane.name}"
-        )
+        self._tasks[key] = asyncio.create_task(self._store(tp, storing), name=f"store {lane.name}")
 
     def drop(self) -> None:
         """Drop all that is not stored. Never waits: store steps end at their next check."""
@@ -187,7 +183,9 @@ class Pipeline:
 
     async def _copy_quarantined(self, lane: Lane, chunk: Chunk) -> None:
         for reason, record in chunk.quarantined:
-            source = f"{lane.stream.topic}/{lane.stream.generation}/{lane.partition}/{record.offset}"
+            source = (
+                f"{lane.stream.topic}/{lane.stream.generation}/{lane.partition}/{record.offset}"
+            )
             future = await self._quarantine.send(record, reason, source)
             lane.copies.append((record.offset, future))
         chunk.quarantined = [(reason, None) for reason, _ in chunk.quarantined]

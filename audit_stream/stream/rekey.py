@@ -64,8 +64,10 @@ class Rekeyer:
         futures = []
         for record in message.records:
             key = message_key(record.value)
-            partition = (murmur2(key) & _POSITIVE) % self._partitions if key is not None else (
-                record.offset % self._partitions
+            partition = (
+                (murmur2(key) & _POSITIVE) % self._partitions
+                if key is not None
+                else (record.offset % self._partitions)
             )
             origin = f"{record.topic}/{record.partition}/{record.offset}"
             futures.append(await self._producer.send(

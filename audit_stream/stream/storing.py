@@ -129,9 +129,7 @@ class Storing:
 
     async def _apply(self, sealed: Sealed) -> None:
         lane, header = self._lane, sealed.header
-        applied = Applied(
-            header.generation, header.base, header.next, header.seq + 1, sealed.leaf
-        )
+        applied = Applied(header.generation, header.base, header.next, header.seq + 1, sealed.leaf)
         pairs = [(key, pack_state(state)) for key, state in sealed.states.items()]
         pairs.append((applied_key(header.topic), applied.pack()))  # written last
         offset = await self._step("changelog", self._changelog.write(lane.partition, pairs))
@@ -156,9 +154,9 @@ class Storing:
             delay = metrics.archive_delay_seconds.labels(header.topic)
             delay.observe(max(0, now - header.first_ts) / 1000)
             delay.observe(max(0, now - header.last_ts) / 1000)
-            metrics.last_archived_timestamp_seconds.labels(
-                header.topic, str(header.partition)
-            ).set(header.last_ts / 1000)
+            metrics.last_archived_timestamp_seconds.labels(header.topic, str(header.partition)).set(
+                header.last_ts / 1000
+            )
 
     # -- somebody else won the name
 

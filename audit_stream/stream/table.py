@@ -108,7 +108,10 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
             yield key
 
     def commit_batch(
-        self, partition: int, puts: Iterable[tuple[bytes, bytes | None]], changelog_offset: int | None
+        self,
+        partition: int,
+        puts: Iterable[tuple[bytes, bytes | None]],
+        changelog_offset: int | None,
     ) -> None:
         """One WriteBatch: states and markers (None deletes), and how far the changelog is in."""
         batch = rocksdict.WriteBatch(raw_mode=True)
@@ -197,6 +200,8 @@ class BatchTable(faust.Table):  # type: ignore[misc]
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
 
-def as_pairs(states: Mapping[bytes, State], pack: Callable[[State], bytes]) -> list[tuple[bytes, bytes | None]]:
+def as_pairs(
+    states: Mapping[bytes, State], pack: Callable[[State], bytes]
+) -> list[tuple[bytes, bytes | None]]:
     """States as the pairs `commit_batch` and the changelog take."""
     return [(key, pack(state)) for key, state in states.items()]

@@ -30,9 +30,7 @@ class WebServer:
                 hint="another process uses it; choose another port, or 0 for any free one",
             ) from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="web", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
 
     @property
     def port(self) -> int:

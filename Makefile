@@ -1,0 +1,50 @@
+# The only entry point; CI calls the same targets.
+PY ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install dev fmt lint check test demo bench docs topics audit clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PY) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+dev: install
+
+fmt: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint
+	$(BIN)/pytest -q -m "not kafka and not slow and not bench"
+
+test: install lint
+	$(BIN)/pytest -m "not bench"
+
+demo: install
+	$(BIN)/audit-stream demo
+
+bench: install
+	$(BIN)/python -m bench.run --write
+
+docs: install
+	$(BIN)/python docs/generate.py
+
+topics: install
+	$(BIN)/pytest -q tests/topics
+
+audit: install
+	$(BIN)/pip-audit --skip-editable
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,41 @@
+"""`audit-stream keyring`: make the archive's keys, print the public one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit_stream.cli.output import Output
+from audit_stream.evidence.signing import LineSigner
+from audit_stream.keys.file import create_keyring, load_keyring
+from audit_stream.settings import Settings
+
+app = typer.Typer(help="Make the archive's keys; print the public one.", no_args_is_help=True)
+KeyringPath = Annotated[Path | None, typer.Option("--path", help="Keyring file (AUDIT_KEYRING).")]
+Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
+
+
+@app.command()
+def init(
+    path: KeyringPath = None,
+    archive_name: Annotated[str | None, typer.Option(help="AUDIT_ARCHIVE_NAME.")] = None,
+    config: Config = None,
+) -> None:
+    """Make a keyring of thirty years and its cover file; refuses to overwrite."""
+    settings = Settings.load(config, keyring=path, archive_name=archive_name)
+    ring = create_keyring(settings.keyring, settings.archive_name)
+    assert ring.segment_key is not None
+    signer = LineSigner(ring.segment_key)
+    out = Output()
+    out.say(f"made {settings.keyring} and {ring.trees[-1].cover} beside it, for {ring.archive}")
+    out.say(f"public key {signer.public.hex()} (kid {signer.kid})")
+    out.say("Back both files up now: without them no personal field can be opened again.")
+
+
+@app.command()
+def public(path: KeyringPath = None, config: Config = None) -> None:
+    """Print the public segment key, hex: what `verify --key` takes."""
+    settings = Settings.load(config, keyring=path)
+    Output().say(load_keyring(settings.keyring).signer.public.hex())

@@ -1,0 +1,125 @@
+"""The command line's frame: commands are imported when used, errors become exit codes.
+
+Exit codes: 0 good, 1 found something wrong, 2 wrong use, 3 cannot judge, 70 internal.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, NamedTuple
+
+import click
+import typer
+
+from audit_stream import __version__
+from audit_stream.errors import AuditError, Fault, UnknownVersion
+
+GOOD, FOUND, WRONG_USE, CANNOT_JUDGE, INTERNAL = 0, 1, 2, 3, 70
+
+
+class Entry(NamedTuple):
+    """Where a command lives and what `--help` says of it, without importing it."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Entry("demo:demo", "Everything there is, on an embedded Kafka, in a minute."),
+    "keyring": Entry("keyring:app", "Make the archive's keys; print the public one."),
+    "topics": Entry("topics:app", "Make the broker's topics match topics/."),
+    "worker": Entry("worker:worker", "Archive the raw topics until SIGTERM."),
+    "import": Entry("import_:import_files", "Put JSON lines into the raw topics."),
+    "reconcile": Entry("reconcile:reconcile", "Is anything missing? Broker against archive."),
+    "show": Entry("show:show", "One message's history, each hash recomputed."),
+    "verify": Entry("verify:verify", "Prove an archive with nothing but a public key."),
+    "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "state": Entry("state:app", "Rebuild the precedence table from the archive."),
+}
+EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics
+apply --dry-run; audit-stream topics apply; audit-stream worker; audit-stream reconcile; audit-stream
+verify. Every setting is a flag, an AUDIT_* variable or a line of a TOML file: see
+docs/reference/settings.md."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for: `--help` must not load Kafka clients."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        found: Any = getattr(importlib.import_module(f"audit_stream.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(name=cmd_name)(found)
+            found = single
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.command(
+    cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="audit-stream")
+@click.option("--config", type=click.Path(dir_okay=False), help="Settings file (TOML).")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(config: str | None, debug: bool) -> None:
+    """Turn message-status topics into a write-once archive that proves itself."""
+    if config:
+        os.environ["AUDIT_CONFIG"] = config
+    if debug:
+        os.environ["AUDIT_DEBUG"] = "1"
+
+
+def run() -> None:
+    """Entry point of `audit-stream`."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    try:
+        result = main(arguments, prog_name="audit-stream", standalone_mode=False)
+    except (click.exceptions.Exit, typer.Exit) as done:
+        return int(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USE
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return FOUND
+    except AuditError as error:
+        return _explain(error)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+        if os.environ.get("AUDIT_DEBUG"):
+            traceback.print_exc()
+        return INTERNAL
+    return result if isinstance(result, int) else GOOD
+
+
+def _explain(error: AuditError) -> int:
+    click.echo(f"{error.code}: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  -> {error.hint}", err=True)
+    if os.environ.get("AUDIT_DEBUG"):
+        traceback.print_exc()
+    if isinstance(error, UnknownVersion):
+        return CANNOT_JUDGE
+    return WRONG_USE if error.fault is Fault.OPERATOR else FOUND

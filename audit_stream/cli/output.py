@@ -1,0 +1,64 @@
+"""How commands speak: tables and progress on a terminal, plain lines or one JSON document otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+
+class Output:
+    """One command's output; with `as_json`, `document` is all that reaches stdout."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._out = Console(soft_wrap=True)
+        self._err = Console(stderr=True, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if not self.as_json:
+            self._out.print(text, markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        """A line on stderr."""
+        self._err.print(text, markup=False, highlight=False)
+
+    def document(self, value: Any) -> None:
+        """The JSON answer, if asked for."""
+        if self.as_json:
+            sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table on a terminal, tab-separated lines otherwise."""
+        if self.as_json:
+            return
+        if not self._out.is_terminal:
+            for row in (columns, *rows):
+                sys.stdout.write("\t".join(str(cell) for cell in row) + "\n")
+            return
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self._out.print(table)
+
+    def progress(self) -> Progress:
+        """A progress display on stderr; silent when that is no terminal."""
+        return Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+            console=self._err, transient=True, disable=not self._err.is_terminal,
+        )  # fmt: skip

@@ -1,0 +1,119 @@
+"""`audit-stream reconcile`: is anything missing? The broker's offsets against the archive's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audit_stream.archive.coverage import Coverage
+from audit_stream.cli.output import Output
+from audit_stream.evidence.ledger import MEANING
+from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.settings import Settings
+
+_POLL_SECONDS = 0.5
+
+
+async def cover(
+    settings: Settings, wait: float, told: Callable[[Coverage], None] = lambda _: None
+) -> Coverage:
+    """Read the archive's coverage; with `wait`, until nothing is to come or the time is over."""
+    from audit_stream.app import archived_topics
+    from audit_stream.kafka.connect import KafkaConnection, topic_ends
+    from audit_stream.keys.file import load_keyring
+    from audit_stream.stores.open import open_store
+
+    connection = KafkaConnection.from_settings(settings)
+    keys = TrustedKeys(load_keyring(settings.keyring).signer.public)
+    store = open_store(settings.archive, read_only=True)
+    coverage = Coverage(store, keys)
+    topics = list(archived_topics(settings).values())
+    deadline = time.monotonic() + wait
+    try:
+        while True:
+            await coverage.update(await topic_ends(connection, topics))
+            told(coverage)
+            copied = await _rekey_lag(settings, connection)
+            if (coverage.to_come + copied) == 0 or time.monotonic() >= deadline:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+    finally:
+        await store.close()
+    return coverage
+
+
+async def _rekey_lag(settings: Settings, connection: Any) -> int:
+    """Records of rekeyed topics that were not copied yet."""
+    if not settings.rekey_topics:
+        return 0
+    from audit_stream.kafka.connect import committed_offsets, topic_ends
+
+    ends = await topic_ends(connection, settings.rekey_topics)
+    done = await committed_offsets(connection, settings.app_id, ends)
+    return sum(end - max(start, done[place]) for place, (start, end) in ends.items())
+
+
+def document(coverage: Coverage, rekey_lag: int) -> dict[str, Any]:
+    """The answer as JSON."""
+    partitions = [
+        {
+            "topic": p.topic, "partition": p.partition, "log_start": p.log_start, "end": p.end,
+            "archived_next": p.next, "to_come": p.to_come, "unexplained": p.unexplained,
+            **{MEANING[letter]: p.counts[letter] for letter in MEANING},
+        }
+        for p in coverage.partitions.values()
+    ]  # fmt: skip
+    totals = coverage.totals()
+    return {
+        "to_come": coverage.to_come, "not_copied": rekey_lag,
+        "unexplained": coverage.unexplained, "unresolved": coverage.unresolved,
+        "dispositions": {name: totals[letter] for letter, name in MEANING.items()},
+        "partitions": partitions,
+    }  # fmt: skip
+
+
+def reconcile(
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait until nothing is to come any more.")
+    ] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+) -> None:
+    """Compare every offset of the broker with the archive's ledgers.
+
+    Exit 0 only when nothing is to come and nothing is unexplained.
+    """
+    settings = Settings.load(config)
+    out = Output(as_json)
+    coverage, rekey_lag = asyncio.run(_both(settings, wait))
+    out.document(document(coverage, rekey_lag))
+    show_coverage(out, coverage)
+    out.say(
+        f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
+        f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
+        f"(unresolved {coverage.unresolved})"
+    )
+    if coverage.to_come or rekey_lag or coverage.unexplained:
+        raise typer.Exit(1)
+
+
+async def _both(settings: Settings, wait: float) -> tuple[Coverage, int]:
+    from audit_stream.kafka.connect import KafkaConnection
+
+    coverage = await cover(settings, wait)
+    return coverage, await _rekey_lag(settings, KafkaConnection.from_settings(settings))
+
+
+def show_coverage(out: Output, coverage: Coverage) -> None:
+    """The table by partition."""
+    rows = [
+        (p.topic, p.partition, p.next, p.to_come, p.unexplained, *(p.counts[x] for x in MEANING))
+        for p in coverage.partitions.values()
+    ]
+    columns = ["topic", "partition", "archived to", "to come", "unexplained", *MEANING.values()]
+    out.table("Offsets by disposition", columns, rows)

@@ -1,0 +1,100 @@
+"""`audit-stream show`: one message's history, each hash recomputed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit_stream.archive.history import History, Sighting
+from audit_stream.cli.output import Output
+from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.precedence.matrix import RANK
+from audit_stream.settings import Settings
+
+_POSITIVE = 0x7FFFFFFF
+
+
+async def history_of(
+    settings: Settings, message: str, tenant: str | None, customer: str | None
+) -> list[Sighting]:
+    """All records of a message in the archive."""
+    from aiokafka.partitioner import murmur2
+
+    from audit_stream.app import archived_topics
+    from audit_stream.keys.file import load_keyring
+    from audit_stream.stores.open import open_store, open_subjects
+
+    ring = load_keyring(settings.keyring)
+    store = open_store(settings.archive, read_only=True)
+    subjects = open_subjects(settings.subjects)
+    history = History(
+        store, subjects, TrustedKeys(ring.signer.public), ring.keyring, ring.cover
+    )
+    partition = (murmur2(message.encode()) & _POSITIVE) % settings.partitions
+    topics = list(archived_topics(settings).values())
+    try:
+        return await history.of(message, partition, topics, tenant, customer)
+    finally:
+        await store.close()
+        await subjects.close()
+
+
+def show(
+    message_uuid: Annotated[str, typer.Argument(help="The message id.")],
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="Customer id, to open personal fields without tags.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+) -> None:
+    """Show what happened to a message: every revision, the effective status, personal fields.
+
+    Exit 1 when the archive has no such message or a stored line was tampered with.
+    """
+    settings = Settings.load(config)
+    found = asyncio.run(history_of(settings, message_uuid, tenant, customer))
+    out = Output(as_json)
+    out.document({"message_uuid": message_uuid, "effective": effective(found),
+                  "history": [_as_json(item) for item in found]})  # fmt: skip
+    print_history(out, message_uuid, found)
+    if not found:
+        raise typer.Exit(1)
+
+
+def effective(found: list[Sighting]) -> str | None:
+    """The highest status reached, over all topics."""
+    statuses = [item.record.pub["delivery_status"] for item in found]
+    return max(statuses, key=RANK.__getitem__, default=None)
+
+
+def print_history(out: Output, message: str, found: list[Sighting]) -> None:
+    """The history as a table."""
+    if not found:
+        out.say(f"no record of {message} is archived; newer events may not be archived yet")
+        return
+    rows = [
+        (
+            item.record.pub["revision"], item.record.pub["delivery_status"],
+            item.record.pub["carrier_receipt_timestamp"], item.record.pub["ingestion_timestamp"],
+            item.record.pub["carrier_error_code"] or "", item.record.pub["source"],
+            item.personal.get("customer_external_id", f"({item.closed})" if item.closed else ""),
+            item.personal.get("recipient_address", ""),
+            f"verified {item.record.integrity_hash.hex()[:12]}…",
+        )
+        for item in found
+    ]  # fmt: skip
+    columns = ["rev", "status", "carrier time", "ingested", "error", "source", "customer",
+               "address", "integrity"]  # fmt: skip
+    out.table(f"Message {message}: {effective(found)}", columns, rows)
+
+
+def _as_json(item: Sighting) -> dict[str, object]:
+    return {
+        **item.record.pub, **{"customer_external_id": None, "recipient_address": None},
+        **item.personal, "integrity_hash": f"sha256:{item.record.integrity_hash.hex()}",
+        "segment": item.name, "index": item.index, "personal_fields": item.closed or "opened",
+    }  # fmt: skip
