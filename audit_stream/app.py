@@ -217,7 +217,7 @@ async def run_worker(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (timer.arm(), stop.set()))
+        loop.add_signal_handler(number, _stop, timer, stop)
     try:
         await _run(settings, metrics, alarms, health, watchdog, stop, hook, adapt)
     finally:
@@ -225,6 +225,11 @@ async def run_worker(
         watchdog.stop()
         web.stop()
         lock.close()
+
+
+def _stop(timer: ShutdownTimer, stop: asyncio.Event) -> None:
+    timer.arm()
+    stop.set()
 
 
 async def _run(

@@ -112,8 +112,8 @@ class Chain:
     async def _walk(self) -> Found | None:
         """The long way, when only junk stands at the highest name."""
         last = None
-        async for last in self.follow(self.genesis):
-            pass
+        async for found in self.follow(self.genesis):
+            last = found
         return last
 
     async def _newest_base(self) -> int | None:

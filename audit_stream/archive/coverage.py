@@ -1,4 +1,4 @@
-"""Coverage: what the archive's ledgers say of each partition's offsets, against the broker's ends."""
+"""Coverage: what the archive's ledgers say of each partition, against the broker's ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from audit_stream.archive.streams import newest_stream
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.segment import decode
 from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 
 
@@ -39,6 +40,8 @@ class Coverage:
 
     def __init__(self, store: WormStore, keys: TrustedKeys) -> None:
         self._store, self._keys = store, keys
+        self._founded: dict[str, StreamObject] = {}
+        self._placed: set[tuple[str, int]] = set()
         self._seen: dict[str, str] = {}  # folder -> last name read
         self.partitions: dict[tuple[str, int], PartitionCoverage] = {}
         self.origins: set[str] = set()  # first positions of archived retries
@@ -48,19 +51,23 @@ class Coverage:
         for (topic, partition), (start, end) in sorted(ends.items()):
             found = self.partitions.get((topic, partition))
             if found is None:
-                stream = await newest_stream(self._store, self._keys, topic)
-                genesis = stream.genesis[partition] if stream else start
-                found = PartitionCoverage(topic, partition, start, end, next=genesis)
-                if stream is not None:
-                    self._seen[self._folder(topic, stream.generation, partition)] = ""
+                found = PartitionCoverage(topic, partition, start, end, next=start)
                 self.partitions[topic, partition] = found
+            if topic not in self._founded:
+                await self._find_stream(topic)
+            if topic in self._founded and (topic, partition) not in self._placed:
+                self._placed.add((topic, partition))
+                stream = self._founded[topic]
+                found.next = stream.genesis[partition]
+                self._seen[layout.segment_folder(topic, stream.generation, partition)] = ""
             found.log_start, found.end = start, end
         for folder in list(self._seen):
             await self._read(folder)
 
-    @staticmethod
-    def _folder(topic: str, generation: int, partition: int) -> str:
-        return layout.segment_folder(topic, generation, partition)
+    async def _find_stream(self, topic: str) -> None:
+        stream = await newest_stream(self._store, self._keys, topic)
+        if stream is not None:
+            self._founded[topic] = stream
 
     async def _read(self, folder: str) -> None:
         for name in await self._store.names(folder, after=self._seen[folder]):

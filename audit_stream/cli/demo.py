@@ -68,6 +68,8 @@ async def _demo(folder: Path, out: Output) -> int:
     out.say("starting an embedded Kafka (the first start fetches it)")
     async with EmbeddedKafka(folder / "kafka") as broker:
         settings = _settings(folder, broker.url)
+        settings.archive_path.mkdir()
+        settings.subjects_path.mkdir()
         create_keyring(settings.keyring, settings.archive_name)
         await _apply_topics(settings, out)
         async with _worker(settings, folder):

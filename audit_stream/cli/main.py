@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import click
 import typer
@@ -35,13 +35,13 @@ COMMANDS = {
     "import": Entry("import_:import_files", "Put JSON lines into the raw topics."),
     "reconcile": Entry("reconcile:reconcile", "Is anything missing? Broker against archive."),
     "show": Entry("show:show", "One message's history, each hash recomputed."),
-    "verify": Entry("verify:verify", "Prove an archive with nothing but a public key."),
+    "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
 EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics
-apply --dry-run; audit-stream topics apply; audit-stream worker; audit-stream reconcile; audit-stream
-verify. Every setting is a flag, an AUDIT_* variable or a line of a TOML file: see
+apply --dry-run; audit-stream topics apply; audit-stream worker; audit-stream reconcile;
+audit-stream verify. Every setting is a flag, an AUDIT_* variable or a line of a TOML file: see
 docs/reference/settings.md."""
 
 
@@ -63,9 +63,9 @@ class LazyGroup(click.Group):
             single = typer.Typer(add_completion=False)
             single.command(name=cmd_name)(found)
             found = single
-        command = typer.main.get_command(found)
+        command: Any = typer.main.get_command(found)  # typer carries its own copy of click
         command.name = cmd_name
-        return command
+        return cast(click.Command, command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing anything."""
@@ -106,7 +106,10 @@ def run_command(arguments: list[str]) -> int:
         return FOUND
     except AuditError as error:
         return _explain(error)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
+            error.show()
+            return WRONG_USE
         click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
         if os.environ.get("AUDIT_DEBUG"):
             traceback.print_exc()

@@ -1,4 +1,4 @@
-"""How commands speak: tables and progress on a terminal, plain lines or one JSON document otherwise."""
+"""How commands speak: tables and progress on a terminal, else plain lines or one JSON document."""
 
 from __future__ import annotations
 

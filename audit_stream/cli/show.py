@@ -30,9 +30,7 @@ async def history_of(
     ring = load_keyring(settings.keyring)
     store = open_store(settings.archive, read_only=True)
     subjects = open_subjects(settings.subjects)
-    history = History(
-        store, subjects, TrustedKeys(ring.signer.public), ring.keyring, ring.cover
-    )
+    history = History(store, subjects, TrustedKeys(ring.signer.public), ring.keyring, ring.cover)
     partition = (murmur2(message.encode()) & _POSITIVE) % settings.partitions
     topics = list(archived_topics(settings).values())
     try:
@@ -94,7 +92,7 @@ def print_history(out: Output, message: str, found: list[Sighting]) -> None:
 
 def _as_json(item: Sighting) -> dict[str, object]:
     return {
-        **item.record.pub, **{"customer_external_id": None, "recipient_address": None},
+        **item.record.pub, "customer_external_id": None, "recipient_address": None,
         **item.personal, "integrity_hash": f"sha256:{item.record.integrity_hash.hex()}",
         "segment": item.name, "index": item.index, "personal_fields": item.closed or "opened",
     }  # fmt: skip

@@ -69,6 +69,7 @@ def apply(
 
 
 def wanted_topics(settings: Settings) -> Sequence[Wanted]:
+    """Every topic this installation needs, with its partitions and replicas."""
     topics = load_topics(
         raw_topics=settings.topics, rekey_topics=settings.rekey_topics, app_id=settings.app_id
     )

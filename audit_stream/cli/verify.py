@@ -79,7 +79,9 @@ def _names(store: FileStore, part: str) -> list[str]:
         prefix = part if part.startswith("segments/") else f"segments/{part}"
         names = [*store.names_sync("streams/"), *store.walk_sync(prefix)]
     if not names:
-        raise ConfigError("there is no archive here", hint="check AUDIT_ARCHIVE and the part's name")
+        raise ConfigError(
+            "there is no archive here", hint="check AUDIT_ARCHIVE and the part's name"
+        )
     return names
 
 

@@ -43,7 +43,7 @@ class Event(NamedTuple):
     recipient_address: str | None
 
 
-class Rejected(Exception):  # noqa: N818 - control flow inside this module, never an error to report
+class Rejected(Exception):
     """Carries the quarantine reason; reasons are a bounded set and hold no event data."""
 
 
@@ -123,10 +123,13 @@ def _flatten(raw: dict[str, Any], status: str, mapped: str) -> Event:
 
 
 def _text(value: Any, field: str) -> str:
-    if type(value) is str and 0 < len(value) <= MAX_TEXT:
-        # isprintable() is C and settles nearly all; the pattern decides the rare rest.
-        if value.isprintable() or not _FORBIDDEN.search(value):
-            return value
+    # isprintable() is C and settles nearly all; the pattern decides the rare rest.
+    if (
+        type(value) is str
+        and 0 < len(value) <= MAX_TEXT
+        and (value.isprintable() or not _FORBIDDEN.search(value))
+    ):
+        return value
     raise Rejected(f"invalid:{field}")
 
 

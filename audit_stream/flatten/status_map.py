@@ -38,11 +38,13 @@ class StatusMap:
         _check(document)
         self.canonical_bytes = canonical(dict(document))
         self.hash = sha256(self.canonical_bytes).hexdigest()
-        self._words = {fold(word): INTERMEDIATE for word in document["intermediate"]}
+        self._words: dict[str, str] = {
+            fold(word): INTERMEDIATE for word in document["intermediate"]
+        }
         for status, words in document["terminal"].items():
             self._words.update({fold(word): status for word in words})
-        self._by_reason = {
-            (fold(word), fold(rule["reason"])): rule["delivery_status"]
+        self._by_reason: dict[tuple[str, str], str] = {
+            (fold(word), fold(rule["reason"])): str(rule["delivery_status"])
             for rule in document["reasons"]
             for word in rule["statuses"]
         }

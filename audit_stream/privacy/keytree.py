@@ -127,7 +127,8 @@ class Cover:
 
     def _find_depths(self) -> tuple[int, ...]:
         """Depths with an entry: a look-up tries these only (one, before the first erasure)."""
-        depths, index = [], 0
+        depths: list[int] = []
+        index = 0
         while index < self._size:
             depth = self._key(index)[0]
             if depth > DEPTH or (depths and depth <= depths[-1]):

@@ -36,12 +36,15 @@ def choose_subject(
     placeholders: Collection[str] = (),
 ) -> tuple[str, str, str]:
     """``(tenant, kind, id)``: by customer, else by address, else by message. Byte-exact."""
-    if external_id is not None and not external_id.isspace() and external_id:
-        if external_id not in placeholders:
-            return (tenant, EXTERNAL, external_id)
-    if address is not None and not address.isspace() and address and address not in placeholders:
-        return (tenant, ADDRESS, address)
+    if _identifies(external_id, placeholders):
+        return (tenant, EXTERNAL, str(external_id))
+    if _identifies(address, placeholders):
+        return (tenant, ADDRESS, str(address))
     return (tenant, MESSAGE, message_id)
+
+
+def _identifies(value: str | None, placeholders: Collection[str]) -> bool:
+    return bool(value) and not str(value).isspace() and value not in placeholders
 
 
 class TagMaker:

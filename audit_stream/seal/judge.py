@@ -28,15 +28,29 @@ class RawRecord(Protocol):
     """What the judge reads of a consumed record (aiokafka's ConsumerRecord fits)."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Kafka offset."""
+        ...
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka timestamp, ms; -1 for none."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """Kafka key."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The raw event."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Kafka headers."""
+        ...
 
 
 #: State of a message by table key, from overlay and table; None when nothing was archived.
@@ -128,7 +142,7 @@ class Judge:
                 reason = "misplaced"
             else:
                 return self._decide(event, record, chunk, states)
-        except Exception as error:  # noqa: BLE001 - one record must not stop its neighbours (P8)
+        except Exception as error:
             if getattr(error, "code", None):
                 raise  # ours: a missing year key, say, concerns every record
             reason = INTERNAL

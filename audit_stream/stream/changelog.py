@@ -7,6 +7,7 @@ worker that wakes later: its next transaction fails and it ends (design.md secti
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -58,10 +59,9 @@ class ChangelogWriter:
 
     async def _close(self, partition: int) -> None:
         producer = self._producers.pop(partition)
-        try:
+        # With the broker away this fails: the next owner's initialisation fences it anyway.
+        with contextlib.suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
-        except (TimeoutError, KafkaError):
-            pass  # the broker is away; the next owner's initialisation fences this one anyway
 
     async def close(self) -> None:
         """Close all producers."""

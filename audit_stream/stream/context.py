@@ -21,7 +21,9 @@ STEPS = ("seal", "subject", "quarantine", "put", "read-back", "changelog", "tabl
 class StepHook(Protocol):
     """Called around each of `STEPS`; does nothing in production."""
 
-    def __call__(self, step: str, when: str) -> None: ...
+    def __call__(self, step: str, when: str) -> None:
+        """`step` of `STEPS`, `when` is ``before`` or ``after``."""
+        ...
 
 
 def no_hook(step: str, when: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka.partitioner import murmur2
-from faust.types import TP as FaustTP
+from faust.types import TP
 
 from audit_stream.archive.chain import Chain
 from audit_stream.errors import AuditError, Fenced, TopicError
@@ -31,7 +31,7 @@ from audit_stream.stream.table import BatchStore
 from audit_stream.stream.transport import BatchConsumer, BatchMessage
 
 log = logging.getLogger(__name__)
-TP = tuple[str, int]
+Place = tuple[str, int]
 _POSITIVE = 0x7FFFFFFF
 _HEADROOM = 0.75  # above this share of the budget the largest builder is sealed
 
@@ -48,14 +48,14 @@ class Pipeline:
         timestamp_at: TimestampAt,
     ) -> None:
         self.context = context
-        self.lanes: dict[TP, Lane] = {}
+        self.lanes: dict[Place, Lane] = {}
         self.paused: Callable[[], bool] = lambda: False  # the breaker's word
         self._streams = streams
         self._changelog = changelog
         self._quarantine = quarantine
         self._timestamp_at = timestamp_at
-        self._tasks: dict[TP, asyncio.Task[None]] = {}
-        self._holes: dict[TP, set[tuple[int, int]]] = {}
+        self._tasks: dict[Place, asyncio.Task[None]] = {}
+        self._holes: dict[Place, set[tuple[int, int]]] = {}
         self._consumer: BatchConsumer | None = None
         self._table: BatchStore | None = None
 
@@ -78,10 +78,10 @@ class Pipeline:
         """Whether to stop fetching: the breaker is open or the memory budget is used up."""
         return self.paused() or self.consumer.in_flight_bytes > self.context.memory_budget
 
-    async def lag(self) -> dict[TP, int]:
+    async def lag(self) -> dict[Place, int]:
         """Broker end minus stored offset of each lane."""
         lanes = dict(self.lanes)
-        tps = {FaustTP(topic, partition): (topic, partition) for topic, partition in lanes}
+        tps = {TP(topic, partition): (topic, partition) for topic, partition in lanes}
         ends = await self.consumer.highwaters(*tps) if tps else {}
         return {key: max(0, (ends.get(tp) or 0) - lanes[key].link.next) for tp, key in tps.items()}
 
@@ -225,7 +225,7 @@ class Pipeline:
     # -- storing
 
     def _ack(self, lane: Lane, offset: int) -> None:
-        self.consumer.ack_until(FaustTP(lane.stream.topic, lane.partition), offset)
+        self.consumer.ack_until(TP(lane.stream.topic, lane.partition), offset)
 
     async def _store(self, tp: Any, storing: Storing) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Quarantine copies: raw bytes unchanged to ``audit-quarantine``, durable before they are covered."""
+"""Quarantine copies: raw bytes unchanged to ``audit-quarantine``, durable before covered."""
 
 from __future__ import annotations
 

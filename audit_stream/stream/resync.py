@@ -31,7 +31,7 @@ class Resync:
         self._changelog = changelog
 
     async def fold(self, chain: Chain) -> tuple[Link, Segment | None]:
-        """Bring the table to the archive's end; the end, and the last segment where one was read."""
+        """Bring the table to the archive's end; that end, and the last segment if one was read."""
         topic, partition = chain.stream.topic, chain.partition
         applied = await self._trusted_marker(chain)
         link, last = chain.genesis, None

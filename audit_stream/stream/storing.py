@@ -1,8 +1,8 @@
-"""Storing one sealed segment: the steps whose order is the guarantee (design.md section 3).
+"""Storing one sealed segment: the steps whose order is the guarantee.
 
-(1) seal, (2) subject object, (3) quarantine copies acked, (4) put the segment if absent, (5) read it
-back, (6) states to the changelog in one transaction, (7) one local WriteBatch, (8) ack the batches.
-A crash between any two redoes at most what was not stored: the archive is the log.
+(1) seal, (2) subject object, (3) quarantine copies acked, (4) put the segment if absent, (5) read
+it back, (6) states to the changelog in one transaction, (7) one local WriteBatch, (8) ack the
+batches. A crash between any two redoes at most what was not stored: the archive is the log.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _SUBJECT_RETRY_SECONDS = 2.0
 
 
-class Overtaken(Exception):  # noqa: N818 - a turn of events, not an error
+class Overtaken(Exception):
     """Another writer's segment stands under the name: the lane starts again from the archive."""
 
 
@@ -53,9 +53,9 @@ class Storing:
         while lane.live:
             await lane.work.wait()
             lane.work.clear()
-            while lane.live and lane.full:
+            while lane.full:  # emptied when the lane is dropped
                 await self._store(lane.full[0])
-                if lane.live:
+                if lane.full:
                     lane.full.popleft()
 
     async def _store(self, builder: SegmentBuilder) -> None:

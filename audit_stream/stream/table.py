@@ -7,7 +7,7 @@ consistent prefix. The archive is the log: whatever is lost here is folded back 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
@@ -44,8 +44,8 @@ class Applied(NamedTuple):
     @classmethod
     def unpack(cls, data: bytes) -> Applied:
         """The inverse of `pack`."""
-        *numbers, leaf = _MARKER.unpack(data)
-        return cls(*numbers, None if leaf == _NO_LEAF else leaf)
+        generation, base, following, seq, leaf = _MARKER.unpack(data)
+        return cls(generation, base, following, seq, None if leaf == _NO_LEAF else leaf)
 
 
 def applied_key(topic: str) -> bytes:
@@ -79,13 +79,8 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         path.parent.mkdir(parents=True, exist_ok=True)
         return rocksdict.Rdict(str(path), options=options)
 
-    def state(self, partition: int, key: bytes) -> State | None:
-        """The state of a message in a partition this worker owns."""
-        data = self._db_for_partition(partition).get(key)
-        return None if data is None else unpack_state(data)
-
     def getter(self, partition: int) -> Callable[[bytes], State | None]:
-        """`state` for one partition without the look-up of its database."""
+        """The look-up of states in one partition this worker owns."""
         get = self._db_for_partition(partition).get
 
         def state(key: bytes) -> State | None:
@@ -198,10 +193,3 @@ class BatchTable(faust.Table):  # type: ignore[misc]
         if self._fence is not None:
             await self._fence(mine)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-
-
-def as_pairs(
-    states: Mapping[bytes, State], pack: Callable[[State], bytes]
-) -> list[tuple[bytes, bytes | None]]:
-    """States as the pairs `commit_batch` and the changelog take."""
-    return [(key, pack(state)) for key, state in states.items()]

@@ -27,6 +27,11 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]
 
     __slots__ = ("base", "epoch", "next_offset", "records", "size")
     use_tracking = True
+    base: int
+    epoch: int  # of the partition's seeks, when it was fetched
+    next_offset: int
+    records: list[Any]
+    size: int  # bytes, roughly
 
 
 Fetched = tuple[list[Any], int]  # records, position after them
@@ -44,14 +49,14 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             setattr(consumer, name, value)
         # Aborted transactions of a fenced worker must not reach the table, nor a producer's
         # aborted statuses the archive. The fetcher is made from this at start.
-        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        consumer._isolation_level = "read_committed"
         return consumer
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, Fetched]:  # fmt: skip
-        subscriptions = consumer._fetcher._subscriptions  # noqa: SLF001
+        subscriptions = consumer._fetcher._subscriptions
         if not active_partitions:  # paused: keep polling, or the group would expel us
             with subscriptions.fetch_context():
                 await asyncio.sleep(min(timeout or 0.1, 0.1))

@@ -134,7 +134,7 @@ class Worker:
             try:
                 for lane, chunk in await self.pipeline.ingest(event.message):
                     await self._channel.put((lane, chunk))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fatal("ingest", error)
             await asyncio.sleep(0)
 
@@ -142,7 +142,7 @@ class Worker:
         async for work in stream:
             try:
                 self.pipeline.sink(*work)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fatal("sink", error)
 
     async def _rekey(self, stream: Any) -> None:
@@ -150,7 +150,7 @@ class Worker:
             try:
                 await self._rekeyer.copy(event.message)
                 self.app.consumer.ack(event.message)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fatal("rekey", error)
 
     def _fatal(self, agent: str, error: Exception) -> None:
@@ -187,15 +187,15 @@ class Worker:
                 self.context.die(EXIT_INTERNAL, "Faust crashed")
             try:
                 self.pipeline.tick()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fatal("sealing timer", error)
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int]:
         """Where a rekey source goes on: at the group's committed offset, else at the log start."""
         if not tps:
             return {}
-        thread = self.app.consumer._thread  # noqa: SLF001
-        consumer = thread._ensure_consumer()  # noqa: SLF001
+        thread = self.app.consumer._thread
+        consumer = thread._ensure_consumer()
         starts = await self.app.consumer.earliest_offsets(*tps)
         positions = {}
         for tp in tps:

@@ -62,7 +62,7 @@ class AlarmBoard:
 
 
 class Webhook:
-    """Posts alarms as JSON from its own thread; a full queue drops the oldest news, not the work."""
+    """Posts alarms as JSON from its own thread; a full queue drops news, never holds up work."""
 
     def __init__(self, url: str) -> None:
         self._url = url

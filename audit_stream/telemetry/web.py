@@ -68,7 +68,7 @@ def _handler(
     }
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class names it
+        def do_GET(self) -> None:
             page = pages.get(self.path.partition("?")[0])
             status, kind, body = page() if page else (_NOT_FOUND, "text/plain", b"not found\n")
             self.send_response(status)

@@ -1,10 +1,10 @@
 """Verification of one stream and partition: its segments in order, and its messages' revisions.
 
-    V11 the first segment begins at genesis with seq 0, and each next one where the last ended:
-        no hole, no overlap, `prev` the leaf hash before, `seq` one more, `key_epoch` not lower
-    V12 junk passed over is named in `void` with its hash
-    V13 a message's revisions count 1, 2, …, each superseding the source of the one before, each of
-        a higher status
+V11 the first segment begins at genesis with seq 0, and each next one where the last ended:
+    no hole, no overlap, `prev` the leaf hash before, `seq` one more, `key_epoch` not lower
+V12 junk passed over is named in `void` with its hash
+V13 a message's revisions count 1, 2, …, each superseding the source of the one before, each of
+    a higher status
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Verification of one segment, from its bytes.
 
-    V1  the object is one gzip member with exactly our header, and its checksum holds
-    V2  line 1 is a canonical `audit-segment/1` header, consistent in itself; line 2 a signature
-    V3  the name says what the header says: topic, generation, partition, base, junk passed over
-    V4  a trusted key signed line 1, and it is the key the header names
-    V5  archive, stream, topic and partition are the stream object's
-    V6  the body's hash is the header's
-    V7  there are as many record lines as the header counts
-    V8  each line is a canonical `audit-record/1` whose integrity hash fits
-    V9  each line's source is the ledger's next archived offset; its time lies in the segment's
-    V10 the root over the integrity hashes is the header's
+V1  the object is one gzip member with exactly our header, and its checksum holds
+V2  line 1 is a canonical `audit-segment/1` header, consistent in itself; line 2 a signature
+V3  the name says what the header says: topic, generation, partition, base, junk passed over
+V4  a trusted key signed line 1, and it is the key the header names
+V5  archive, stream, topic and partition are the stream object's
+V6  the body's hash is the header's
+V7  there are as many record lines as the header counts
+V8  each line is a canonical `audit-record/1` whose integrity hash fits
+V9  each line's source is the ledger's next archived offset; its time lies in the segment's
+V10 the root over the integrity hashes is the header's
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.evidence.tree import root_hash
 
 
-class Failed(Exception):  # noqa: N818 - a verdict, caught by `verify.archive`
+class Failed(Exception):
     """A step found something wrong."""
 
     def __init__(self, step: str, what: str, unknown: bool = False) -> None:

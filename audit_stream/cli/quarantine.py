@@ -1,0 +1,91 @@
+"""`audit-stream quarantine`: list what was not understood, and retry it once it can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit_stream.cli.output import Output
+from audit_stream.flatten.event import Event, read_event
+from audit_stream.flatten.status_map import StatusMap
+from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.quarantine import Quarantined, read_quarantine, send_back
+from audit_stream.privacy.sealer import ingestion_timestamp
+from audit_stream.settings import Settings
+
+app = typer.Typer(help="What was not understood: list it, retry it.", no_args_is_help=True)
+Reason = Annotated[str | None, typer.Option(help="Only this reason, e.g. status-unmapped.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
+
+
+async def _read(settings: Settings, reason: str | None) -> list[Quarantined]:
+    connection = KafkaConnection.from_settings(settings)
+    return [copy async for copy in read_quarantine(connection) if reason in (None, copy.reason)]
+
+
+@app.command("list")
+def list_(reason: Reason = None, as_json: Json = False, config: Config = None) -> None:
+    """List the quarantined records by position and reason; their bytes are never printed."""
+    settings, out = Settings.load(config), Output(as_json)
+    copies = asyncio.run(_read(settings, reason))
+    rows = [
+        (c.source, c.reason, ingestion_timestamp(max(c.timestamp, 0)), len(c.value or b""))
+        for c in copies
+    ]
+    out.document([dict(zip(("source", "reason", "timestamp", "bytes"), r, strict=True))
+                  for r in rows])  # fmt: skip
+    out.table("Quarantine", ["source", "reason", "timestamp", "bytes"], rows)
+    counted = Counter(copy.reason for copy in copies)
+    out.say(f"{len(copies)} quarantined: " + (", ".join(
+        f"{name} {count}" for name, count in counted.most_common()) or "none"))  # fmt: skip
+
+
+@app.command()
+def retry(
+    reason: Reason = None,
+    source: Annotated[str | None, typer.Option(help="Only this source position.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Send records back that today's status map understands; the others are refused.
+
+    To the rekeyed twin, or the topic itself: bytes unchanged, first position in a header.
+    Retrying twice does no harm: the second is a duplicate. Exit 1 when anything was refused.
+    """
+    settings, out = Settings.load(config), Output(as_json)
+    sent, refused = asyncio.run(_retry(settings, reason, source))
+    out.document({"sent": sent, "refused": [{"source": c.source, "reason": why}
+                                            for c, why in refused]})  # fmt: skip
+    out.table("Refused", ["source", "still"], [(c.source, why) for c, why in refused])
+    out.say(f"{sent} sent back, {len(refused)} refused")
+    if refused:
+        raise typer.Exit(1)
+
+
+async def _retry(
+    settings: Settings, reason: str | None, source: str | None
+) -> tuple[int, list[tuple[Quarantined, str]]]:
+    from audit_stream.app import archived_topics
+
+    status_map = StatusMap.parse(settings.status_map_path.read_bytes())
+    good: list[tuple[Quarantined, bytes]] = []
+    refused: list[tuple[Quarantined, str]] = []
+    for copy in await _read(settings, reason):
+        if source not in (None, copy.source):
+            continue
+        judged = read_event(copy.value, status_map)
+        if isinstance(judged, Event):
+            good.append((copy, judged.message_uuid.encode()))
+        else:
+            refused.append((copy, judged or "intermediate"))
+    targets = archived_topics(settings)
+    connection = KafkaConnection.from_settings(settings)
+    sent = await send_back(
+        connection, good, settings.partitions, lambda topic: targets.get(topic, topic)
+    )
+    return sent, refused

@@ -1,0 +1,66 @@
+"""`audit-stream state rebuild`: the precedence table from the archive alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit_stream.cli.output import Output
+from audit_stream.settings import Settings
+
+app = typer.Typer(help="The precedence table is a cache of the archive.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """The precedence table is a cache of the archive."""
+
+
+@app.command()
+def rebuild(
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Write the table's changelog anew from the archive and drop the local copy.
+
+    Stop the fleet first: a worker that still runs is fenced and ends.
+    """
+    settings = Settings.load(config)
+    out = Output(as_json)
+    counts = asyncio.run(_rebuild(settings, out))
+    out.document({"states": sum(counts), "partitions": counts})
+    out.table("Rebuilt", ["partition", "states"], list(enumerate(counts)))
+
+
+async def _rebuild(settings: Settings, out: Output) -> list[int]:
+    from audit_stream.app import archived_topics, changelog_topic, lock_state_dir
+    from audit_stream.archive.streams import newest_stream
+    from audit_stream.evidence.signing import TrustedKeys
+    from audit_stream.kafka.connect import KafkaConnection
+    from audit_stream.keys.file import load_keyring
+    from audit_stream.stores.open import open_store
+    from audit_stream.stream.changelog import ChangelogWriter
+    from audit_stream.stream.rebuild import Rebuilder, discard_local
+
+    with lock_state_dir(settings.state_dir):
+        store = open_store(settings.archive, read_only=True)
+        trusted = TrustedKeys(load_keyring(settings.keyring).signer.public)
+        options = KafkaConnection.from_settings(settings).client_options()
+        topic = changelog_topic(settings)
+        found = [await newest_stream(store, trusted, t) for t in archived_topics(settings).values()]
+        streams = {stream.topic: stream for stream in found if stream is not None}
+        writer = ChangelogWriter(settings.app_id, topic, options)
+        rebuilder = Rebuilder(store, trusted, streams, writer, topic, options)
+        counts: list[int] = []
+        with out.progress() as progress:
+            task = progress.add_task("rebuilding", total=None, rate="")
+            for partition in range(settings.partitions):  # one producer open at a time
+                count = await rebuilder.partition(partition, lambda n: progress.advance(task, n))
+                counts.append(count)
+        await writer.close()
+        discard_local(settings.state_dir)
+        await store.close()
+    return counts

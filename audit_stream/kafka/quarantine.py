@@ -1,0 +1,106 @@
+"""Reading ``audit-quarantine`` and sending its records back once they can be understood."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import murmur2
+
+from audit_stream.kafka.connect import KafkaConnection, topic_ends, translated
+
+TOPIC = "audit-quarantine"
+ORIGIN_HEADER = "audit-origin"
+_POSITIVE = 0x7FFFFFFF
+_FETCH_MS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """One copy in quarantine. `source` is topic/generation/partition/offset, as in a record."""
+
+    reason: str
+    source: str
+    timestamp: int  # Kafka timestamp of the raw record, ms
+    origin: str | None  # where it first stood, if it was rekeyed or retried already
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def first_position(self) -> str:
+        """topic/partition/offset where the event first stood."""
+        if self.origin is not None:
+            return self.origin
+        topic, _generation, partition, offset = self.source.rsplit("/", 3)
+        return f"{topic}/{partition}/{offset}"
+
+    @property
+    def topic(self) -> str:
+        """The topic it was consumed from."""
+        return self.source.rsplit("/", 3)[0]
+
+
+async def read_quarantine(connection: KafkaConnection) -> AsyncIterator[Quarantined]:
+    """Every copy that lies in quarantine now, once each: a redo leaves a copy twice."""
+    ends = await topic_ends(connection, [TOPIC])
+    seen: set[str] = set()
+    async with translated(connection):
+        consumer = AIOKafkaConsumer(
+            **connection.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            for (topic, partition), (start, end) in ends.items():
+                tp = TopicPartition(topic, partition)
+                consumer.assign([tp])
+                consumer.seek(tp, start)
+                while await consumer.position(tp) < end:
+                    for record in (await consumer.getmany(tp, timeout_ms=_FETCH_MS)).get(tp, ()):
+                        found = _parse(record)
+                        if found.source not in seen:
+                            seen.add(found.source)
+                            yield found
+        finally:
+            await consumer.stop()
+
+
+def _parse(record: object) -> Quarantined:
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}  # type: ignore[attr-defined]
+    return Quarantined(
+        reason=headers.get("reason", "unknown"), source=headers.get("source", "unknown/0/0/0"),
+        timestamp=int(headers.get("timestamp", "-1")), origin=headers.get(ORIGIN_HEADER),
+        key=record.key, value=record.value,  # type: ignore[attr-defined]
+    )  # fmt: skip
+
+
+async def send_back(
+    connection: KafkaConnection, copies: list[tuple[Quarantined, bytes]], partitions: int,
+    target: Callable[[str], str],
+) -> int:  # fmt: skip
+    """Send copies back under their message id; each with its first position in a header.
+
+    `target` names where a topic's retries go. A LogAppendTime topic stamps them anew; a rekeyed
+    twin keeps the timestamp. Returns how many every replica has.
+    """
+    async with translated(connection):
+        producer = AIOKafkaProducer(
+            **connection.client_options(), acks="all", enable_idempotence=True,
+            max_request_size=2 << 20,
+        )  # fmt: skip
+        await producer.start()
+        try:
+            futures = [
+                await producer.send(
+                    target(copy.topic), value=copy.value, key=key,
+                    partition=(murmur2(key) & _POSITIVE) % partitions,
+                    timestamp_ms=max(copy.timestamp, 0),
+                    headers=[(ORIGIN_HEADER, copy.first_position.encode())],
+                )
+                for copy, key in copies
+            ]  # fmt: skip
+            for future in futures:
+                await future
+        finally:
+            await producer.stop()
+    return len(futures)
