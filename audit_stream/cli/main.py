@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
             found = single
         command: Any = typer.main.get_command(found)  # typer carries its own copy of click
         command.name = cmd_name
-        return cast(click.Command, command)
+        return cast("click.Command", command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing anything."""

@@ -1,0 +1,80 @@
+"""A worker with something wrong: ``kill STEP WHEN N`` or ``faulty-store``. Run by the fleet tests."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging.config
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+from audit_stream.app import run_worker
+from audit_stream.errors import StoreTransient
+from audit_stream.ports import PutResult
+from audit_stream.settings import Settings
+from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
+from audit_stream.stores.clock import SystemClock
+from audit_stream.stores.file import FileStore
+from audit_stream.stores.retry import ResilientStore, RetryPolicy
+from audit_stream.stream.context import Context, StepHook, no_hook
+from audit_stream.telemetry.logs import logging_config
+
+
+def kill_at(step: str, when: str, count: int) -> StepHook:
+    seen = 0
+
+    def hook(now: str, moment: str) -> None:
+        nonlocal seen
+        if (now, moment) == (step, when):
+            seen += 1
+            if seen == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+class FaultyStore(FileStore):
+    """A file store that fails two puts of three: before, and after it took the bytes."""
+
+    calls = 0
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        FaultyStore.calls += 1
+        if FaultyStore.calls % 3 == 1:
+            raise StoreTransient("lost before the bytes went")
+        result = await super().put_if_absent(name, data, metadata)
+        if FaultyStore.calls % 3 == 2:
+            raise StoreTransient("lost after the bytes went")
+        return result
+
+
+def with_faults(settings: Settings) -> object:
+    def adapt(context: Context) -> Context:
+        clock = SystemClock()
+        breaker = CircuitBreaker(
+            "archive", clock=clock, alerts=context.alerts,
+            policy=BreakerPolicy(max_failures=1, first_delay=0.2),
+        )  # fmt: skip
+        store = ResilientStore(
+            FaultyStore(settings.archive_path), breaker, clock=clock,
+            policy=RetryPolicy(delays=(0.05,)),
+        )  # fmt: skip
+        return dataclasses.replace(context, store=store)
+
+    return adapt
+
+
+def main() -> None:
+    settings = Settings.load(None)
+    logging.config.dictConfig(logging_config("INFO", "console"))
+    kind, *rest = sys.argv[1:]
+    if kind == "kill":
+        asyncio.run(run_worker(settings, kill_at(rest[0], rest[1], int(rest[2]))))
+    else:
+        asyncio.run(run_worker(settings, no_hook, with_faults(settings)))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""A fleet of real workers on a real Kafka and a file archive, and the checks after a bad day."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from audit_stream.archive.coverage import Coverage
+from audit_stream.cli.reconcile import cover
+from audit_stream.cli.topics import wanted_topics
+from audit_stream.cli.verify import trusted_keys
+from audit_stream.evidence.segment import decode
+from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.topic_apply import apply_plan, plan_topics
+from audit_stream.keys.file import create_keyring
+from audit_stream.settings import Settings
+from audit_stream.stores.file import FileStore
+from audit_stream.verify.archive import ArchiveVerifier
+from audit_stream.verify.report import Report
+from tests.support.events import Line, Oracle
+
+ROOT = Path(__file__).parents[2]
+NAME = "test.example/fleet"
+
+
+@dataclass
+class Fleet:
+    """One installation: topics of its own on a shared broker, keys, archive, workers."""
+
+    broker: str
+    folder: Path
+    prefix: str
+    partitions: int = 2
+    archive: str = "archive"
+    app: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
+    workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def topic(self) -> str:
+        return f"{self.prefix}_status"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        root = self.folder / self.archive
+        return {
+            "AUDIT_BROKER": self.broker, "AUDIT_ARCHIVE": root.as_uri(),
+            "AUDIT_ARCHIVE_NAME": NAME, "AUDIT_KEYRING": str(self.folder / "keys/keyring.json"),
+            "AUDIT_PARTITIONS": str(self.partitions), "AUDIT_REPLICATION": "1",
+            "AUDIT_TOPICS": self.topic, "AUDIT_APP_ID": self.app or self.prefix,
+            "AUDIT_SEGMENT_MAX_RECORDS": "200", "AUDIT_SEGMENT_MAX_SECONDS": "0.5",
+            "AUDIT_ALLOW_ASSURANCE": "mutable", "AUDIT_WEB_PORT": "0",
+            "AUDIT_SESSION_TIMEOUT_SECONDS": "6", **self.extra,
+        }  # fmt: skip
+
+    @property
+    def settings(self) -> Settings:
+        fields = {k.removeprefix("AUDIT_").lower(): v for k, v in self.environment.items()}
+        return Settings.load(None, **fields)
+
+    async def prepare(self) -> None:
+        settings = self.settings
+        settings.archive_path.mkdir(parents=True, exist_ok=True)
+        if not settings.keyring.exists():
+            create_keyring(settings.keyring, NAME)
+        connection = KafkaConnection.from_settings(settings)
+        await apply_plan(connection, await plan_topics(connection, wanted_topics(settings)))
+
+    async def send(self, lines: list[Line], topic: str | None = None) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap_servers, acks="all")
+        await producer.start()
+        try:
+            futures = [await producer.send(topic or self.topic, value, key) for key, value in lines]
+            await asyncio.gather(*futures)
+        finally:
+            await producer.stop()
+
+    def start(self, index: int, *tampering: str) -> subprocess.Popen[bytes]:
+        """Start worker `index`; `tampering` goes to `tests.support.bad_worker` instead."""
+        module = (
+            ["tests.support.bad_worker", *tampering] if tampering else ["audit_stream", "worker"]
+        )
+        environment = os.environ | self.environment | {
+            "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
+            "AUDIT_INSTANCE_ID": f"{self.prefix}-{self.archive}-{index}",
+            "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        log = (self.folder / f"worker-{index}.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, cwd=ROOT, stdout=log, stderr=log
+        )
+        log.close()
+        self.workers[index] = process
+        return process
+
+    async def ended(self, index: int, limit: float = 60.0) -> int:
+        return await asyncio.wait_for(asyncio.to_thread(self.workers.pop(index).wait), limit)
+
+    async def stop(self, index: int) -> int:
+        self.workers[index].send_signal(signal.SIGTERM)
+        return await self.ended(index)
+
+    async def kill(self, index: int) -> None:
+        self.workers[index].kill()
+        await self.ended(index)
+
+    async def close(self) -> None:
+        for index in list(self.workers):
+            self.workers[index].send_signal(signal.SIGCONT)
+            await self.kill(index)
+
+    def log(self) -> str:
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text()[-3000:]}" for path in self.folder.glob("*.log")
+        )
+
+    async def settled(self, limit: float = 60.0) -> Coverage:
+        coverage = await cover(self.settings, limit)
+        assert coverage.to_come == 0, f"{coverage.to_come} offsets still to come\n{self.log()}"
+        return coverage
+
+    def lines(self) -> list[bytes]:
+        root = self.settings.archive_path / "segments"
+        return [
+            line
+            for path in sorted(root.rglob("*.gz"))
+            for line in decode(path.read_bytes(), path.name).record_lines()
+        ]
+
+    def verify(self) -> Report:
+        settings = self.settings
+        store = FileStore(settings.archive_path, read_only=True)
+        verifier = ArchiveVerifier(
+            list(store.walk_sync("")), store.get_sync, trusted_keys(settings, [])
+        )
+        for _ in verifier.run():
+            pass
+        return verifier.report
+
+    async def check(self, oracle: Oracle, limit: float = 60.0) -> Coverage:
+        """P1, P2, P5 after whatever happened: nothing missing, nothing twice, verify clean."""
+        coverage = await self.settled(limit)
+        assert coverage.unexplained == 0
+        pubs = [orjson.loads(line)["pub"] for line in self.lines()]
+        found = Counter((pub["message_uuid"], pub["delivery_status"]) for pub in pubs)
+        assert found == Counter(oracle.archived), self.log()
+        assert coverage.totals()["q"] == oracle.quarantined
+        report = self.verify()
+        assert report.problems == []
+        assert report.verdict.value == 0
+        return coverage
