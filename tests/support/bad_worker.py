@@ -1,4 +1,4 @@
-"""A worker with something wrong: ``kill STEP WHEN N`` or ``faulty-store``. Run by the fleet tests."""
+"""A worker with something wrong: ``kill STEP WHEN N`` or ``faulty-store``; for the fleet tests."""
 
 from __future__ import annotations
 
