@@ -1,8 +1,8 @@
 """The key tree: a GGM puncturable PRF of depth 28 and arity 4 (formats.md section 5).
 
 Goldreich-Goldwasser-Micali 1986; puncturing as in BurnBox (2018) and SafetyPin (2020). A *cover* is
-the sorted list of nodes from which every subject that was not erased can be derived: 40-byte
-entries depth || prefix (7 bytes, zero-padded) || node (32 bytes). It is mapped, never loaded: it
+the list of nodes from which every subject that was not erased can be derived: 40-byte entries
+depth || prefix (7 bytes, zero-padded) || node (32 bytes), sorted by prefix. It is mapped, never loaded: it
 grows by up to 83 entries an erasure.
 """
 
@@ -55,14 +55,13 @@ def genesis_cover(root: bytes) -> bytes:
 class Cover:
     """A sorted cover over a buffer; derives leaf keys and makes punctured covers."""
 
-    __slots__ = ("_data", "_depths", "_kept", "_size")
+    __slots__ = ("_data", "_kept", "_size")
 
     def __init__(self, data: Buffer) -> None:
         if not len(data) or len(data) % ENTRY:
             raise FormatError(f"the cover file's length is not a multiple of {ENTRY}")
         self._data = data
         self._size = len(data) // ENTRY
-        self._depths = self._find_depths()
         self._kept: dict[int, bytes] = {}
 
     def __len__(self) -> int:
@@ -91,14 +90,26 @@ class Cover:
         return node
 
     def find(self, path: int) -> tuple[int, bytes] | None:
-        """The covering entry ``(depth, node)`` of `path`, or None."""
-        for depth in self._depths:
-            key = _entry_key(path, depth)
-            index = self._search(key)
-            if index < self._size and self._key(index) == key:
-                start = index * ENTRY + 1 + PREFIX_BYTES
-                return depth, bytes(self._data[start : start + 32])
-        return None
+        """The covering entry ``(depth, node)`` of `path`, or None.
+
+        Entries cover disjoint ranges in the order of their prefixes, so only the last one that
+        begins at or before the path can cover it.
+        """
+        low, high = 0, self._size
+        while low < high:
+            middle = (low + high) // 2
+            if self._prefix(middle) <= path:
+                low = middle + 1
+            else:
+                high = middle
+        if low == 0:
+            return None
+        index = low - 1
+        depth = self._data[index * ENTRY]
+        spare = 2 * (DEPTH - depth)
+        if depth > DEPTH or path >> spare != self._prefix(index) >> spare:
+            return None
+        return depth, self._node(index)
 
     def puncture(self, paths: Sequence[int]) -> bytes:
         """The cover's bytes without any of `paths`; a path already erased changes nothing."""
@@ -107,35 +118,18 @@ class Cover:
             _puncture(entries, path)
         if not entries:
             raise FormatError("puncturing would leave an empty cover")
-        return b"".join(key + entries[key] for key in sorted(entries))
+        order = sorted(entries, key=lambda key: (key[1:], key[0]))
+        return b"".join(key + entries[key] for key in order)
 
     def _key(self, index: int) -> bytes:
         return bytes(self._data[index * ENTRY : index * ENTRY + 1 + PREFIX_BYTES])
 
+    def _prefix(self, index: int) -> int:
+        start = index * ENTRY + 1
+        return int.from_bytes(self._data[start : start + PREFIX_BYTES], "big")
+
     def _node(self, index: int) -> bytes:
         return bytes(self._data[index * ENTRY + 1 + PREFIX_BYTES : (index + 1) * ENTRY])
-
-    def _search(self, key: bytes) -> int:
-        low, high = 0, self._size
-        while low < high:
-            middle = (low + high) // 2
-            if self._key(middle) < key:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def _find_depths(self) -> tuple[int, ...]:
-        """Depths with an entry: a look-up tries these only (one, before the first erasure)."""
-        depths: list[int] = []
-        index = 0
-        while index < self._size:
-            depth = self._key(index)[0]
-            if depth > DEPTH or (depths and depth <= depths[-1]):
-                raise FormatError("the cover file is not sorted or has an impossible depth")
-            depths.append(depth)
-            index = self._search(bytes([depth + 1]) + bytes(PREFIX_BYTES))
-        return tuple(depths)
 
 
 def _puncture(entries: dict[bytes, bytes], path: int) -> None:
