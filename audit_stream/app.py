@@ -24,7 +24,12 @@ from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.kafka.connect import KafkaConnection, describe_topics, topic_ends
+from audit_stream.kafka.connect import (
+    KafkaConnection,
+    describe_topics,
+    topic_configs,
+    topic_ends,
+)
 from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.ports import Assurance, WormStore
 from audit_stream.seal.builder import Limits, Origin
@@ -47,6 +52,7 @@ from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 REKEYED = "-rekeyed"
+_DAY_SECONDS = 86_400
 _LAG_SECONDS = 5.0
 _READY_SECONDS = 0.5
 _LOOP = "event loop"
@@ -267,7 +273,10 @@ async def _run(
     await rekeyer.start()
     watchdog.beat(_LOOP)
     watchdog.start()
-    watching = asyncio.create_task(_watch(worker, pipeline, metrics, health))
+    retention = await _retention_seconds(settings, connection, list(streams))
+    watching = asyncio.create_task(
+        _watch(worker, pipeline, metrics, health, watchdog, alarms, retention)
+    )
     try:
         await worker.run(stop)
     finally:
@@ -331,7 +340,8 @@ def _worker_config(
     connection: KafkaConnection,
 ) -> WorkerConfig:  # fmt: skip
     return WorkerConfig(
-        app_id=settings.app_id, broker=settings.broker, topics=list(streams), rekey=twins,
+        app_id=settings.app_id, broker="kafka://" + ";".join(settings.bootstrap_servers),
+        topics=list(streams), rekey=twins,
         partitions=settings.partitions, state_dir=settings.state_dir,
         session_timeout=settings.session_timeout_seconds, static_member=settings.static_member,
         client_options=connection.client_options(), credentials=_credentials(connection),
@@ -352,14 +362,43 @@ def _credentials(connection: KafkaConnection) -> Any:
     return SSLCredentials(context=context) if connection.uses_tls else None
 
 
-async def _watch(worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health) -> None:
-    """Readiness and lag, off the data path."""
+async def _retention_seconds(
+    settings: Settings, connection: KafkaConnection, topics: list[str]
+) -> Mapping[str, float]:
+    """Retention of each archived topic: what the lag is measured against."""
+    if settings.raw_retention_days is not None:
+        return dict.fromkeys(topics, settings.raw_retention_days * _DAY_SECONDS)
+    configs = await topic_configs(connection, topics)
+    found = {topic: float(config["retention.ms"]) / 1000 for topic, config in configs.items()}
+    return {topic: seconds for topic, seconds in found.items() if seconds >= 0}
+
+
+async def _watch(
+    worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health, watchdog: Watchdog,
+    alarms: AlarmBoard, retention: Mapping[str, float],
+) -> None:  # fmt: skip
+    """Readiness, lag and sizes, off the data path."""
     next_lag = 0.0
     while True:
         for name, value in worker.ready.items():
             health.set_ready(name, value)
+        metrics.loop_heartbeat_age_seconds.set(watchdog.age(_LOOP))
+        metrics.open_alarms.set(len(alarms.open()))
+        metrics.restore_remaining_records.set(worker.restore_remaining)
         if time.monotonic() >= next_lag and pipeline.lanes:
             next_lag = time.monotonic() + _LAG_SECONDS
-            for (topic, partition), behind in (await pipeline.lag()).items():
-                metrics.unarchived_offsets.labels(topic, str(partition)).set(behind)
+            await _measure_lag(pipeline, metrics, retention)
+            for partition, keys in worker.table.batches.sizes().items():
+                metrics.table_keys.labels(str(partition)).set(keys)
         await asyncio.sleep(_READY_SECONDS)
+
+
+async def _measure_lag(
+    pipeline: Pipeline, metrics: Metrics, retention: Mapping[str, float]
+) -> None:
+    for (topic, partition), (behind, oldest_ms) in (await pipeline.lag()).items():
+        metrics.unarchived_offsets.labels(topic, str(partition)).set(behind)
+        if topic in retention:
+            waiting = time.time() - oldest_ms / 1000 if behind and oldest_ms else 0.0
+            headroom = retention[topic] - max(0.0, waiting)
+            metrics.retention_headroom_seconds.labels(topic, str(partition)).set(headroom)

@@ -234,6 +234,7 @@ class AuditStream(Contender):
             "AUDIT_APP_ID": run.name,
             "AUDIT_TOPICS": run.raw_topic,
             "AUDIT_PARTITIONS": str(PARTITIONS),
+            "AUDIT_REPLICATION": "1",
             "AUDIT_ARCHIVE": self.archive(run).as_uri(),
             "AUDIT_SUBJECTS": (run.folder / "subjects").as_uri(),
             "AUDIT_ARCHIVE_NAME": "bench",

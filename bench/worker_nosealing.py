@@ -1,7 +1,8 @@
 """Our worker with the personal fields left unsealed: what sealing costs, in the benchmark only.
 
 Flattening, precedence, hashing, segments, subject objects, state and changelog stay; key
-derivation, salts, disclosures and encryption go. Such an archive does not verify, and is thrown away.
+derivation, salts, disclosures and encryption go. Such an archive does not verify; it is
+thrown away.
 """
 
 from __future__ import annotations

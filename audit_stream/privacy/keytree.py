@@ -2,8 +2,8 @@
 
 Goldreich-Goldwasser-Micali 1986; puncturing as in BurnBox (2018) and SafetyPin (2020). A *cover* is
 the list of nodes from which every subject that was not erased can be derived: 40-byte entries
-depth || prefix (7 bytes, zero-padded) || node (32 bytes), sorted by prefix. It is mapped, never loaded: it
-grows by up to 83 entries an erasure.
+depth || prefix (7 bytes, zero-padded) || node (32 bytes), sorted by prefix. It is mapped, never
+loaded: it grows by up to 83 entries an erasure.
 """
 
 from __future__ import annotations

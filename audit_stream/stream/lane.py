@@ -33,6 +33,7 @@ class Lane:
         self.partition = partition
         self.link = link  # end of the stored chain
         self.live = True
+        self.last_ts: int | None = None  # Kafka time (ms) of the last stored record
         self.overlay: dict[bytes, State] = {}  # decided and not yet stored
         self.builder = self._new_builder(link.next)
         self.full: deque[SegmentBuilder] = deque()

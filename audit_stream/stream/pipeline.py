@@ -56,6 +56,7 @@ class Pipeline:
         self._timestamp_at = timestamp_at
         self._tasks: dict[Place, asyncio.Task[None]] = {}
         self._holes: dict[Place, set[tuple[int, int]]] = {}
+        self._oldest: dict[str, int] = {}
         self._consumer: BatchConsumer | None = None
         self._table: BatchStore | None = None
 
@@ -78,12 +79,18 @@ class Pipeline:
         """Whether to stop fetching: the breaker is open or the memory budget is used up."""
         return self.paused() or self.consumer.in_flight_bytes > self.context.memory_budget
 
-    async def lag(self) -> dict[Place, int]:
-        """Broker end minus stored offset of each lane."""
+    async def lag(self) -> dict[Place, tuple[int, int | None]]:
+        """Broker end minus stored offset of each lane, and the oldest unstored record's time (ms).
+
+        The time is that of the last archived record: what came after it is younger.
+        """
         lanes = dict(self.lanes)
         tps = {TP(topic, partition): (topic, partition) for topic, partition in lanes}
         ends = await self.consumer.highwaters(*tps) if tps else {}
-        return {key: max(0, (ends.get(tp) or 0) - lanes[key].link.next) for tp, key in tps.items()}
+        return {
+            key: (max(0, (ends.get(tp) or 0) - lanes[key].link.next), lanes[key].last_ts)
+            for tp, key in tps.items()
+        }
 
     # -- assignment
 
@@ -182,6 +189,8 @@ class Pipeline:
         return int(starts[tp])
 
     async def _copy_quarantined(self, lane: Lane, chunk: Chunk) -> None:
+        if chunk.quarantined:
+            self._note_oldest(lane, min(record.timestamp for _, record in chunk.quarantined))
         for reason, record in chunk.quarantined:
             source = (
                 f"{lane.stream.topic}/{lane.stream.generation}/{lane.partition}/{record.offset}"
@@ -189,6 +198,12 @@ class Pipeline:
             future = await self._quarantine.send(record, reason, source)
             lane.copies.append((record.offset, future))
         chunk.quarantined = [(reason, None) for reason, _ in chunk.quarantined]
+
+    def _note_oldest(self, lane: Lane, timestamp: int) -> None:
+        topic = lane.stream.topic
+        self._oldest[topic] = min(self._oldest.get(topic, timestamp), timestamp)
+        gauge = self.context.metrics.quarantine_oldest_timestamp_seconds.labels(topic)
+        gauge.set(self._oldest[topic] / 1000)
 
     def _sample_partition(self, message: BatchMessage) -> None:
         """One record a batch: is it where its key belongs? A platform with another partitioner

@@ -139,6 +139,7 @@ class Storing:
         self._table.commit_batch(lane.partition, pairs, offset)
         self._context.hook("table", "after")
         lane.link = sealed.link
+        lane.last_ts = header.last_ts or lane.last_ts
         lane.stored(sealed.states)
         self._void = ()
         self._context.hook("ack", "before")

@@ -132,6 +132,11 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
             if tp.topic in table.changelog_topic.topics:
                 self.close_partition(tp.partition)
 
+    def sizes(self) -> dict[int, int]:
+        """Estimated keys of each open partition."""
+        name = "rocksdb.estimate-num-keys"
+        return {p: int(db.property_int_value(name) or 0) for p, db in self._dbs.items()}
+
     def close_partition(self, partition: int) -> None:
         """Close one database, if open."""
         db = self._dbs.pop(partition, None)

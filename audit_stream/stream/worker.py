@@ -204,6 +204,12 @@ class Worker:
         return positions
 
     @property
+    def restore_remaining(self) -> int:
+        """Changelog records still to be restored."""
+        recovery = self.app.tables.recovery
+        return max(0, recovery.active_remaining_total()) if recovery.in_recovery else 0
+
+    @property
     def ready(self) -> dict[str, bool]:
         """Conditions of readiness Faust and the pipeline can tell."""
         assigned = bool(self.app.assignor) and not self.app.rebalancing

@@ -216,7 +216,8 @@ def test_a_cover_of_broken_length_is_refused(data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_padding_hides_the_length_and_comes_off(data: bytes) -> None:
     padded = pad(data)
-    assert len(padded) % 64 == 0 and len(padded) > len(data)
+    assert len(padded) % 64 == 0
+    assert len(padded) > len(data)
     assert unpad(padded) == data
     for bad in (padded + bytes(64), padded[:-1], bytes(64), b""):
         with pytest.raises(FormatError):

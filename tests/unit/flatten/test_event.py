@@ -77,7 +77,8 @@ def test_what_may_be_is_accepted(changes: dict) -> None:
 
 def test_an_integer_error_code_becomes_decimal() -> None:
     found = judged(error_code=30007)
-    assert isinstance(found, Event) and found.carrier_error_code == "30007"
+    assert isinstance(found, Event)
+    assert found.carrier_error_code == "30007"
 
 
 def test_an_intermediate_event_is_intermediate_however_broken_the_rest_is() -> None:
@@ -95,13 +96,16 @@ def test_a_lone_surrogate_makes_a_terminal_event_invalid() -> None:
 def test_of_duplicate_members_the_last_counts() -> None:
     value = json.dumps(GOOD).encode()[:-1] + b', "status": "READ"}'
     found = read_event(value, STATUS_MAP)
-    assert isinstance(found, Event) and found.delivery_status == "READ"
+    assert isinstance(found, Event)
+    assert found.delivery_status == "READ"
 
 
 @pytest.mark.parametrize(
     ("word", "status"),
-    [("delivered", "DELIVERED"), ("Delivery-Success", "DELIVERED"), ("DELIVERY_SUCCESS", "DELIVERED"),
-     ("read", "READ"), ("delivery-failed", "FAILED"), ("removed", "EXPIRED"), ("Expired", "EXPIRED"),
+    [("delivered", "DELIVERED"), ("Delivery-Success", "DELIVERED"),
+     ("DELIVERY_SUCCESS", "DELIVERED"),
+     ("read", "READ"), ("delivery-failed", "FAILED"), ("removed", "EXPIRED"),
+     ("Expired", "EXPIRED"),
      ("queued", INTERMEDIATE), ("SENT", INTERMEDIATE), ("bounced", None), ("", None)],
 )  # fmt: skip
 def test_the_shipped_map_is_blind_to_case_and_separators(word: str, status: str | None) -> None:
@@ -123,8 +127,8 @@ def test_a_failure_whose_reason_is_expiry_is_expired(event: dict) -> None:
     "data",
     [b"", b"[]", b"{}", b'{"v":"audit-status-map/2"}',
      b'{"v":"audit-status-map/1","description":"","terminal":{},"intermediate":[],"reasons":[]}',
-     b'{"v":"audit-status-map/1","description":"","terminal":{"DELIVERED":["a"],"READ":["A"],'
-     b'"FAILED":[],"EXPIRED":[]},"intermediate":[],"reasons":[]}'],
+     (b'{"v":"audit-status-map/1","description":"","terminal":{"DELIVERED":["a"],"READ":["A"],'
+     b'"FAILED":[],"EXPIRED":[]},"intermediate":[],"reasons":[]}')],
 )  # fmt: skip
 def test_a_broken_map_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError):

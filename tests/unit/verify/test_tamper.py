@@ -75,7 +75,8 @@ def test_the_golden_archive_verifies() -> None:
     report = verify(OBJECTS)
     assert report.verdict is Verdict.VERIFIED
     assert (report.segments, report.records, report.streams) == (7, 112, 3)
-    assert len(report.notes) == 1 and "stand-in" in report.notes[0]
+    assert len(report.notes) == 1
+    assert "stand-in" in report.notes[0]
 
 
 def test_every_flip_of_an_uncompressed_byte_is_found() -> None:

@@ -1,0 +1,95 @@
+"""Write docs/reference from the code; ``--check`` fails when a page is stale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from audit_stream.cli.main import COMMANDS, EPILOG
+from audit_stream.precedence.matrix import MATRIX, STATUSES
+from audit_stream.settings import Settings, env_name
+from audit_stream.telemetry.catalogue import CATALOGUE, PREFIX
+
+REFERENCE = Path(__file__).parent / "reference"
+_DISPOSITION = {"a": "archived", "d": "duplicate", "r": "regressed"}
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    cells = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells) + "\n"
+
+
+def settings_page() -> str:
+    """Every setting by group."""
+    parts = ["# Settings\n\nFlag, environment variable, or line of a TOML file, in this order.\n"]
+    for group in Settings.GROUPS:
+        rows = []
+        for name, field in group.model_fields.items():
+            extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            default = extra.get("shown_default", field.default)
+            shown = getattr(default, "label", default)
+            if isinstance(shown, tuple | dict):
+                shown = ", ".join(map(str, shown))
+            shown = "none" if shown in (None, "") else shown
+            rows.append([f"`{env_name(name)}`", f"{shown}", field.description or ""])
+        parts.append(f"\n## {(group.__doc__ or '').strip()}\n\n")
+        parts.append(table(["setting", "default", "meaning"], rows))
+    return "".join(parts)
+
+
+def metrics_page() -> str:
+    """The metric catalogue."""
+    rows = [[f"`{PREFIX}{m.name}`", m.kind, ", ".join(m.labels) or "-", m.help] for m in CATALOGUE]
+    return "# Metrics\n\nServed on `/metrics`.\n\n" + table(
+        ["metric", "kind", "labels", "meaning"], rows
+    )
+
+
+def precedence_page() -> str:
+    """The matrix."""
+    rows = [
+        [held or "nothing", *(_DISPOSITION[MATRIX[held, came]] for came in STATUSES)]
+        for held in (None, *STATUSES)
+    ]
+    return (
+        "# Precedence\n\nEXPIRED > FAILED > READ > DELIVERED. Rows: what is held; columns: what "
+        "comes.\n\n" + table(["held", *STATUSES], rows)
+    )
+
+
+def cli_page() -> str:
+    """The commands."""
+    rows = [[f"`audit-stream {name}`", entry.help] for name, entry in COMMANDS.items()]
+    return (
+        "# Commands\n\n" + table(["command", "what it does"], rows) + f"\n{EPILOG}\n\nExit codes: "
+        "0 good, 1 found something wrong, 2 wrong use, 3 cannot judge, 70 internal.\n"
+    )
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "precedence.md": precedence_page,
+    "cli.md": cli_page,
+}
+
+
+def main(check: bool) -> int:
+    """Write, or compare."""
+    stale = []
+    for name, page in PAGES.items():
+        path, text = REFERENCE / name, page()
+        if check:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"stale: {', '.join(stale)}; run `make docs`")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
