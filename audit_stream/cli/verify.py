@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audit_stream.cli.output import Output
-from audit_stream.errors import ConfigError, FormatError
+from audit_stream.errors import ConfigError, FormatError, StoreError
 from audit_stream.evidence.encoding import b64u_decode, hex_decode
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
 from audit_stream.stores.file import FileStore
-from audit_stream.stores.open import file_path
+from audit_stream.stores.open import open_store
 from audit_stream.verify.archive import ArchiveVerifier
+from audit_stream.verify.part import Part, parse_part
 from audit_stream.verify.report import Report, Verdict
 
 _SHOWN = 20
@@ -47,41 +50,67 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
 
 def verify(
     part: Annotated[
-        str, typer.Argument(help="Only names under this: a topic, topic/generation/partition.")
+        str,
+        typer.Argument(help="TOPIC, TOPIC/PARTITION or an object's name; all if left out."),
     ] = "",
-    key: Annotated[list[str] | None, typer.Option(help="Trusted public key; repeatable.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Trusted public key, or a file with it; repeatable."),
+    ] = None,
     archive: Annotated[str | None, typer.Option(help="AUDIT_ARCHIVE, as file:///path.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:
     """Verify every object: form, signatures, hashes, chain, revisions. Names the first thing wrong.
 
-    Exit 0: verified. 1: something is wrong. 3: a newer release wrote something.
+    Needs the archive and a public key, nothing else; without --key, the keyring's is used.
+
+    Exit 0: verified. 1: something is wrong. 2: wrong use. 3: cannot judge: a newer release wrote
+    something, or the archive cannot be read.
     """
     settings = Settings.load(config, archive=archive)
     out = Output(as_json)
-    store = FileStore(file_path(settings.archive), read_only=True)
-    verifier = ArchiveVerifier(
-        _names(store, part), store.get_sync, trusted_keys(settings, key or [])
-    )
+    store = _open(settings)
+    keys, wanted = trusted_keys(settings, key or []), _parse_part(part)
     started = time.monotonic()
-    _run(verifier, out)
-    seconds = time.monotonic() - started
-    report(out, verifier.report, seconds)
+    try:
+        verifier = ArchiveVerifier(_names(store, wanted), store.get_sync, keys, wanted)
+        _run(verifier, out)
+    except StoreError as error:
+        out.note(f"{error.code}: {error}")
+        raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
+    report(out, verifier.report, time.monotonic() - started)
     if verifier.report.verdict is not Verdict.VERIFIED:
         raise typer.Exit(verifier.report.verdict.value)
 
 
-def _names(store: FileStore, part: str) -> list[str]:
-    if not part:
-        names = list(store.walk_sync(""))
-    else:
-        prefix = part if part.startswith("segments/") else f"segments/{part}"
-        names = [*store.names_sync("streams/"), *store.walk_sync(prefix)]
-    if not names:
+def _open(settings: Settings) -> FileStore:
+    store = open_store(settings.archive, read_only=True)
+    if not isinstance(store, FileStore):
+        raise ConfigError("only a file archive can be verified", hint="copy it to a folder first")
+    return store
+
+
+def _parse_part(text: str) -> Part:
+    part = parse_part(text)
+    if part is None:
         raise ConfigError(
-            "there is no archive here", hint="check AUDIT_ARCHIVE and the part's name"
+            "this is no part of an archive",
+            hint="name a topic, topic/partition, topic/generation/partition or an object",
         )
+    return part
+
+
+def _names(store: FileStore, part: Part) -> list[str]:
+    names = [
+        name for prefix in part.prefixes for name in store.walk_sync(prefix) if part.holds(name)
+    ]
+    if not part.is_there(names):
+        raise ConfigError(
+            "there is nothing of this part in the archive" if part.topic else
+            "there is no archive here",
+            hint="check AUDIT_ARCHIVE and the part's name",
+        )  # fmt: skip
     return names
 
 
@@ -97,32 +126,48 @@ def _run(verifier: ArchiveVerifier, out: Output) -> None:
 
 def report(out: Output, found: Report, seconds: float) -> None:
     """Say what was verified; the first problem is the first line after the table."""
-    out.document(
-        {
-            "verdict": found.verdict.name.lower(),
-            "segments": found.segments,
-            "records": found.records,
-            "offsets": found.offsets,
-            "dispositions": {MEANING[k]: v for k, v in found.dispositions.items()},
-            "assurance": dict(found.assurance),
-            "seconds": round(seconds, 3),
-            "problems": [str(problem) for problem in found.problems],
-            "unknown": [str(problem) for problem in found.unknown],
-            "notes": found.notes,
-        }
-    )
+    out.document(_document(found, seconds))
     rows = [
         (topic, *(counter[letter] for letter in MEANING))
-        for topic, counter in sorted(found.by_topic.items())
+        for topic, counter in found.by_topic.items()
     ]
     out.table("Verified offsets by disposition", ["topic", *MEANING.values()], rows)
-    for problem in (*found.problems[:_SHOWN], *found.unknown[:_SHOWN]):
-        out.say(f"WRONG {problem}" if problem in found.problems else f"UNKNOWN {problem}")
-    for note in found.notes[:_SHOWN]:
-        out.say(f"note: {note}")
+    _say_some(out, "WRONG", found.problems)
+    _say_some(out, "UNKNOWN", found.unknown)
+    _say_some(out, "note:", found.notes)
     rate = found.records / max(seconds, 1e-3)
     out.say(
         f"{found.verdict.name}: {found.records:,} records in {found.segments:,} segments of "
         f"{found.streams} streams, {seconds:.1f} s ({rate:,.0f} records/s), assurance "
         f"{', '.join(sorted(found.assurance)) or 'none'}"
     )
+
+
+def _say_some(out: Output, word: str, items: Sequence[object]) -> None:
+    for item in items[:_SHOWN]:
+        out.say(f"{word} {item}")
+    if len(items) > _SHOWN:
+        out.say(f"{word} … and {len(items) - _SHOWN:,} more: see --json")
+
+
+def _document(found: Report, seconds: float) -> dict[str, object]:
+    return {
+        "verdict": found.verdict.name.lower(),
+        "segments": found.segments,
+        "records": found.records,
+        "offsets": found.offsets,
+        "dispositions": _by_meaning(found.dispositions),
+        "partitions": [
+            {"topic": topic, "partition": partition, "dispositions": _by_meaning(counts)}
+            for (topic, partition), counts in sorted(found.by_partition.items())
+        ],
+        "assurance": dict(found.assurance),
+        "seconds": round(seconds, 3),
+        "problems": [str(problem) for problem in found.problems],
+        "unknown": [str(problem) for problem in found.unknown],
+        "notes": list(found.notes),
+    }
+
+
+def _by_meaning(counts: Counter[str]) -> dict[str, int]:
+    return {meaning: counts[letter] for letter, meaning in MEANING.items()}

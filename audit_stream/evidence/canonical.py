@@ -28,14 +28,14 @@ def parse_line(line: bytes, what: str) -> dict[str, Any]:
         raise FormatError(f"{what} is not JSON: {error.msg}") from error
     if not isinstance(value, dict):
         raise FormatError(f"{what} is not a JSON object")
-    if holds_float(value):
-        raise FormatError(f"{what} holds a number that is not an integer")
     try:
-        again = canonical(value)
+        again = canonical(value)  # first: it also refuses what is nested too deep to walk
     except orjson.JSONEncodeError as error:
-        raise FormatError(f"{what} holds an integer beyond 2^53-1") from error
+        raise FormatError(f"{what} has no canonical form: {error}") from error
     if again != line:
         raise FormatError(f"{what} is not in canonical form (RFC 8785)")
+    if holds_float(value):
+        raise FormatError(f"{what} holds a number that is not an integer")
     return value
 
 

@@ -20,8 +20,8 @@ PREFIX_BYTES = 7
 ENTRY = 1 + PREFIX_BYTES + 32
 _NODE = b"\x00\x00\x00\x01"
 _CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(ARITY))
-#: Nodes down to this depth are kept: at most 4^8 of them, about 10 MB, and 8 of 28 hashes saved.
-_CACHED_DEPTH = 8
+#: Nodes down to this depth are kept: 87,000 of them, about 12 MB, and 8 of 28 hashes saved.
+_KEPT_DEPTH = 8
 
 #: Anything that slices like bytes: bytes, a memory map.
 Buffer = bytes | memoryview
@@ -40,6 +40,11 @@ def path_of(tag: bytes) -> int:
 def _digit(path: int, depth: int) -> int:
     """The digit that leads from `depth` to `depth` + 1."""
     return (path >> (2 * (DEPTH - 1 - depth))) & 3
+
+
+def _place(path: int, depth: int) -> int:
+    """A number for the node above `path` at `depth`; the leading 1 tells depths apart."""
+    return (1 << 2 * depth) | (path >> 2 * (DEPTH - depth))
 
 
 def _entry_key(path: int, depth: int) -> bytes:
@@ -69,23 +74,19 @@ class Cover:
 
     def leaf(self, path: int) -> bytes | None:
         """The leaf key at `path`, or None when the subject was erased from this tree."""
-        kept = self._kept.get(path >> (2 * (DEPTH - _CACHED_DEPTH)))
-        if kept is not None:
-            return self._descend(kept, path, _CACHED_DEPTH)
-        found = self.find(path)
-        if found is None:
-            return None
-        depth, node = found
-        if depth > _CACHED_DEPTH:
-            return self._descend(node, path, depth)
-        for level in range(depth, _CACHED_DEPTH):
-            node = child(node, _digit(path, level))
-        self._kept[path >> (2 * (DEPTH - _CACHED_DEPTH))] = node
-        return self._descend(node, path, _CACHED_DEPTH)
-
-    @staticmethod
-    def _descend(node: bytes, path: int, depth: int) -> bytes:
-        for shift in range(2 * (DEPTH - 1 - depth), -1, -2):
+        depth, node = _KEPT_DEPTH, None
+        while depth and (node := self._kept.get(_place(path, depth))) is None:
+            depth -= 1
+        if node is None:
+            found = self.find(path)
+            if found is None:
+                return None
+            depth, node = found
+        while depth < _KEPT_DEPTH:
+            node = child(node, _digit(path, depth))
+            depth += 1
+            self._kept[_place(path, depth)] = node
+        for shift in range(2 * (DEPTH - 1 - depth), -1, -2):  # `child`, without its calls
             node = sha256(_NODE + node + _CHILD[(path >> shift) & 3]).digest()
         return node
 

@@ -6,7 +6,6 @@ Everything is derived from the event, its position and the keyring, so a redo wr
 
 from __future__ import annotations
 
-import hmac
 from binascii import b2a_base64
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -21,10 +20,15 @@ from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, VERSION, Re
 from audit_stream.evidence.record import disclosure as make_disclosure
 from audit_stream.flatten.event import Event
 from audit_stream.privacy.subject_object import NO_TAG
-from audit_stream.privacy.subjects import KeyDeriver, SubjectKeys, choose_subject
+from audit_stream.privacy.subjects import (
+    SALT_LABEL,
+    KeyDeriver,
+    KeyedHash,
+    SubjectKeys,
+    choose_subject,
+)
 
 _SALT_AT = Struct(">IQ")
-_SALT_LABEL = b"as/salt/v1\x00"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NONCE_BYTES = 12
 
@@ -37,9 +41,11 @@ def ingestion_timestamp(timestamp_ms: int) -> str:
 
 def salts(mac_key: bytes, partition: int, offset: int) -> tuple[str, str]:
     """The two personal fields' salts, hex, as a function of the record's position."""
-    position = _SALT_LABEL + _SALT_AT.pack(partition, offset)
-    both = hmac.digest(mac_key, position, "sha256").hex()
-    return both[:32], both[32:]
+    return _split(KeyedHash(mac_key, SALT_LABEL).digest(_SALT_AT.pack(partition, offset)))
+
+
+def _split(salt_bytes: bytes) -> tuple[str, str]:
+    return salt_bytes[:16].hex(), salt_bytes[16:].hex()
 
 
 def pad(plaintext: bytes) -> bytes:
@@ -56,7 +62,7 @@ def unpad(padded: bytes) -> bytes:
 
 
 def _b64u(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=")
+    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
 
 
 class RecordSealer:
@@ -137,9 +143,7 @@ class RecordSealer:
         return f"{self._second_text}{millis:03d}Z"
 
     def _personal(self, keys: SubjectKeys, event: Event, offset: int) -> tuple[list[str], bytes]:
-        both = hmac.digest(
-            keys.mac_key, _SALT_LABEL + _SALT_AT.pack(self._partition, offset), "sha256"
-        ).hex()
+        both = keys.mac.digest(_SALT_AT.pack(self._partition, offset)).hex()
         external, address = event.customer_external_id, event.recipient_address
         first = orjson.dumps([both[:32], "customer_external_id", external])
         second = orjson.dumps([both[32:], "recipient_address", address])
@@ -197,7 +201,12 @@ def open_personal(record: Record, keys: SubjectKeys, partition: int, offset: int
         raise FormatError("the personal fields are not JSON") from error
     if not isinstance(values, list) or len(values) != len(PERSONAL_FIELDS):
         raise FormatError("the personal fields are not a list of two")
-    salted = zip(salts(keys.mac_key, partition, offset), PERSONAL_FIELDS, values, strict=True)
+    salted = zip(
+        _split(keys.mac.digest(_SALT_AT.pack(partition, offset))),
+        PERSONAL_FIELDS,
+        values,
+        strict=True,
+    )
     digests = sorted(digest(make_disclosure(salt, field, value)) for salt, field, value in salted)
     if digests != record.pub["_sd"]:
         raise FormatError("the personal fields do not fit _sd")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -22,8 +21,9 @@ from audit_stream.privacy.keytree import TAG_BYTES, Buffer, Cover, path_of
 EXTERNAL: Final = "external"
 ADDRESS: Final = "address"
 MESSAGE: Final = "message"
-#: Subjects whose keys are kept ready, about 1 KiB each.
-CACHED_SUBJECTS = 16_384
+SALT_LABEL: Final = b"as/salt/v1\x00"
+#: Subjects whose keys are kept ready in each of two generations, about 1 KiB each.
+CACHED_SUBJECTS = 12_288
 _IPAD = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -47,32 +47,44 @@ def _identifies(value: str | None, placeholders: Collection[str]) -> bool:
     return bool(value) and not str(value).isspace() and value not in placeholders
 
 
-class TagMaker:
-    """HMAC-SHA256 under the pepper with both pads absorbed once: a third of the one-shot's time."""
+class KeyedHash:
+    """HMAC-SHA256 with key and label absorbed once: a third of the one-shot call's time."""
 
     __slots__ = ("_inner", "_outer")
 
-    def __init__(self, pepper: bytes) -> None:
-        block = pepper.ljust(64, b"\x00")
-        self._inner = sha256(block.translate(_IPAD) + b"as/tag/v1\x00")
+    def __init__(self, key: bytes, label: bytes) -> None:
+        block = key.ljust(64, b"\x00")
+        self._inner = sha256(block.translate(_IPAD) + label)
         self._outer = sha256(block.translate(_OPAD))
+
+    def digest(self, message: bytes) -> bytes:
+        """HMAC-SHA256(key, label || message), 32 bytes."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+class TagMaker:
+    """Tags of subjects under one pepper."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, pepper: bytes) -> None:
+        self._hash = KeyedHash(pepper, b"as/tag/v1\x00")
 
     def tag(self, subject: tuple[str | int, ...]) -> bytes:
         """The subject's 16-byte tag; it never goes into the archive."""
-        inner = self._inner.copy()
-        inner.update(canonical(list(subject)))
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:TAG_BYTES]
+        return self._hash.digest(canonical(list(subject)))[:TAG_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectKeys:
+class SubjectKeys(NamedTuple):
     """What sealing or opening one subject's records of one year takes; not erased, so present."""
 
     tag: bytes
     cipher: AESGCM
-    mac_key: bytes
+    mac: KeyedHash  # of K_mac and the salts' label
 
 
 def derive(leaf: bytes, stream: bytes, tag: bytes, year_key: bytes) -> tuple[bytes, bytes]:
@@ -90,19 +102,24 @@ class KeyDeriver:
         self._cover = Cover(cover)
         self._tags = TagMaker(tree.pepper)
         self._stream = stream
-        self._cache: dict[tuple[str, str, str, int], SubjectKeys | None] = {}
+        self._young: dict[tuple[str, str, str, int], SubjectKeys | None] = {}
+        self._old: dict[tuple[str, str, str, int], SubjectKeys | None] = {}
 
     def keys(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
         """Keys of the subject in a UTC year, or None when the subject was erased."""
         key = (*subject, year)
         try:
-            return self._cache[key]
+            return self._young[key]
         except KeyError:
             pass
-        found = self.keys_of_tag(self._tags.tag(subject), year)
-        if len(self._cache) >= CACHED_SUBJECTS:
-            del self._cache[next(iter(self._cache))]  # the oldest; cheaper than keeping order
-        self._cache[key] = found
+        try:
+            found = self._old[key]
+        except KeyError:
+            found = self.keys_of_tag(self._tags.tag(subject), year)
+        if len(self._young) >= CACHED_SUBJECTS:
+            # Two generations: dropping a dict's oldest entry one by one would scan the dropped.
+            self._old, self._young = self._young, {}
+        self._young[key] = found
         return found
 
     def keys_of_tag(self, tag: bytes, year: int) -> SubjectKeys | None:
@@ -111,7 +128,7 @@ class KeyDeriver:
         if leaf is None:
             return None
         enc, mac = derive(leaf, self._stream, tag, self._keyring.year_key(year))
-        return SubjectKeys(tag, AESGCM(enc), mac)
+        return SubjectKeys(tag, AESGCM(enc), KeyedHash(mac, SALT_LABEL))
 
 
 def tree_at(keyring: Keyring, epoch: int) -> Tree:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from typing import TypeVar
 
 from audit_stream.archive.chain import Chain, Found, check_continues
@@ -121,7 +120,7 @@ class Storing:
 
     async def _read_back(self, sealed: Sealed) -> None:
         stored = await self._context.store.get(str(sealed.name))
-        if stored is None or sha256(stored).digest() != sha256(sealed.data).digest():
+        if stored != sealed.data:
             raise StoreError(
                 f"{sealed.name} reads back other bytes than were stored",
                 hint="the store lies or is failing: stop the fleet, check the medium",

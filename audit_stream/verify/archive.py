@@ -1,4 +1,4 @@
-"""Verification of a whole archive, from its objects and trusted public keys alone.
+"""Verification of an archive or a part of it, from its objects and trusted public keys alone.
 
     V0  every object's name is one the format knows (others are noted)
     V1-V10  each segment (`verify.segment`)
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import groupby
+from typing import Any, NamedTuple
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout, ledger
@@ -22,23 +23,44 @@ from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.verify.chain import ChainVerifier
-from audit_stream.verify.report import Problem, Report
-from audit_stream.verify.segment import Failed, open_segment, verify_segment
+from audit_stream.verify.part import Part
+from audit_stream.verify.report import Failed, Problem, Report
+from audit_stream.verify.segment import open_segment, verify_segment
 
 Read = Callable[[str], bytes | None]
 _STAND_IN_MAP = "0" * 64  # archives made before there was a map to name
+_LATER = ("log/", "tile/", "anchor/")
+
+
+class _Found(NamedTuple):
+    """The segment under a base and the junk under the names before its own."""
+
+    name: str
+    segment: Segment
+    junk: list[dict[str, str]]
 
 
 class ArchiveVerifier:
-    """Verifies the named objects; iterate `run` to its end and look at `report`."""
+    """Verifies the named objects; iterate `run` to its end and look at `report`.
 
-    def __init__(self, names: Iterable[str], read: Read, keys: TrustedKeys) -> None:
-        self.report = Report()
-        self._read, self._keys = read, keys
+    `names` are all names of the `part`; `read` gives an object's bytes, or None.
+    """
+
+    def __init__(
+        self, names: Iterable[str], read: Read, keys: TrustedKeys, part: Part | None = None
+    ) -> None:  # fmt: skip
+        self._read, self._keys, self._part = read, keys, part or Part()
+        self._problems: list[Problem] = []
+        self._unknown: list[Problem] = []
+        self._notes: list[str] = []
+        self._records = 0
+        self._assurance: Counter[str] = Counter()
+        self._by_partition: dict[tuple[str, int], Counter[str]] = {}
         self._segments: list[SegmentName] = []
         self._streams: dict[tuple[str, int], StreamObject] = {}
         self._maps: set[str] = set()
-        self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None]]] = {}
+        # Where the chain of (topic, generation), partition ends; None where it is broken.
+        self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
         for name in names:
             self._sort_in(name)
 
@@ -47,14 +69,30 @@ class ArchiveVerifier:
         """Segments to verify, for progress."""
         return len(self._segments)
 
+    @property
+    def report(self) -> Report:
+        """What was found so far."""
+        return Report(
+            segments=self._assurance.total(),
+            records=self._records,
+            streams=len(self._streams),
+            assurance=dict(self._assurance),
+            by_partition=dict(self._by_partition),
+            problems=list(self._problems),
+            unknown=list(self._unknown),
+            notes=list(self._notes),
+        )
+
     def _sort_in(self, name: str) -> None:
         segment, stream = layout.parse_segment_name(name), layout.parse_stream_name(name)
         if segment is not None and str(segment) == name:
             self._segments.append(segment)
-        elif stream is not None:
+        elif stream is not None and layout.stream_name(*stream) == name:
             self._open_stream(name, *stream)
-        elif not name.startswith(("maps/", "log/", "tile/", "anchor/")):
-            self.report.notes.append(f"V0 {name}: not an object of this format")
+        elif name.startswith(_LATER):
+            self._notes.append(f"V0 {name}: not judged by this release")
+        elif not name.startswith("maps/"):
+            self._notes.append(f"V0 {name}: not an object of this format")
 
     def _open_stream(self, name: str, topic: str, generation: int) -> None:
         try:
@@ -62,112 +100,149 @@ class ArchiveVerifier:
             if (stream.topic, stream.generation) != (topic, generation):
                 raise FormatError(f"{name} says it is {stream.topic}/{stream.generation}")
         except UnknownVersion as error:
-            self.report.unknown.append(Problem("V14", name, error.message))
+            self._wrong("V14", name, error.message.removeprefix(f"{name} "), unknown=True)
         except FormatError as error:
-            self._wrong("V14", name, error.message)
+            self._wrong("V14", name, error.message.removeprefix(f"{name} "))
         else:
             self._streams[topic, generation] = stream
-            self.report.streams += 1
 
-    def _wrong(self, step: str, name: str, what: str) -> None:
-        self.report.problems.append(Problem(step, name, what))
+    def _wrong(self, step: str, name: str, what: str, *, unknown: bool = False) -> None:
+        (self._unknown if unknown else self._problems).append(Problem(step, name, what))
 
     def run(self) -> Iterator[int]:
         """Verify; yields the number of records of each segment."""
+        if self._part.base is not None:
+            self._notes.append("V11, V13: not judged for one segment alone: verify its partition")
         places = groupby(sorted(self._segments), key=lambda s: (s.topic, s.generation, s.partition))
         for (topic, generation, partition), names in places:
             stream = self._streams.get((topic, generation))
             if stream is None:
-                self._wrong("V14", layout.stream_name(topic, generation), "is missing or invalid")
+                self._miss_stream(layout.stream_name(topic, generation))
                 yield from (0 for _ in names)
-                continue
-            if partition >= stream.partitions:
+            elif partition >= stream.partitions:
                 self._wrong("V5", str(next(names)), "is in a partition the stream does not have")
-                continue
-            yield from self._partition(stream, partition, names)
-        self._check_generations()
+                yield from (0 for _ in names)
+            else:
+                yield from self._partition(stream, partition, names)
+        if self._part.has_whole_topics:
+            self._check_generations()
         self._check_maps()
+
+    def _miss_stream(self, name: str) -> None:
+        if not any(problem.name == name for problem in (*self._problems, *self._unknown)):
+            self._wrong("V14", name, "is missing")
 
     def _partition(
         self, stream: StreamObject, partition: int, names: Iterable[SegmentName]
     ) -> Iterator[int]:
         chain = ChainVerifier(stream, partition)
-        broken = False
+        # After one failure everything behind would fail too: the first is named, and behind it each
+        # segment is judged by itself. So is a segment that was asked for alone.
+        linked = self._part.base is None
         for base, attempts in groupby(names, key=lambda name: name.base):
             found = self._pick(base, attempts)
-            if found is None:
-                yield 0
-                broken = True
-                continue
-            name, segment, junk = found
-            try:
-                if not broken:  # after one failure everything behind would fail: name the first
-                    chain.link(segment)
-                    chain.void(segment, junk)
-                records = verify_segment(segment, stream)
-                if not broken:
-                    chain.revisions(records)
-            except Failed as failed:
-                self._record(failed, str(name))
-                broken = True
-            self._count(segment)
-            yield segment.header.count
-        self._ends.setdefault((stream.topic, stream.generation), {})[partition] = (
-            chain.next, chain.leaf,
-        )  # fmt: skip
+            linked = linked and found is not None
+            if found is not None:
+                linked = self._verify(found, stream, chain if linked else None) and linked
+            yield 0 if found is None else found.segment.header.count
+        ends = self._ends.setdefault((stream.topic, stream.generation), {})
+        ends[partition] = (chain.next, chain.leaf) if linked else None
 
-    def _pick(
-        self, base: int, attempts: Iterable[SegmentName]
-    ) -> tuple[SegmentName, Segment, list[dict[str, str]]] | None:
-        """The one valid segment under a base; what is no segment of ours before it is junk."""
+    def _verify(self, found: _Found, stream: StreamObject, chain: ChainVerifier | None) -> bool:
+        name, segment, junk = found
+        try:
+            if chain is not None:
+                chain.link(segment)
+            ChainVerifier.void(segment, junk)
+            records = verify_segment(segment, stream)
+            if chain is not None:
+                chain.revisions(records)
+        except Failed as failed:
+            self._fail(failed, name)
+            return False
+        self._count(segment)
+        return True
+
+    def _pick(self, base: int, attempts: Iterable[SegmentName]) -> _Found | None:
+        """The one segment under a base; what nobody trusted signed before it is junk."""
         junk: list[dict[str, str]] = []
-        valid: list[tuple[SegmentName, Segment, list[dict[str, str]]]] = []
+        found: _Found | None = None
         first: tuple[Failed, str] | None = None
+        accused = False
         for name in attempts:
             data = self._read(str(name)) or b""
             try:
-                valid.append((name, open_segment(name, data, self._keys), list(junk)))
+                segment = open_segment(name, data, self._keys)
             except Failed as failed:
-                first = first or (failed, str(name))
-                junk.append({"name": str(name), "sha256": sha256(data).hexdigest()})
-        if len(valid) > 1:
-            self._wrong("V11", str(valid[1][0]), "is a second signed segment at its base: a fork")
-        if not valid and first is not None:
-            self._record(*first)
-        return valid[0] if valid else None
+                if failed.signed or failed.unknown:  # no writer passes these over
+                    self._fail(failed, str(name))
+                    accused = True
+                elif found is not None:
+                    self._wrong("V12", str(name), "is no segment and stands behind the one that is")
+                else:
+                    first = first or (failed, str(name))
+                    junk.append({"name": str(name), "sha256": sha256(data).hexdigest()})
+                continue
+            if found is None:
+                found = _Found(str(name), segment, list(junk))
+            else:
+                self._wrong("V11", str(name), "is a second signed segment at its base: a fork")
+        if found is None and first is not None and not accused:
+            self._fail(*first)
+        return found
 
-    def _record(self, failed: Failed, name: str) -> None:
-        problem = Problem(failed.step, name, failed.what)
-        (self.report.unknown if failed.unknown else self.report.problems).append(problem)
+    def _fail(self, failed: Failed, name: str) -> None:
+        self._wrong(failed.step, name, failed.what, unknown=failed.unknown)
 
     def _count(self, segment: Segment) -> None:
-        header, report = segment.header, self.report
+        header = segment.header
         totals = ledger.counts(ledger.decode(header.ledger, header.next - header.base))
-        report.segments += 1
-        report.records += header.count
-        report.offsets += header.next - header.base
-        report.dispositions.update(totals)
-        report.by_topic.setdefault(header.topic, Counter()).update(totals)
-        report.assurance[header.assurance] += 1
+        place = (header.topic, header.partition)
+        self._by_partition.setdefault(place, Counter()).update(totals)
+        self._records += header.count
+        self._assurance[header.assurance] += 1
         self._maps.add(header.status_map)
 
     def _check_generations(self) -> None:
-        for (topic, generation), stream in self._streams.items():
+        for (topic, generation), stream in sorted(self._streams.items()):
             name = layout.stream_name(topic, generation)
-            if stream.ended is None:
-                if generation != 1:
-                    self._wrong("V14", name, "ended is null in a later generation")
+            before = self._streams.get((topic, generation - 1))
+            if (stream.ended is None) != (generation == 1):
+                self._wrong("V14", name, "line 1 ended is null exactly in generation 1")
+            elif stream.ended is None:
                 continue
-            ends = self._ends.get((topic, generation - 1), {})
-            said = {item["partition"]: (item["next"], item["leaf"]) for item in stream.ended}
-            if any(said.get(p) != end for p, end in ends.items() if end[1] is not None):
-                self._wrong("V14", name, "ended does not fit the generation before")
+            elif before is None:
+                self._miss_stream(layout.stream_name(topic, generation - 1))
+            elif not self._ends_fit(stream.ended, before):
+                self._wrong("V14", name, "line 1 ended does not fit the generation before")
+
+    def _ends_fit(self, ended: Iterable[dict[str, Any]], before: StreamObject) -> bool:
+        """Whether `ended` names the end of each chain before; one without segments may be left out.
+
+        Chains that are broken, or not of this part, cannot tell.
+        """
+        ends = self._ends.get((before.topic, before.generation), {})
+        said = [(item["partition"], (item["next"], item["leaf"])) for item in ended]
+        partitions = [partition for partition, _ in said]
+        if any(type(p) is not int or not 0 <= p < before.partitions for p in partitions):
+            return False
+        if len(set(partitions)) != len(partitions):
+            return False
+        claims = dict(said)
+        judged = range(before.partitions) if self._part.partition is None else ends
+        for partition in judged:
+            end = ends.get(partition, (before.genesis[partition], None))
+            if end is None or (end[1] is None and partition not in claims):
+                continue
+            if claims.get(partition) != end:
+                return False
+        return True
 
     def _check_maps(self) -> None:
         for map_hash in sorted(self._maps):
             name = layout.map_name(map_hash)
             if map_hash == _STAND_IN_MAP:
-                self.report.notes.append(f"V15 {name}: a stand-in, no map was used")
+                self._notes.append(f"V15 {name}: a stand-in, no map was used")
                 continue
             data = self._read(name)
             if data is None or sha256(data).hexdigest() != map_hash:

@@ -9,58 +9,73 @@ V13 a message's revisions count 1, 2, …, each superseding the source of the on
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from collections.abc import Sequence
 
-from audit_stream.evidence.record import Record
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.precedence.matrix import RANK
-from audit_stream.verify.segment import Failed, _step
+from audit_stream.verify.record import Facts
+from audit_stream.verify.report import Failed, step
+
+# Of each message an integer: source offset, then revision and rank in 3 bits each. Both end at 4,
+# for every revision has a higher rank than the one before.
+_BITS = 3
+_MASK = (1 << _BITS) - 1
 
 
 class ChainVerifier:
-    """Takes the segments of one stream and partition in the order of their bases."""
+    """Takes the segments of one stream and partition in the order of their bases.
+
+    Holds 16 hash bytes and an integer a message, so memory is bounded by one partition's messages.
+    """
 
     def __init__(self, stream: StreamObject, partition: int) -> None:
         self.next = stream.genesis[partition]
         self.leaf: str | None = None
         self._seq = 0
         self._epoch = 0
-        self._prefix = f"{stream.topic}/{stream.generation}/{partition}/"
-        # 16 hash bytes instead of the ids, packed: a billion messages do not fit otherwise.
-        self._messages: dict[bytes, tuple[int, int, int]] = {}  # -> rank, revision, offset
+        self._prefix = f"{stream.topic}/{stream.generation}/{partition}/".encode()
+        self._messages: dict[bytes, int] = {}
 
     def link(self, segment: Segment) -> None:
         """Step V11."""
         header = segment.header
-        _step("V11", header.base == self.next, f"line 1 base is {header.base}: offsets "
-              f"{self.next} to {header.base} are covered {'twice' if header.base < self.next else 'nowhere'}")  # fmt: skip  # noqa: E501
-        _step("V11", header.seq == self._seq, f"line 1 seq is {header.seq}, not {self._seq}")
-        _step("V11", header.prev == self.leaf, "line 1 prev is not the leaf hash of the segment "
-              "before")  # fmt: skip
-        _step("V11", header.key_epoch >= self._epoch, "line 1 key_epoch falls")
+        if header.base != self.next:
+            low, high = sorted((header.base, self.next))
+            times = "twice" if header.base < self.next else "nowhere"
+            raise Failed(
+                "V11", f"line 1 base is {header.base}: offsets {low} to {high - 1} are covered "
+                f"{times}"
+            )  # fmt: skip
+        step("V11", header.seq == self._seq, f"line 1 seq is {header.seq}, not {self._seq}")
+        step("V11", header.prev == self.leaf, "line 1 prev is not the leaf hash of the segment "
+             "before")  # fmt: skip
+        step("V11", header.key_epoch >= self._epoch, f"line 1 key_epoch {header.key_epoch} is "
+             f"below {self._epoch}")  # fmt: skip
         self.next, self.leaf = header.next, segment.leaf.hex()
         self._seq, self._epoch = header.seq + 1, header.key_epoch
 
-    def void(self, segment: Segment, junk: list[dict[str, str]]) -> None:
+    @staticmethod
+    def void(segment: Segment, junk: list[dict[str, str]]) -> None:
         """Step V12: `junk` is what lies under the names before this one."""
-        _step("V12", list(segment.header.void) == junk, "line 1 void does not name the objects "
-              "passed over")  # fmt: skip
+        step("V12", list(segment.header.void) == junk, "line 1 void does not name the objects "
+             "passed over")  # fmt: skip
 
-    def revisions(self, records: list[Record]) -> None:
+    def revisions(self, records: Sequence[Facts]) -> None:
         """Step V13."""
+        messages, prefix, skip = self._messages, self._prefix, len(self._prefix)
         for number, record in enumerate(records, start=3):
-            pub = record.pub
-            text = f"{pub['platform_tenant_id']}\x00{pub['message_uuid']}"
-            key = blake2b(text.encode(), digest_size=16).digest()
-            rank, source = RANK[pub["delivery_status"]], pub["source"]
-            held = self._messages.get(key)
-            before = None if held is None else f"{self._prefix}{held[2]}"
-            revision = 1 if held is None else held[1] + 1
-            if pub["revision"] != revision:
-                raise Failed("V13", f"line {number} revision is {pub['revision']}, not {revision}")
-            if pub["supersedes"] != before:
-                raise Failed("V13", f"line {number} supersedes is not {before}")
-            if held is not None and rank <= held[0]:
+            held = messages.get(record.message)
+            if held is None:
+                revision, rank, before = 1, 0, None
+            else:
+                revision, rank = (held >> _BITS & _MASK) + 1, held & _MASK
+                before = b"%b%d" % (prefix, held >> 2 * _BITS)
+            if record.revision != revision:
+                raise Failed("V13", f"line {number} revision is {record.revision}, not {revision}")
+            if record.supersedes != before:
+                wanted = before.decode() if before else "null"
+                raise Failed("V13", f"line {number} supersedes is not {wanted}")
+            if record.rank <= rank:
                 raise Failed("V13", f"line {number} delivery_status is no rise")
-            self._messages[key] = (rank, revision, int(source.rpartition("/")[2]))
+            offset = int(record.source[skip:])
+            messages[record.message] = (offset << _BITS | revision) << _BITS | record.rank

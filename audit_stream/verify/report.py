@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -13,6 +14,24 @@ class Verdict(Enum):
     VERIFIED = 0
     FAILED = 1
     CANNOT_JUDGE = 3
+
+
+class Failed(Exception):
+    """A step found something wrong.
+
+    `unknown`: a version this release does not know. `signed`: a trusted key stands behind what is
+    wrong, so it is not junk someone put there.
+    """
+
+    def __init__(self, at: str, what: str, *, unknown: bool = False, signed: bool = False) -> None:
+        super().__init__(at, what)
+        self.step, self.what, self.unknown, self.signed = at, what, unknown, signed
+
+
+def step(at: str, fact: bool, what: str) -> None:
+    """`Failed` at this step unless the fact holds."""
+    if not fact:
+        raise Failed(at, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +46,18 @@ class Problem:
         return f"{self.step} {self.name}: {self.what}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Grows while an archive is read; see `verify.archive` for the steps."""
+    """What holds and what does not; counts are of verified segments only."""
 
-    segments: int = 0
-    records: int = 0
-    offsets: int = 0
-    streams: int = 0
-    dispositions: Counter[str] = field(default_factory=Counter)
-    by_topic: dict[str, Counter[str]] = field(default_factory=dict)
-    assurance: Counter[str] = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
-    unknown: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    segments: int
+    records: int
+    streams: int
+    assurance: Mapping[str, int]  # segments by the store's level when sealed
+    by_partition: Mapping[tuple[str, int], Counter[str]]  # (topic, partition) -> ledger letters
+    problems: Sequence[Problem]
+    unknown: Sequence[Problem]
+    notes: Sequence[str]
 
     @property
     def verdict(self) -> Verdict:
@@ -48,3 +65,21 @@ class Report:
         if self.problems:
             return Verdict.FAILED
         return Verdict.CANNOT_JUDGE if self.unknown else Verdict.VERIFIED
+
+    @property
+    def by_topic(self) -> dict[str, Counter[str]]:
+        """Verified offsets by ledger letter, of each topic."""
+        topics: dict[str, Counter[str]] = {}
+        for (topic, _), counts in sorted(self.by_partition.items()):
+            topics.setdefault(topic, Counter()).update(counts)
+        return topics
+
+    @property
+    def dispositions(self) -> Counter[str]:
+        """Verified offsets by ledger letter."""
+        return sum(self.by_partition.values(), Counter())
+
+    @property
+    def offsets(self) -> int:
+        """Verified offsets."""
+        return sum(counts.total() for counts in self.by_partition.values())

@@ -8,36 +8,30 @@ V5  archive, stream, topic and partition are the stream object's
 V6  the body's hash is the header's
 V7  there are as many record lines as the header counts
 V8  each line is a canonical `audit-record/1` whose integrity hash fits
-V9  each line's source is the ledger's next archived offset; its time lies in the segment's
+V9  each line's source is the ledger's next archived offset and its time a time; the first present
+    record, if archived, is of first_ts, the last of last_ts. Between them times may step back:
+    brokers' clocks differ, and a rekeyed topic keeps the original times
 V10 the root over the integrity hashes is the header's
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import ledger
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.record import Record, parse_record
-from audit_stream.evidence.segment import Segment, decode_plain, inflate
+from audit_stream.evidence.segment import Header, Segment, decode_plain, inflate
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.evidence.tree import root_hash
+from audit_stream.verify.record import Facts, read_record
+from audit_stream.verify.report import Failed, step
 
-
-class Failed(Exception):
-    """A step found something wrong."""
-
-    def __init__(self, step: str, what: str, unknown: bool = False) -> None:
-        super().__init__(step, what)
-        self.step, self.what, self.unknown = step, what, unknown
-
-
-def _step(step: str, fact: bool, what: str) -> None:
-    if not fact:
-        raise Failed(step, what)
+_FIRST_RECORD_LINE = 3
+_SECOND = len("2026-11-25T00:00:00")
 
 
 def open_segment(name: SegmentName, data: bytes, keys: TrustedKeys) -> Segment:
@@ -53,46 +47,76 @@ def open_segment(name: SegmentName, data: bytes, keys: TrustedKeys) -> Segment:
     except FormatError as error:
         raise Failed("V2", error.message.strip()) from error
     header = segment.header
+    signed = keys.verifies(header.kid, segment.header_line, segment.signature)
     said = SegmentName(
         header.topic, header.generation, header.partition, header.base, len(header.void)
     )
-    _step("V3", said == name, f"line 1 says this is {said}")
-    _step("V4", header.kid in keys, f"line 1 kid {header.kid} is not a trusted key")
-    signed = keys.verifies(header.kid, segment.header_line, segment.signature)
-    _step("V4", signed, "line 2 sig is not the signature of line 1")
+    if said != name:
+        raise Failed("V3", f"line 1 says this is {said}", signed=signed)
+    step("V4", header.kid in keys, f"line 1 kid {header.kid} is not a trusted key")
+    step("V4", signed, "line 2 sig is not the signature of line 1")
     return segment
 
 
-def verify_segment(segment: Segment, stream: StreamObject) -> list[Record]:
+def verify_segment(segment: Segment, stream: StreamObject) -> list[Facts]:
     """Steps V5 to V10: the records of a signed segment of this stream."""
     header = segment.header
-    mine = (header.archive, header.stream, header.topic, header.generation)
-    theirs = (stream.archive, stream.stream, stream.topic, stream.generation)
-    _step("V5", mine == theirs, "line 1 does not belong to the stream object")
-    _step("V5", header.partition < stream.partitions, "line 1 partition is not one of the stream's")
-    _step("V6", sha256(segment.body).hexdigest() == header.body, "line 1 body is not the hash of "
-          "the record lines")  # fmt: skip
+    for field in ("archive", "stream", "topic", "generation"):
+        same = getattr(header, field) == getattr(stream, field)
+        step("V5", same, f"line 1 {field} is not the stream object's")
+    step("V5", header.partition < stream.partitions, "line 1 partition is not one of the stream's")
+    if sha256(segment.body).hexdigest() != header.body:
+        raise Failed("V6", "line 1 body is not the hash of the record lines")
     lines = segment.record_lines()
-    _step("V7", len(lines) == header.count, f"{len(lines)} record lines, line 1 count says "
-          f"{header.count}")  # fmt: skip
-    records = list(_records(segment, lines))
+    if len(lines) != header.count:
+        raise Failed("V7", f"{len(lines)} record lines, line 1 count says {header.count}")
+    runs = ledger.decode(header.ledger, header.next - header.base)
+    records = list(_records(header, runs, lines))
+    _check_ends(header, runs, records)
     root = root_hash([sha256(b"\x00" + record.integrity_hash).digest() for record in records])
-    _step("V10", root.hex() == header.root, "line 1 root is not the root of the records")
+    step("V10", root.hex() == header.root, "line 1 root is not the root of the records")
     return records
 
 
-def _records(segment: Segment, lines: list[bytes]) -> Iterator[Record]:
-    header = segment.header
-    runs = ledger.decode(header.ledger, header.next - header.base)
-    place = f"{header.topic}/{header.generation}/{header.partition}/"
+def _records(header: Header, runs: list[tuple[int, str]], lines: list[bytes]) -> Iterator[Facts]:
+    source = f"{header.topic}/{header.generation}/{header.partition}/%d".encode()
     offsets = ledger.archived_offsets(runs, header.base)
-    for number, (offset, line) in enumerate(zip(offsets, lines, strict=True), start=3):
+    second = b""
+    for number, (offset, line) in enumerate(zip(offsets, lines, strict=True), _FIRST_RECORD_LINE):
         try:
-            record = parse_record(line, f"line {number}")
-        except UnknownVersion as error:
-            raise Failed("V8", error.message, unknown=True) from error
+            record = read_record(line, "line")
         except FormatError as error:
-            raise Failed("V8", error.message) from error
-        if record.pub["source"] != f"{place}{offset}":
-            raise Failed("V9", f"line {number} source is not {place}{offset}")
+            what = f"line {number}{error.message.removeprefix('line')}"
+            raise Failed("V8", what, unknown=isinstance(error, UnknownVersion)) from error
+        if record.source != source % offset:
+            raise Failed("V9", f"line {number} source is not {(source % offset).decode()}")
+        if record.ingested[:_SECOND] != second:  # a segment spans few seconds
+            second = record.ingested[:_SECOND]
+            step("V9", _is_second(second), f"line {number} ingestion_timestamp is no time")
         yield record
+
+
+def _is_second(text: bytes) -> bool:
+    """Whether a text of the form of a second is one of the calendar, in ASCII."""
+    try:
+        datetime.fromisoformat(text.decode("ascii"))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_ends(header: Header, runs: list[tuple[int, str]], records: list[Facts]) -> None:
+    present = [letter for _, letter in runs if letter not in ledger.VOID_LETTERS]
+    ends = (("first_ts", 0), ("last_ts", -1))
+    for field, end in ends:
+        if not present or present[end] != ledger.ARCHIVED:
+            continue
+        if _milliseconds(records[end].ingested) != getattr(header, field):
+            number = _FIRST_RECORD_LINE + (end % len(records))
+            raise Failed("V9", f"line {number} ingestion_timestamp is not the {field} of line 1")
+
+
+def _milliseconds(ingested: bytes) -> int:
+    """Unix ms of a checked `ingestion_timestamp`."""
+    second = datetime.fromisoformat(f"{ingested[:_SECOND].decode()}+00:00")
+    return int(second.timestamp()) * 1000 + int(ingested[_SECOND + 1 : -1])

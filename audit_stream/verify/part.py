@@ -1,0 +1,86 @@
+"""Which part of an archive to verify: all, a topic, one of its partitions, one object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from audit_stream.evidence import layout
+
+_FOLDER = re.compile(
+    r"(?:segments/)?(?P<topic>[A-Za-z0-9._-]+)(?:/(?P<generation>[0-9]{1,9}))??"
+    r"(?:/(?P<partition>[0-9]{1,9}))?/?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """None stands for all. A `base` names one segment, with the junk passed over before it."""
+
+    topic: str | None = None
+    generation: int | None = None
+    partition: int | None = None
+    base: int | None = None
+    stream_only: bool = False
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Prefixes that hold every name of the part (and perhaps others)."""
+        if self.topic is None:
+            return ("",)
+        streams = (layout.stream_folder(self.topic),)
+        return streams if self.stream_only else (*streams, f"segments/{self.topic}/")
+
+    @property
+    def has_whole_topics(self) -> bool:
+        """Whether generations can be held against each other."""
+        return self.generation is None and not self.stream_only
+
+    def holds(self, name: str) -> bool:
+        """Whether the object belongs to the part."""
+        if self.topic is None:
+            return True
+        stream = layout.parse_stream_name(name)
+        if stream is not None:
+            return stream[0] == self.topic and self.generation in {None, stream[1]}
+        segment = layout.parse_segment_name(name)
+        if segment is None or self.stream_only:
+            return False
+        wanted = (self.topic, self.generation, self.partition, self.base)
+        found = (segment.topic, segment.generation, segment.partition, segment.base)
+        return all(want in {None, have} for want, have in zip(wanted, found, strict=True))
+
+    def is_there(self, names: Iterable[str]) -> bool:
+        """Whether any of these names is what was asked for, and not only its stream object."""
+        if self.topic is None:
+            return any(True for _ in names)
+        of_streams = self.stream_only or self.partition is None
+        return any(of_streams or layout.parse_segment_name(name) for name in names)
+
+
+def parse_part(text: str) -> Part | None:
+    """``topic``, ``topic/partition``, ``topic/generation/partition`` or an object's name."""
+    if not text:
+        return Part()
+    segment = layout.parse_segment_name(text)
+    if segment is not None:
+        return Part(
+            topic=segment.topic, generation=segment.generation, partition=segment.partition,
+            base=segment.base,
+        )  # fmt: skip
+    stream = layout.parse_stream_name(text)
+    if stream is not None:
+        return Part(topic=stream[0], generation=stream[1], stream_only=True)
+    match = _FOLDER.fullmatch(text)
+    if match is None:
+        return None
+    return Part(
+        topic=match["topic"],
+        generation=_number(match["generation"]),
+        partition=_number(match["partition"]),
+    )
+
+
+def _number(digits: str | None) -> int | None:
+    return None if digits is None else int(digits)
