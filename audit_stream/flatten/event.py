@@ -104,7 +104,7 @@ def _flatten(raw: dict[str, Any], status: str, mapped: str) -> Event:
         raise Rejected("invalid:tenant.id")
     if type(recipient) is not dict:
         raise Rejected("invalid:recipient")
-    required = (
+    required: tuple[Any, ...] = (
         get("id"), get("message_id"), get("type"), status, get("timestamp"), get("workflow_id"),
         tenant.get("id"),
     )  # fmt: skip

@@ -26,7 +26,13 @@ class Lane:
     """Judges, builds and queues the segments of one stream and partition."""
 
     def __init__(
-        self, context: Context, stream: StreamObject, partition: int, link: Link, lookup: Lookup
+        self,
+        context: Context,
+        stream: StreamObject,
+        partition: int,
+        link: Link,
+        lookup: Lookup,
+        keys: KeyDeriver,
     ) -> None:
         self.context = context
         self.stream = stream
@@ -40,7 +46,7 @@ class Lane:
         self.copies: deque[tuple[int, Any]] = deque()  # (offset, future) of quarantine copies
         self.work = asyncio.Event()
         self._lookup = lookup
-        self._judge = self._new_judge()
+        self._judge = self._new_judge(keys)
         self._window = deque[tuple[int, int]]()  # (records, quarantined) of recent chunks
         self._run = 0  # quarantined in a row
 
@@ -52,9 +58,8 @@ class Lane:
     def _new_builder(self, base: int) -> SegmentBuilder:
         return SegmentBuilder(base, self.context.origin.raw_key)
 
-    def _new_judge(self) -> Judge:
+    def _new_judge(self, keys: KeyDeriver) -> Judge:
         context, stream = self.context, self.stream
-        keys = KeyDeriver(context.keyring, context.cover, bytes.fromhex(stream.stream))
         sealer = RecordSealer(
             keys, topic=stream.topic, generation=stream.generation, partition=self.partition,
             regulatory_tag=context.regulatory_tags[stream.topic], placeholders=context.placeholders,

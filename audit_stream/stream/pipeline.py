@@ -19,6 +19,7 @@ from faust.types import TP
 from audit_stream.archive.chain import Chain
 from audit_stream.errors import AuditError, Fenced, TopicError
 from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link
 from audit_stream.seal.judge import Chunk
 from audit_stream.stream.changelog import ChangelogWriter
@@ -57,6 +58,7 @@ class Pipeline:
         self._tasks: dict[Place, asyncio.Task[None]] = {}
         self._holes: dict[Place, set[tuple[int, int]]] = {}
         self._oldest: dict[str, int] = {}
+        self._keys: dict[str, KeyDeriver] = {}
         self._consumer: BatchConsumer | None = None
         self._table: BatchStore | None = None
 
@@ -125,11 +127,27 @@ class Pipeline:
 
     def _start_lane(self, tp: Any, stream: StreamObject, link: Link, chain: Chain) -> None:
         assert self._table is not None
-        lane = Lane(self.context, stream, tp.partition, link, self._table.getter(tp.partition))
+        lane = Lane(
+            self.context,
+            stream,
+            tp.partition,
+            link,
+            self._table.getter(tp.partition),
+            self._keys_of(stream),
+        )
         storing = Storing(lane, chain, self._table, self._changelog, self._ack)
         key = (tp.topic, tp.partition)
         self.lanes[key] = lane
         self._tasks[key] = asyncio.create_task(self._store(tp, storing), name=f"store {lane.name}")
+
+    def _keys_of(self, stream: StreamObject) -> KeyDeriver:
+        """The stream's deriver: keys do not depend on the partition, so its lanes share them."""
+        if stream.topic not in self._keys:
+            context = self.context
+            self._keys[stream.topic] = KeyDeriver(
+                context.keyring, context.cover, bytes.fromhex(stream.stream)
+            )
+        return self._keys[stream.topic]
 
     def drop(self) -> None:
         """Drop all that is not stored. Never waits: store steps end at their next check."""

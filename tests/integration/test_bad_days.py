@@ -1,0 +1,236 @@
+"""Bad input, wrong settings and lost parts: each says what is wrong, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_partitions
+from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
+from tests.support.events import Events
+from tests.support.eventually import eventually
+from tests.support.fleet import ROOT, Fleet
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def fleet(kafka: EmbeddedKafka, tmp_path: Path, fresh: str) -> AsyncIterator[Fleet]:
+    found = Fleet(kafka.url, tmp_path, fresh)
+    await found.prepare()
+    yield found
+    await found.close()
+
+
+def command(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = fleet.environment | {
+        "PYTHONPATH": str(ROOT), "AUDIT_STATE_DIR": str(fleet.folder / "archive-state-0"),
+        "PATH": "/usr/bin:/bin",
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "audit_stream", *words], env=environment, cwd=ROOT,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+async def run(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(command, fleet, *words)
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ({"AUDIT_PARTITIONS": "3"}, "has 2 partitions, AUDIT_PARTITIONS says 3"),
+        ({"AUDIT_TOPICS": "no_such_topic"}, "no such topic: no_such_topic"),
+        ({"AUDIT_ARCHIVE_NAME": "another"}, "the keyring is of the archive"),
+        ({"AUDIT_ALLOW_ASSURANCE": "worm_locked"}, "asks for worm_locked"),
+        ({"AUDIT_KEYRING": "/nowhere/keyring.json"}, "cannot read the keyring"),
+        ({"AUDIT_BROKER": "kafka://127.0.0.1:1"}, "no Kafka broker answers"),
+        ({"AUDIT_SEGMENT_MAX_RECORDS": "0"}, "AUDIT_SEGMENT_MAX_RECORDS"),
+    ],
+)
+async def test_wrong_settings_are_refused_with_a_sentence(
+    fleet: Fleet, extra: dict[str, str], says: str
+) -> None:
+    fleet.extra |= extra
+    done = await run(fleet, "worker")
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert "->" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_state_directory_in_use_is_refused(fleet: Fleet) -> None:
+    events = Events(3, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(100))
+    await fleet.settled()
+    done = await run(fleet, "worker")
+    assert done.returncode == 2
+    assert "in use by another worker" in done.stderr
+
+
+async def test_a_recreated_topic_stops_with_its_reason(fleet: Fleet) -> None:
+    events = Events(5, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(500))
+    await fleet.settled()
+    await fleet.stop(0)
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.delete_topics([fleet.topic])
+    await eventually(lambda: missing(fleet))
+    await fleet.prepare()
+    done = await run(fleet, "worker")
+    assert done.returncode == 2
+    assert "was recreated" in done.stderr
+    assert fleet.verify().problems == []
+
+
+async def archived(fleet: Fleet, count: int) -> bool:
+    return await asyncio.to_thread(lambda: len(fleet.lines()) >= count)
+
+
+async def missing(fleet: Fleet) -> bool:
+    connection = KafkaConnection.from_settings(fleet.settings)
+    return fleet.topic not in await topic_partitions(connection, [fleet.topic])
+
+
+async def test_a_new_disk_is_restored_from_the_changelog_alone(fleet: Fleet) -> None:
+    events = Events(31, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(2000))
+    await fleet.settled()
+    await fleet.kill(0)
+    fleet.start(5)  # an empty state directory, the same changelog
+    await fleet.send(events.lines(2000))
+    await fleet.check(events.oracle)
+
+
+async def test_state_rebuild_makes_the_table_from_the_archive_alone(fleet: Fleet) -> None:
+    events = Events(37, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(2000))
+    await fleet.settled()
+    await fleet.stop(0)
+    done = await run(fleet, "state", "rebuild", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["states"] == len(events.oracle.held)
+    fleet.start(0)
+    await fleet.send(events.lines(2000))
+    await fleet.check(events.oracle)
+
+
+async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, fresh: str) -> None:
+    quick = {"broker.session.timeout.ms": "2000", "broker.heartbeat.interval.ms": "500"}
+    async with EmbeddedKafka(tmp_path / "kafka", overrides=quick) as broker:
+        fleet = Fleet(broker.url, tmp_path, fresh)
+        await fleet.prepare()
+        events = Events(41, fleet.topic)
+        fleet.start(0)
+        fleet.start(1)
+        try:
+            await fleet.send(events.lines(2000))
+            await eventually(lambda: archived(fleet, 200), 60)
+            await broker.restart()
+            await fleet.send(events.lines(2000))
+            await fleet.check(events.oracle, 120)
+        finally:
+            await fleet.close()
+
+
+async def test_quarantine_is_listed_and_retried_once_the_map_knows_the_word(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    event = {
+        "id": "e-1", "type": "t", "message_id": "m-1", "status": "BOUNCED", "timestamp": "now",
+        "workflow_id": "wf", "tenant": {"id": "t1"}, "recipient": {"external_id": "Größe"},
+    }  # fmt: skip
+    fleet.start(0)
+    await fleet.send([(b"m-1", orjson.dumps(event)), (None, b"broken")])
+    coverage = await fleet.settled()
+    assert (coverage.totals()["q"], coverage.unresolved) == (2, 2)
+    await fleet.stop(0)
+    listed = json.loads((await run(fleet, "quarantine", "list", "--json")).stdout)
+    mine = {c["reason"] for c in listed if c["source"].startswith(fleet.topic)}
+    assert mine == {"status-unmapped", "not-json"}
+    source = next(c["source"] for c in listed if c["reason"] == "status-unmapped"
+                  and c["source"].startswith(fleet.topic))  # fmt: skip
+    refused = await run(fleet, "quarantine", "retry", "--source", source)
+    assert refused.returncode == 1
+    words = json.loads((ROOT / "topics" / "status-map.v1.json").read_bytes())
+    words["terminal"]["FAILED"].append("bounced")
+    (tmp_path / "map.json").write_text(json.dumps(words))
+    fleet.extra["AUDIT_STATUS_MAP"] = str(tmp_path / "map.json")
+    sent = await run(fleet, "quarantine", "retry", "--source", source)
+    assert sent.returncode == 0, sent.stderr
+    fleet.start(0)
+    coverage = await fleet.settled()
+    pubs = [orjson.loads(line)["pub"] for line in fleet.lines()]
+    assert Counter(p["delivery_status"] for p in pubs) == Counter({"FAILED": 1})
+    topic, _, partition, offset = source.rsplit("/", 3)
+    assert pubs[0]["origin"] == f"{topic}/{partition}/{offset}"
+    assert coverage.unresolved == 1
+    assert fleet.verify().problems == []
+    shown = await run(fleet, "show", "m-1", "--json")
+    assert json.loads(shown.stdout)["history"][0]["customer_external_id"] == "Größe"
+
+
+async def test_a_flood_of_quarantine_stops_the_partition_with_an_alarm(fleet: Fleet) -> None:
+    port = free_ports(1)[0]
+    fleet.extra |= {"AUDIT_QUARANTINE_BRAKE_RUN": "50", "AUDIT_WEB_PORT": str(port)}
+    fleet.start(0)
+    events = Events(43, fleet.topic)
+    await fleet.send(events.lines(300))
+    await fleet.settled()
+    await fleet.send([(b"one key", b"nonsense %d" % n) for n in range(500)])
+    await eventually(lambda: asyncio.to_thread(alarmed, port, "quarantine-brake"), 60)
+    report = fleet.verify()
+    assert report.problems == []
+    assert report.dispositions["q"] < 50 + events.oracle.quarantined
+
+
+def alarmed(port: int, key: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/alarms", timeout=5) as answer:
+            return any(alarm["key"].startswith(key) for alarm in json.loads(answer.read()))
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+async def test_ready_metrics_and_health_are_served(fleet: Fleet) -> None:
+    port = free_ports(1)[0]
+    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    fleet.start(0)
+    events = Events(47, fleet.topic)
+    await fleet.send(events.lines(500))
+    await fleet.settled()
+    await eventually(lambda: asyncio.to_thread(answers, port, "/readyz"), 30)
+    assert answers(port, "/healthz")
+    text = await asyncio.to_thread(page, port, "/metrics")
+    assert f'audit_stream_records_archived_total{{topic="{fleet.topic}"}}' in text
+    assert "audit_stream_archive_delay_seconds_bucket" in text
+    assert 'audit_stream_breaker_open{target="archive"} 0.0' in text
+    assert "Größe" not in text
+
+
+def page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def answers(port: int, path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
