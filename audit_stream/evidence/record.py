@@ -40,7 +40,7 @@ _ALL_TEXT = (str,) * len(_TEXT)
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch
 _SHORT_PII = 107
 _SHORT_PII_TEXT = re.compile(r"[A-Za-z0-9_-]{106}[AEIMQUYcgkosw048]").fullmatch
-_INGESTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch
+_INGESTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True)

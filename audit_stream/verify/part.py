@@ -52,11 +52,16 @@ class Part:
         return all(want in {None, have} for want, have in zip(wanted, found, strict=True))
 
     def is_there(self, names: Iterable[str]) -> bool:
-        """Whether any of these names is what was asked for, and not only its stream object."""
-        if self.topic is None:
-            return any(True for _ in names)
+        """Whether the names hold what was asked for.
+
+        A folder of other things is no archive, and a stream object no partition: nothing would be
+        verified, and nothing found wrong.
+        """
         of_streams = self.stream_only or self.partition is None
-        return any(of_streams or layout.parse_segment_name(name) for name in names)
+        return any(
+            layout.parse_segment_name(name) or (of_streams and layout.parse_stream_name(name))
+            for name in names
+        )
 
 
 def parse_part(text: str) -> Part | None:

@@ -84,6 +84,11 @@ def test_no_archive_is_wrong_use(tmp_path: Path) -> None:
     assert run("https://example.org/archive") == 2
 
 
+@pytest.mark.parametrize("there", ["notes.txt", f"maps/{'0' * 64}.json", "subjects/t/1.bin"])
+def test_a_folder_of_other_things_is_never_called_verified(there: str, tmp_path: Path) -> None:
+    assert run(stored(tmp_path, {there: b"x"})) == 2
+
+
 @pytest.mark.parametrize("part", ["nosuch", f"{MESSAGES}/7", "a b", "../x", name(MESSAGES, 61)])
 def test_a_part_that_is_not_there_is_wrong_use(part: str, tmp_path: Path) -> None:
     assert run(stored(tmp_path), part) == 2

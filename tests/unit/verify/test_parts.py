@@ -101,6 +101,23 @@ def test_a_broken_chain_is_not_blamed_on_the_next_generation() -> None:
     assert [p.step for p in verified(objects).problems] == ["V11"]
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "there"),
+    [
+        ("", [], False), ("", ["x", "maps/1.json"], False), ("", ["streams/t/00001.json"], True),
+        ("t", ["streams/t/00001.json"], True), ("t/0", ["streams/t/00001.json"], False),
+        ("t/0", ["streams/t/00001.json", name("t", 0)], True),
+        ("streams/t/00001.json", ["streams/t/00001.json"], True),
+    ],
+)  # fmt: skip
+def test_a_part_is_there_when_it_has_something_to_verify(
+    text: str, names: list[str], there: bool
+) -> None:
+    part = parse_part(text)
+    assert part is not None
+    assert part.is_there(names) is there
+
+
 def test_an_empty_part_verifies_nothing() -> None:
     report = verified({})
     assert (report.verdict, report.segments, report.streams) == (Verdict.VERIFIED, 0, 0)
