@@ -22,6 +22,17 @@ from faust.types.tuples import ConsumerMessage
 FETCH_MAX_WAIT_MS = 200
 
 
+#: Longer than a rebalance, which a JoinGroup request waits for; then the connection is given up.
+REQUEST_TIMEOUT_MS = 90_000
+
+
+def _set(target: object, name: str, value: int) -> None:
+    """Set a client's private option; an error, not silence, when a release renamed it."""
+    if not hasattr(target, name):
+        raise AttributeError(f"{type(target).__name__} has no {name} any more")
+    setattr(target, name, value)
+
+
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     """Records of one partition covering the offsets [base, next_offset)."""
 
@@ -42,11 +53,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        fetcher_options = {"_fetch_max_wait_ms": FETCH_MAX_WAIT_MS}
-        for name, value in fetcher_options.items():
-            if not hasattr(consumer, name):
-                raise AttributeError(f"aiokafka's consumer has no {name} any more")
-            setattr(consumer, name, value)
+        _set(consumer, "_fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
+        # Faust bounds a resync by the same setting, which must be long; a request must not be.
+        _set(consumer._client, "_request_timeout_ms", REQUEST_TIMEOUT_MS)
         # Aborted transactions of a fenced worker must not reach the table, nor a producer's
         # aborted statuses the archive. The fetcher is made from this at start.
         consumer._isolation_level = "read_committed"
