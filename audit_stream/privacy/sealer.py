@@ -131,9 +131,9 @@ class RecordSealer:
     def _ingested(self, timestamp: int) -> str:
         second, millis = divmod(timestamp, 1000)
         if second != self._second:  # a batch spans few seconds: format each once
-            self._second = second
             self._second_text = ingestion_timestamp(timestamp)[:-4]
             self._year = int(self._second_text[:4])
+            self._second = second  # last: a time beyond the calendar raises, and must not be kept
         return f"{self._second_text}{millis:03d}Z"
 
     def _personal(self, keys: SubjectKeys, event: Event, offset: int) -> tuple[list[str], bytes]:

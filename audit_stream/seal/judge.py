@@ -7,6 +7,7 @@ or metric in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +23,14 @@ from audit_stream.privacy.sealer import RecordSealer
 ORIGIN_HEADER = "audit-origin"
 #: Quarantine reason of an unexpected exception in pure code; always alarms.
 INTERNAL = "internal"
+
+
+#: ``topic/partition/offset``; a topic's name has at most 249 characters.
+_POSITION_TEXT = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}").fullmatch
+
+
+class _BadOrigin(Exception):
+    """The origin header is no position."""
 
 
 class RawRecord(Protocol):
@@ -142,6 +151,8 @@ class Judge:
                 reason = "misplaced"
             else:
                 return self._decide(event, record, chunk, states)
+        except _BadOrigin:
+            reason = "invalid:origin"
         except Exception as error:
             if getattr(error, "code", None):
                 raise  # ours: a missing year key, say, concerns every record
@@ -152,6 +163,7 @@ class Judge:
     def _decide(
         self, event: Any, record: RawRecord, chunk: Chunk, states: dict[bytes, State]
     ) -> str:
+        origin = _origin(record.headers) if record.headers else None
         key = self._topic + f"{event.tenant_id}\x00{event.message_uuid}".encode()
         held = states.get(key) or self._lookup(key)
         rank = RANK[event.delivery_status]
@@ -164,7 +176,6 @@ class Judge:
             return letter
         offset, timestamp = record.offset, record.timestamp
         revision, before = (held.revision + 1, held.offset) if held else (1, None)
-        origin = _origin(record.headers) if record.headers else None
         line, integrity, tag = self._sealer.seal(event, offset, timestamp, revision, before, origin)
         chunk.lines.append(line)
         chunk.hashes.append(integrity)
@@ -182,8 +193,11 @@ def _cover_hole(chunk: Chunk, until: int, lost_before: int) -> None:
 
 
 def _origin(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes]) -> str | None:
+    """The origin header's position; `_BadOrigin` for any other text: it goes into clear `pub`."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for name, value in pairs:
         if name == ORIGIN_HEADER:
-            return value.decode("utf-8")
+            if not _POSITION_TEXT(value):
+                raise _BadOrigin
+            return value.decode("ascii")
     return None
