@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from audit_stream.cli.output import Output
-from audit_stream.evidence.signing import LineSigner
-from audit_stream.keys.file import create_keyring, load_keyring
+from audit_stream.evidence.signing import key_id
+from audit_stream.keys.file import create_keyring, load_keyring, public_key
 from audit_stream.settings import Settings
 
 app = typer.Typer(help="Make the archive's keys; print the public one.", no_args_is_help=True)
@@ -26,11 +26,10 @@ def init(
     """Make a keyring of thirty years and its cover file; refuses to overwrite."""
     settings = Settings.load(config, keyring=path, archive_name=archive_name)
     ring = create_keyring(settings.keyring, settings.archive_name)
-    assert ring.segment_key is not None
-    signer = LineSigner(ring.segment_key)
+    public_bytes = public_key(ring)
     out = Output()
     out.say(f"made {settings.keyring} and {ring.trees[-1].cover} beside it, for {ring.archive}")
-    out.say(f"public key {signer.public.hex()} (kid {signer.kid})")
+    out.say(f"public key {public_bytes.hex()} (kid {key_id(public_bytes)})")
     out.say("Back both files up now: without them no personal field can be opened again.")
 
 
@@ -38,4 +37,4 @@ def init(
 def public(path: KeyringPath = None, config: Config = None) -> None:
     """Print the public segment key, hex: what `verify --key` takes."""
     settings = Settings.load(config, keyring=path)
-    Output().say(load_keyring(settings.keyring).signer.public.hex())
+    Output().say(public_key(load_keyring(settings.keyring).keyring).hex())

@@ -6,6 +6,7 @@ Exit codes: 0 good, 1 found something wrong, 2 wrong use, 3 cannot judge, 70 int
 from __future__ import annotations
 
 import importlib
+import logging.config
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ import typer
 
 from audit_stream import __version__
 from audit_stream.errors import AuditError, Fault, UnknownVersion
+from audit_stream.telemetry.logs import logging_config
 
 GOOD, FOUND, WRONG_USE, CANNOT_JUDGE, INTERNAL = 0, 1, 2, 3, 70
 
@@ -78,11 +80,15 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="audit-stream")
 @click.option("--config", type=click.Path(dir_okay=False), help="Settings file (TOML).")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything there is to log.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(config: str | None, debug: bool) -> None:
+def main(config: str | None, verbose: bool, debug: bool) -> None:
     """Turn message-status topics into a write-once archive that proves itself."""
     if config:
         os.environ["AUDIT_CONFIG"] = config
+    if verbose:
+        os.environ["AUDIT_LOG_LEVEL"] = "DEBUG"
+        logging.config.dictConfig(logging_config("DEBUG", "console"))
     if debug:
         os.environ["AUDIT_DEBUG"] = "1"
 
@@ -101,7 +107,7 @@ def run_command(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return WRONG_USE
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (click.exceptions.Abort, typer.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return FOUND
     except AuditError as error:
@@ -125,4 +131,4 @@ def _explain(error: AuditError) -> int:
         traceback.print_exc()
     if isinstance(error, UnknownVersion):
         return CANNOT_JUDGE
-    return WRONG_USE if error.fault is Fault.OPERATOR else FOUND
+    return {Fault.OPERATOR: WRONG_USE, Fault.BUG: INTERNAL}.get(error.fault, FOUND)

@@ -23,17 +23,18 @@ class Output:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        self._out = Console(soft_wrap=True)
-        self._err = Console(stderr=True, soft_wrap=True)
+        # Texts come from events: what looks like markup or an emoji's name is printed as it is.
+        self._out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+        self._err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
     def say(self, text: str) -> None:
         """A line for people."""
         if not self.as_json:
-            self._out.print(text, markup=False, highlight=False)
+            self._out.print(text)
 
     def note(self, text: str) -> None:
         """A line on stderr."""
-        self._err.print(text, markup=False, highlight=False)
+        self._err.print(text)
 
     def document(self, value: Any) -> None:
         """The JSON answer, if asked for."""

@@ -17,12 +17,18 @@ from audit_stream.flatten.status_map import INTERMEDIATE, StatusMap
 #: Larger values are quarantined unread. The broker's own default limit, so it only bites where an
 #: operator has raised that; a constant, because a disposition must not depend on a setting.
 MAX_VALUE_BYTES = 1_048_576
+#: The standard library's parser recurses, so how deep it gets depends on the caller's stack; a
+#: disposition must not, so this is far below what any caller leaves it.
+MAX_UNCOMMON_DEPTH = 400
 MAX_TEXT = 256  # characters
 MAX_ERROR_CODE = 128  # characters
 #: Shorter personal values (a "12") would match clear fields by chance.
 MIN_LEAK_LENGTH = 5
 
+_BAD_ERROR_CODE = "invalid:error_code"
 _REQUIRED = ("id", "message_id", "type", "status", "timestamp", "workflow_id", "tenant.id")
+#: A string, or (group 1) an integer that may need more than 64 bits.
+_LONG_INTEGER = re.compile(rb'"(?:[^"\\]|\\.)*"|((?<![\d.eE+-])-?\d{19,}(?![\d.eE]))', re.DOTALL)
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -60,7 +66,20 @@ def read_event(value: bytes | None, status_map: StatusMap) -> Event | str | None
         return _read_uncommon(value, status_map)
     if type(raw) is not dict:
         return "not-an-object"
-    return _judge(raw, status_map)
+    judged = _judge(raw, status_map)
+    if judged == _BAD_ERROR_CODE and type(raw["error_code"]) is float:
+        return _read_long_code(value, raw, status_map)
+    return judged
+
+
+def _read_long_code(value: bytes, raw: dict[str, Any], status_map: StatusMap) -> Event | str | None:
+    """orjson makes a float of an integer that needs more than 64 bits; the code may be one."""
+    quoted = orjson.loads(_LONG_INTEGER.sub(_quote, value))
+    return _judge(raw | {"error_code": quoted["error_code"]}, status_map)
+
+
+def _quote(match: re.Match[bytes]) -> bytes:
+    return b'"%b"' % match[1] if match[1] else match[0]
 
 
 def _read_uncommon(value: bytes, status_map: StatusMap) -> Event | str | None:
@@ -74,8 +93,20 @@ def _read_uncommon(value: bytes, status_map: StatusMap) -> Event | str | None:
         return "not-json"
     if type(raw) is not dict:
         return "not-an-object"
+    if _is_deep(raw):
+        return "not-json"
     judged = _judge(raw, status_map)
     return "invalid:text" if isinstance(judged, Event) else judged
+
+
+def _is_deep(raw: dict[str, Any]) -> bool:
+    level: list[Any] = [raw]
+    for _ in range(MAX_UNCOMMON_DEPTH):
+        inner = (v.values() if type(v) is dict else v for v in level if type(v) in (dict, list))
+        level = [item for items in inner for item in items]
+        if not level:
+            return False
+    return True
 
 
 def _refuse_constant(name: str) -> Any:
@@ -161,7 +192,7 @@ def _error_code(value: Any) -> str | None:
     code = str(value) if type(value) is int else value
     if type(code) is str and len(code) <= MAX_ERROR_CODE and not _FORBIDDEN.search(code):
         return code
-    raise Rejected("invalid:error_code")
+    raise Rejected(_BAD_ERROR_CODE)
 
 
 def _refuse_leak(event: Event) -> None:

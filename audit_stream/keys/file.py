@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.signing import LineSigner
@@ -29,51 +30,73 @@ class LoadedKeyring:
     @property
     def signer(self) -> LineSigner:
         """The segment key; `KeyringError` in a view that has none."""
-        if self.keyring.segment_key is None:
-            raise KeyringError("this view of the keyring has no segment key")
-        return LineSigner(self.keyring.segment_key)
+        return _signer(self.keyring)
 
 
 def create_keyring(path: Path, archive: str) -> Keyring:
-    """Make a keyring and its cover file; refuses to overwrite either."""
-    if not archive or " " in archive or "+" in archive:
-        raise KeyringError(f"the archive name {archive!r} may not be empty or hold a space or +")
+    """Make a keyring and its cover file beside it; `KeyringError` rather than overwrite either."""
     # From last year on: records that waited in the topics over the turn of a year have a key.
     ring, cover = new_keyring(
         archive, datetime.now(UTC).year - 1, secrets.token_bytes(secret_size())
     )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write_new(path.parent / ring.trees[-1].cover, cover)
-    _write_new(path, ring.encode() + b"\n")
-    folder = os.open(path.parent, os.O_RDONLY)
+    cover_path = path.parent / ring.trees[-1].cover
+    for there in filter(Path.exists, (path, cover_path)):  # both first: leave no cover alone
+        raise _exists(there)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_new(cover_path, cover)
+        _write_new(path, ring.encode() + b"\n")
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise KeyringError(
+            f"cannot make the keyring {path}: {error.strerror}",
+            hint="name a path this user may write with --path or AUDIT_KEYRING",
+        ) from error
     return ring
+
+
+def public_key(keyring: Keyring) -> bytes:
+    """The 32 raw bytes that verify the archive; `KeyringError` in a view without segment key."""
+    return _signer(keyring).public
+
+
+def _signer(keyring: Keyring) -> LineSigner:
+    if keyring.segment_key is None:
+        raise KeyringError("this view of the keyring has no segment key")
+    return LineSigner(keyring.segment_key)
+
+
+def _exists(path: Path) -> KeyringError:
+    return KeyringError(
+        f"{path} exists and is not overwritten",
+        hint="losing a keyring loses every personal field sealed under it; move it by hand",
+    )
 
 
 def _write_new(path: Path, data: bytes) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     except FileExistsError:
-        raise KeyringError(
-            f"{path} exists and is not overwritten",
-            hint="losing a keyring loses every personal field sealed under it; move it by hand",
-        ) from None
-    except OSError as error:
-        raise KeyringError(f"cannot write {path}: {error.strerror}") from error
+        raise _exists(path) from None
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(handle)
 
 
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def load_keyring(path: Path) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
     ring = parse_keyring(_read_private(path))
     tree = max(ring.trees, key=lambda item: item.first_epoch)
-    cover = _map(path.parent / tree.cover)
+    cover = _map_private(path.parent / tree.cover)
     if sha256(cover).hexdigest() != tree.cover_sha256:
         raise KeyringError(f"{path.parent / tree.cover} is not the cover of this keyring",
                            hint=_RESTORE)  # fmt: skip
@@ -82,20 +105,24 @@ def load_keyring(path: Path) -> LoadedKeyring:
 
 def _read_private(path: Path) -> bytes:
     try:
-        mode = path.stat().st_mode
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            _refuse_shared(file, path)
+            return file.read()
     except OSError as error:
         raise KeyringError(
             f"cannot read the keyring {path}: {error.strerror}", hint=_RESTORE
         ) from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise KeyringError(f"the keyring {path} can be read by others", hint=f"chmod 600 {path}")
-    return data
 
 
-def _map(path: Path) -> memoryview:
+def _map_private(path: Path) -> memoryview:
     try:
         with path.open("rb") as file:
+            _refuse_shared(file, path)
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: an empty file has nothing to map
         raise KeyringError(f"cannot map the cover file {path}", hint=_RESTORE) from error
+
+
+def _refuse_shared(file: BinaryIO, path: Path) -> None:
+    if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+        raise KeyringError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")

@@ -5,6 +5,7 @@ Pure: bytes in, objects out. Reading and compare-and-swap writing of the file ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +19,8 @@ from audit_stream.privacy.keytree import genesis_cover
 VERSION = "audit-keyring/1"
 YEARS_AHEAD = 30
 _KEY = 32
+_ARCHIVE_NAME = re.compile(r"[^\s+]{1,128}").fullmatch
+_YEAR = re.compile(r"[0-9]{4}").fullmatch
 _MEMBERS = {"archive", "epoch", "index_key", "log_key", "segment_key", "trees", "v", "years"}
 
 
@@ -75,6 +78,11 @@ class Keyring:
 
 def new_keyring(archive: str, first_year: int, secret: bytes) -> tuple[Keyring, bytes]:
     """A first keyring and its cover file, from fresh random bytes (see `secret_size`)."""
+    if not _ARCHIVE_NAME(archive):
+        raise KeyringError(
+            f"{archive!r} cannot be an archive's name",
+            hint="use 1 to 128 characters without white space and +",
+        )
     if len(secret) != secret_size():
         raise KeyringError(f"a new keyring takes {secret_size()} random bytes")
     keys = [secret[i : i + _KEY] for i in range(0, len(secret), _KEY)]
@@ -106,7 +114,7 @@ def parse_keyring(data: bytes) -> Keyring:
             index_key=b64u_decode(value["index_key"], "index_key", _KEY),
             log_key=_optional_key(value, "log_key"),
             segment_key=_optional_key(value, "segment_key"),
-            trees=tuple(_parse_tree(item) for item in value["trees"]),
+            trees=_parse_trees(value["trees"], value["epoch"]),
             years={int(y): b64u_decode(k, f"year {y}", _KEY) for y, k in value["years"].items()},
         )
     except FormatError as error:
@@ -127,11 +135,22 @@ def _check(value: Mapping[str, Any]) -> None:
         raise FormatError("members are missing or unknown")
     if type(value["archive"]) is not str or type(value["epoch"]) is not int or value["epoch"] < 1:
         raise FormatError("archive or epoch has the wrong type")
+    if not _ARCHIVE_NAME(value["archive"]):
+        raise FormatError("archive is empty, too long or holds white space or +")
     years = value["years"]
-    if not isinstance(years, dict) or not all(y.isdecimal() and len(y) == 4 for y in years):
+    if not isinstance(years, dict) or not all(map(_YEAR, years)):
         raise FormatError("years is not an object of four-digit years")
     if not isinstance(value["trees"], list) or not value["trees"]:
         raise FormatError("trees is empty")
+
+
+def _parse_trees(items: list[Any], epoch: int) -> tuple[Tree, ...]:
+    trees = tuple(map(_parse_tree, items))
+    starts = [tree.first_epoch for tree in trees]
+    # The tree in force would be ambiguous, or one that has not begun.
+    if len(set(starts)) != len(starts) or min(starts) < 1 or max(starts) > epoch:
+        raise FormatError("the trees do not begin at different epochs up to the keyring's")
+    return trees
 
 
 def _parse_tree(item: Any) -> Tree:
@@ -139,7 +158,8 @@ def _parse_tree(item: Any) -> Tree:
         "cover", "cover_sha256", "first_epoch", "pepper",
     }:  # fmt: skip
         raise FormatError("a tree does not have cover, cover_sha256, first_epoch, pepper")
-    if type(item["cover"]) is not str or "/" in item["cover"]:
+    cover = item["cover"]
+    if type(cover) is not str or cover in ("", ".", "..") or "/" in cover or "\x00" in cover:
         raise FormatError("a tree's cover is not a plain file name")
     if type(item["first_epoch"]) is not int:
         raise FormatError("a tree's first_epoch is not an integer")

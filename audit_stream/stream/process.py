@@ -16,15 +16,25 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 EXIT_INTERNAL = 70
 _CHECK_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 2.0
 
 
 def die(code: int, reason: str) -> None:
-    """Log, flush and end the process at once: no handler runs, no offset is committed."""
-    log.critical("ending the process (exit code %d): %s", code, reason)
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Log, flush and end the process at once: no handler runs, no offset is committed.
+
+    The last words must not cost the end: a thread that hangs in a log handler holds its lock, and
+    flushing a pipe nobody reads raises.
+    """
+    end = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (code,))
+    end.daemon = True
+    try:
+        end.start()
+        log.critical("ending the process (exit code %d): %s", code, reason)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
 
 
 class ShutdownTimer:
@@ -64,7 +74,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch; a source is watched from its first beat on."""
+        """Begin to watch; each source from its first beat or the end of its first excuse on."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -77,11 +87,11 @@ class Watchdog:
 
     def excuse(self, source: str, reason: str | None) -> None:
         """While there is a reason, the source may stand still."""
-        if reason is None:
-            if self._excuses.pop(source, None) is not None:
-                self.beat(source)
-        else:
+        if reason is not None:
             self._excuses[source] = reason
+        elif source in self._excuses:
+            self.beat(source)  # first: without an excuse, a beat of before it counts as a stall
+            del self._excuses[source]
 
     def age(self, source: str) -> float:
         """Seconds since the source's last beat."""

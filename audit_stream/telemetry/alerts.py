@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import queue
@@ -88,5 +89,5 @@ class Webhook:
             try:
                 with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
                     pass
-            except OSError as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 log.error("alarm not told by webhook: %s", type(error).__name__)

@@ -14,6 +14,7 @@ from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 
 _OK, _UNAVAILABLE, _NOT_FOUND = 200, 503, 404
+_POLL_SECONDS = 0.1  # `stop` waits for at most one of these
 
 
 class WebServer:
@@ -30,7 +31,9 @@ class WebServer:
                 hint="another process uses it; choose another port, or 0 for any free one",
             ) from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="web", daemon=True
+        )
 
     @property
     def port(self) -> int:

@@ -216,8 +216,13 @@ async def test_ready_metrics_and_health_are_served(fleet: Fleet) -> None:
     await fleet.settled()
     await eventually(lambda: asyncio.to_thread(answers, port, "/readyz"), 30)
     assert answers(port, "/healthz")
+    archived_total = f'audit_stream_records_archived_total{{topic="{fleet.topic}"}}'
+
+    async def counted() -> bool:  # a segment is counted once its table is written, after its put
+        return archived_total in await asyncio.to_thread(page, port, "/metrics")
+
+    await eventually(counted)
     text = await asyncio.to_thread(page, port, "/metrics")
-    assert f'audit_stream_records_archived_total{{topic="{fleet.topic}"}}' in text
     assert "audit_stream_archive_delay_seconds_bucket" in text
     assert 'audit_stream_breaker_open{target="archive"} 0.0' in text
     assert "Größe" not in text

@@ -59,9 +59,16 @@ def test_tag_leaf_and_keys() -> None:
 
 def test_disclosures() -> None:
     external = disclosure("e40e92a682996264c590fa401779a33e", "customer_external_id", "CUST_99281")
-    assert external.startswith("WyJlNDBlOTJhNjgyOTk2MjY0YzU5MGZhNDAxNzc5YTMzZSIs")
+    assert external == (
+        "WyJlNDBlOTJhNjgyOTk2MjY0YzU5MGZhNDAxNzc5YTMzZSIsImN1c3RvbWVyX2V4dGVybmFsX2lkIiwiQ1VTVF85"
+        "OTI4MSJd"
+    )
     assert digest(external) == "jZeMRcqfXWkdWChVu1XUsNvIRfNJ4E6qujxU1KR3wNM"
     address = disclosure("1d26a30e55861a925d6f40bc3dd35770", "recipient_address", "+4915112345678")
+    assert address == (
+        "WyIxZDI2YTMwZTU1ODYxYTkyNWQ2ZjQwYmMzZGQzNTc3MCIsInJlY2lwaWVudF9hZGRyZXNzIiwiKzQ5MTUxMTIz"
+        "NDU2NzgiXQ"
+    )
     assert digest(address) == "_CFtG-IC0PJLiAlYqfkVxJkcuaya03c4MTwhe_eT-bs"
 
 

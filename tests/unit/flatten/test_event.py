@@ -81,6 +81,62 @@ def test_an_integer_error_code_becomes_decimal() -> None:
     assert found.carrier_error_code == "30007"
 
 
+@pytest.mark.parametrize(
+    "code", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, int("9" * 128), -int("9" * 127)]
+)
+def test_an_integer_error_code_of_any_size_keeps_every_digit(code: int) -> None:
+    found = judged(error_code=code)
+    assert isinstance(found, Event)
+    assert found.carrier_error_code == str(code)
+
+
+@pytest.mark.parametrize(
+    "code", [int("9" * 129), -int("9" * 128), int("9" * 400), 1e30, 2.0, float(2**64)]
+)
+def test_longer_integers_and_floats_are_no_error_codes(code: float) -> None:
+    assert judged(error_code=code) == "invalid:error_code"
+
+
+def test_a_long_error_code_is_no_way_around_the_later_checks() -> None:
+    assert judged(error_code=2**64, workflow_id="") == "invalid:workflow_id"
+    assert judged(error_code=2**64, agent_id=7) == "invalid:agent_id"
+    assert judged(error_code=2**64, workflow_id="to CUST_1 now") == "personal-data"
+
+
+@pytest.mark.parametrize(
+    "code", [b"1234567890123456789012.0", b"0.1234567890123456789012", b"1e0000000000000000000001",
+             b"-1E+000000000000000000002", b"1234567890123456789012e1"]
+)  # fmt: skip
+def test_long_digits_of_a_float_are_no_error_code(code: bytes) -> None:
+    value = json.dumps(GOOD | {"error_code": "CODE"}).encode().replace(b'"CODE"', code)
+    assert read_event(value, STATUS_MAP) == "invalid:error_code"
+
+
+def test_only_the_error_code_may_be_a_long_integer() -> None:
+    digits = 10**30
+    assert judged(error_code=digits, id=digits) == "invalid:id"
+    found = judged(error_code=digits, workflow_id=f'"{digits}\\" {digits}', more=[digits, 1.5])
+    assert isinstance(found, Event)
+    assert found.carrier_error_code == str(digits)
+    assert found.workflow_id == f'"{digits}\\" {digits}'
+
+
+def on_a_deep_stack(frames: int, value: bytes) -> Event | str | None:
+    if frames:
+        return on_a_deep_stack(frames - 1, value)
+    return read_event(value, STATUS_MAP)
+
+
+@pytest.mark.parametrize("depth", [10, 390, 450, 700, 900, 1100, 5000])
+@pytest.mark.parametrize("member", [b'"y":"\\ud800"', b'"error_code":18446744073709551616'])
+def test_no_answer_depends_on_the_callers_stack(member: bytes, depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    for status in (b"SENT", b"READ"):
+        good = json.dumps(GOOD).encode()[:-1]
+        value = good + b',"status":"' + status + b'",' + member + b',"x":' + nested + b"}"
+        assert on_a_deep_stack(0, value) == on_a_deep_stack(300, value)
+
+
 def test_an_intermediate_event_is_intermediate_however_broken_the_rest_is() -> None:
     assert judged(status="QUEUED", id=None, tenant=None, recipient=None) is None
     assert read_event(b'{"status":"SENT","x":"\\ud800"}', STATUS_MAP) is None

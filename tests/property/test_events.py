@@ -1,0 +1,106 @@
+"""Whatever a platform sends: one of three answers, and what is archived always parses again."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from audit_stream.evidence.record import parse_record
+from audit_stream.flatten.event import Event, read_event
+from audit_stream.flatten.status_map import INTERMEDIATE
+from audit_stream.seal.judge import Judge
+from tests.support import golden
+
+TOPIC = golden.TOPICS[0]
+REASON = re.compile(r"not-json|not-an-object|too-large|status-missing|status-unmapped|personal-data"
+                    r"|misplaced|invalid:[a-z_.-]+").fullmatch  # fmt: skip
+WORDS = {
+    "delivered": "DELIVERED", "read": "READ", "failed": "FAILED", "expired": "EXPIRED",
+    "removed": "EXPIRED", "deliverysuccess": "DELIVERED", "deliveryfailed": "FAILED",
+    "queued": INTERMEDIATE, "sent": INTERMEDIATE,
+}  # fmt: skip
+TEXT = st.text(max_size=12)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.integers(0, 15).flatmap(lambda n: VALUE if n == 0 else good)
+
+
+SHORT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+EVENTS = st.fixed_dictionaries(
+    {
+        "id": mostly(SHORT), "type": mostly(SHORT), "message_id": mostly(SHORT),
+        "status": mostly(st.sampled_from(sorted(WORDS))), "timestamp": mostly(SHORT),
+        "workflow_id": mostly(SHORT), "tenant": mostly(st.fixed_dictionaries({"id": SHORT})),
+        "recipient": mostly(
+            st.fixed_dictionaries({}, optional={"external_id": SHORT, "address": SHORT})
+        ),
+    },
+    optional={"error_code": mostly(SHORT | st.integers()), "agent_id": mostly(SHORT),
+              "carrier_message_id": mostly(SHORT), "reasons": VALUE, "more": VALUE},
+)  # fmt: skip
+
+
+@given(st.binary(max_size=300))
+@example(b'{"error_code": 18446744073709551616}')
+@example(b"[" * 100_000)
+@example(b'{"a":' * 100_000)
+def test_any_bytes_get_an_answer(value: bytes) -> None:
+    found = read_event(value, golden.STATUS_MAP)
+    assert found is None or isinstance(found, Event) or REASON(found)
+
+
+@settings(max_examples=400)
+@given(EVENTS, st.booleans())
+def test_what_is_archived_parses_and_nothing_fails_unexpectedly(
+    event: dict[str, Any], ascii_only: bool
+) -> None:
+    value = json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    key = str(event["message_id"]).encode("utf-8", "surrogatepass")
+    record = golden.Raw(41, golden.FIRST_MS, key, value)
+    judge = Judge(TOPIC, golden.STATUS_MAP, golden.sealer(TOPIC), {}.get)
+    chunk, used = judge.judge([record], 41, 42, 10)
+    assert used == 1
+    for reason, _ in chunk.quarantined:
+        assert REASON(reason)
+    for line in chunk.lines:
+        pub = parse_record(line[:-1], "line").pub
+        assert line.endswith(b"\n")
+        assert line.count(b"\n") == 1
+        assert pub["message_uuid"] == event["message_id"]
+        assert pub["source"].endswith("/0/41")
+        for personal in event["recipient"].values():
+            if isinstance(personal, str) and len(personal) >= 5:
+                assert not any(personal in text for text in from_event(pub))
+    assert chunk.letters == (["a"] if chunk.lines else ["q"] if chunk.quarantined else ["i"])
+
+
+def from_event(pub: Any) -> list[str]:
+    """The clear fields that a platform fills."""
+    names = ("audit_id", "carrier_error_code", "carrier_message_id", "carrier_receipt_timestamp",
+             "carrier_status", "communication_type", "message_uuid", "originating_agent_id",
+             "originating_workflow_id", "platform_tenant_id")  # fmt: skip
+    return [pub[name] for name in names if pub[name] is not None]
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+@given(data=st.data())
+def test_a_status_is_read_in_any_case_and_with_any_separators(
+    word: str, data: st.DataObject
+) -> None:
+    spelled = "".join(
+        data.draw(st.sampled_from(["", "_", "-", " ", ".", "__"]))
+        + data.draw(st.sampled_from([letter, letter.upper()]))
+        for letter in word
+    )
+    assert golden.STATUS_MAP.look_up(spelled, {}) == WORDS[word]
