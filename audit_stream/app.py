@@ -26,6 +26,7 @@ from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
+from audit_stream.kafka import quarantine as quarantine_topic
 from audit_stream.kafka.connect import (
     KafkaConnection,
     describe_topics,
@@ -44,9 +45,9 @@ from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Brake, Context, StepHook, no_hook
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.process import ShutdownTimer, Watchdog, die
-from audit_stream.stream.quarantine import QUARANTINE_TOPIC, QuarantineWriter
+from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
-from audit_stream.stream.worker import TABLE, Worker, WorkerConfig
+from audit_stream.stream.worker import LOOP, TABLE, Worker, WorkerConfig
 from audit_stream.telemetry.alerts import AlarmBoard, Webhook
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
@@ -59,7 +60,6 @@ _SWITCH_SECONDS = 0.0005
 _GC_THRESHOLDS = (100_000, 20, 50)
 _LAG_SECONDS = 5.0
 _READY_SECONDS = 0.5
-_LOOP = "event loop"
 
 
 def archived_topics(settings: Settings) -> dict[str, str]:
@@ -90,7 +90,7 @@ def lock_state_dir(state_dir: Path) -> TextIO:
 async def check_topics(connection: KafkaConnection, settings: Settings) -> Mapping[str, str | None]:
     """Refuse missing topics and differing partition counts; topic ids of the archived topics."""
     archived = archived_topics(settings)
-    ours = [changelog_topic(settings), QUARANTINE_TOPIC]
+    ours = [changelog_topic(settings), quarantine_topic.TOPIC]
     found = await describe_topics(connection, [*archived, *archived.values(), *ours])
     if missing := sorted({*archived, *archived.values(), *ours} - set(found)):
         raise TopicError(
@@ -226,7 +226,7 @@ async def run_worker(
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     web.start()
     watchdog = Watchdog(settings.stall_seconds)
-    health.watch("event_loop", lambda: watchdog.age(_LOOP) < settings.stall_seconds)
+    health.watch("event_loop", lambda: watchdog.age(LOOP) < settings.stall_seconds)
     timer = ShutdownTimer(settings.shutdown_seconds)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -279,7 +279,7 @@ async def _run(
     )  # fmt: skip
     await quarantine.start()
     await rekeyer.start()
-    watchdog.beat(_LOOP)
+    watchdog.beat(LOOP)
     watchdog.start()
     retention = await _retention_seconds(settings, connection, list(streams))
     watching = asyncio.create_task(
@@ -390,7 +390,7 @@ async def _watch(
     while True:
         for name, value in worker.ready.items():
             health.set_ready(name, value)
-        metrics.loop_heartbeat_age_seconds.set(watchdog.age(_LOOP))
+        metrics.loop_heartbeat_age_seconds.set(watchdog.age(LOOP))
         metrics.open_alarms.set(len(alarms.open()))
         metrics.restore_remaining_records.set(worker.restore_remaining)
         if time.monotonic() >= next_lag and pipeline.lanes:

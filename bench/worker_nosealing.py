@@ -31,26 +31,8 @@ def unsealed(
     origin: str | None,
 ) -> tuple[bytes, bytes, bytes]:
     """As `RecordSealer.seal`, without the personal part."""
-    pub = orjson.dumps(
-        {
-            "audit_id": event.audit_id,
-            "carrier_error_code": event.carrier_error_code,
-            "carrier_message_id": event.carrier_message_id,
-            "carrier_receipt_timestamp": event.carrier_receipt_timestamp,
-            "carrier_status": event.carrier_status,
-            "communication_type": event.communication_type,
-            "delivery_status": event.delivery_status,
-            "ingestion_timestamp": self._ingested(timestamp),
-            "message_uuid": event.message_uuid,
-            "origin": origin,
-            "originating_agent_id": event.agent_id,
-            "originating_workflow_id": event.workflow_id,
-            "platform_tenant_id": event.tenant_id,
-            "revision": revision,
-            "source": f"{self._source}{offset}",
-            "supersedes": None if before is None else f"{self._source}{before}",
-        }
-    )
+    ingested = self._ingested(timestamp)
+    pub = orjson.dumps(self._pub([], event, offset, ingested, revision, before, origin))
     integrity = sha256(pub)
     hashed = integrity.hexdigest().encode()
     line = b'{"integrity_hash":"sha256:%b","pii":null,"pub":%b}\n' % (hashed, pub)

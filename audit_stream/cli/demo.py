@@ -153,7 +153,8 @@ async def _wait(settings: Settings, out: Output) -> Coverage:
             end = sum(found.end for found in coverage.partitions.values())
             progress.update(task, total=end, completed=end - coverage.to_come)
 
-        return await cover(settings, _DEADLINE_SECONDS, told)
+        coverage, _ = await cover(settings, _DEADLINE_SECONDS, told)
+        return coverage
 
 
 def _verify(settings: Settings) -> ArchiveVerifier:

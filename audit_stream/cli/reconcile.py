@@ -21,8 +21,11 @@ _POLL_SECONDS = 0.5
 
 async def cover(
     settings: Settings, wait: float, told: Callable[[Coverage], None] = lambda _: None
-) -> Coverage:
-    """Read the archive's coverage; with `wait`, until nothing is to come or the time is over."""
+) -> tuple[Coverage, int]:
+    """The archive's coverage, and how many records of rekeyed topics were not copied yet.
+
+    With `wait`, reads until nothing is to come or the time is over.
+    """
     from audit_stream.app import archived_topics
     from audit_stream.kafka.connect import KafkaConnection, topic_ends
     from audit_stream.keys.file import load_keyring
@@ -38,13 +41,13 @@ async def cover(
         while True:
             await coverage.update(await topic_ends(connection, topics))
             told(coverage)
-            copied = await _rekey_lag(settings, connection)
-            if (coverage.to_come + copied) == 0 or time.monotonic() >= deadline:
+            not_copied = await _rekey_lag(settings, connection)
+            if (coverage.to_come + not_copied) == 0 or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await store.close()
-    return coverage
+    return coverage, not_copied
 
 
 async def _rekey_lag(settings: Settings, connection: Any) -> int:
@@ -90,7 +93,7 @@ def reconcile(
     """
     settings = Settings.load(config)
     out = Output(as_json)
-    coverage, rekey_lag = asyncio.run(_both(settings, wait))
+    coverage, rekey_lag = asyncio.run(cover(settings, wait))
     out.document(document(coverage, rekey_lag))
     show_coverage(out, coverage)
     out.say(
@@ -100,13 +103,6 @@ def reconcile(
     )
     if coverage.to_come or rekey_lag or coverage.unexplained:
         raise typer.Exit(1)
-
-
-async def _both(settings: Settings, wait: float) -> tuple[Coverage, int]:
-    from audit_stream.kafka.connect import KafkaConnection
-
-    coverage = await cover(settings, wait)
-    return coverage, await _rekey_lag(settings, KafkaConnection.from_settings(settings))
 
 
 def show_coverage(out: Output, coverage: Coverage) -> None:

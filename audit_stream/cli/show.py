@@ -14,16 +14,13 @@ from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.precedence.matrix import RANK
 from audit_stream.settings import Settings
 
-_POSITIVE = 0x7FFFFFFF
-
 
 async def history_of(
     settings: Settings, message: str, tenant: str | None, customer: str | None
 ) -> list[Sighting]:
     """All records of a message in the archive."""
-    from aiokafka.partitioner import murmur2
-
     from audit_stream.app import archived_topics
+    from audit_stream.kafka.partitioner import partition_of
     from audit_stream.keys.file import load_keyring
     from audit_stream.stores.open import open_store, open_subjects
 
@@ -31,7 +28,7 @@ async def history_of(
     store = open_store(settings.archive, read_only=True)
     subjects = open_subjects(settings.subjects)
     history = History(store, subjects, TrustedKeys(ring.signer.public), ring.keyring, ring.cover)
-    partition = (murmur2(message.encode()) & _POSITIVE) % settings.partitions
+    partition = partition_of(message.encode(), settings.partitions)
     topics = list(archived_topics(settings).values())
     try:
         return await history.of(message, partition, topics, tenant, customer)

@@ -76,12 +76,6 @@ def subject_name(segment: SegmentName, leaf: bytes) -> str:
     return f"{folder}{segment.base:020d}-{leaf.hex()[:16]}.bin"
 
 
-def subject_prefix(segment: SegmentName) -> str:
-    """Prefix of every subject object ever written at this segment's base, orphans included."""
-    folder = f"subjects/{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
-    return f"{folder}{segment.base:020d}-"
-
-
 def source_position(topic: str, generation: int, partition: int, offset: int) -> str:
     """The `source` of a record."""
     return f"{topic}/{generation}/{partition}/{offset}"

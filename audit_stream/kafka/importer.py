@@ -21,7 +21,6 @@ from typing import Any, Protocol
 import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
-from aiokafka.partitioner import murmur2
 
 from audit_stream.errors import BrokerError, TopicError
 from audit_stream.kafka.connect import (
@@ -32,6 +31,7 @@ from audit_stream.kafka.connect import (
     translated,
 )
 from audit_stream.kafka.lines import LineFile, open_lines
+from audit_stream.kafka.partitioner import key_hash
 
 STALL_LIMIT_SECONDS = 300.0  # a broker that takes nothing for so long ends the import
 _BATCH_BYTES = 512 * 1024
@@ -243,7 +243,7 @@ def _partition(key: bytes | None, number: int, partitions: int) -> int:
 
 @lru_cache(maxsize=1 << 16)  # murmur2 is Python, and a message has several events
 def _hash(key: bytes) -> int:
-    return int(murmur2(key)) & 0x7FFFFFFF
+    return key_hash(key)
 
 
 def _reporter(

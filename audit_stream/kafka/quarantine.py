@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.partitioner import murmur2
 
 from audit_stream.kafka.connect import KafkaConnection, topic_ends, translated
+from audit_stream.kafka.partitioner import partition_of
+from audit_stream.seal.judge import ORIGIN_HEADER
 
 TOPIC = "audit-quarantine"
-ORIGIN_HEADER = "audit-origin"
-_POSITIVE = 0x7FFFFFFF
 _FETCH_MS = 2000
 
 
@@ -93,7 +92,7 @@ async def send_back(
             futures = [
                 await producer.send(
                     target(copy.topic), value=copy.value, key=key,
-                    partition=(murmur2(key) & _POSITIVE) % partitions,
+                    partition=partition_of(key, partitions),
                     timestamp_ms=max(copy.timestamp, 0),
                     headers=[(ORIGIN_HEADER, copy.first_position.encode())],
                 )

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, VERSION, Record, digest
 from audit_stream.evidence.record import disclosure as make_disclosure
 from audit_stream.flatten.event import Event
@@ -99,7 +100,20 @@ class RecordSealer:
         if keys is None:
             return self._seal_erased(event, offset, ingested, revision, before, origin)
         digests, plaintext = self._personal(keys, event, offset)
-        pub = orjson.dumps({
+        pub = orjson.dumps(self._pub(digests, event, offset, ingested, revision, before, origin))
+        integrity = sha256(pub)
+        raw = integrity.digest()
+        pii = _b64u(AESGCM(keys.enc).encrypt(raw[:_NONCE_BYTES], plaintext, raw))
+        hexed = integrity.hexdigest().encode()
+        line = b'{"integrity_hash":"sha256:%b","pii":"%b","pub":%b}\n' % (hexed, pii, pub)
+        return line, raw, keys.tag
+
+    def _pub(
+        self, digests: list[str], event: Event, offset: int, ingested: str, revision: int,
+        before: int | None, origin: str | None,
+    ) -> dict[str, object]:  # fmt: skip
+        """The immutable fields, in JCS order already: sorting again costs 0.5 us a record."""
+        return {
             "_sd": digests,
             "audit_id": event.audit_id,
             "carrier_error_code": event.carrier_error_code,
@@ -120,13 +134,7 @@ class RecordSealer:
             "source": f"{self._source}{offset}",
             "supersedes": None if before is None else f"{self._source}{before}",
             "v": VERSION,
-        })  # fmt: skip  # members stand in JCS order already: sorting again costs 0.5 us a record
-        integrity = sha256(pub)
-        raw = integrity.digest()
-        pii = _b64u(AESGCM(keys.enc).encrypt(raw[:_NONCE_BYTES], plaintext, raw))
-        hexed = integrity.hexdigest().encode()
-        line = b'{"integrity_hash":"sha256:%b","pii":"%b","pub":%b}\n' % (hexed, pii, pub)
-        return line, raw, keys.tag
+        }
 
     def _ingested(self, timestamp: int) -> str:
         second, millis = divmod(timestamp, 1000)
@@ -137,12 +145,10 @@ class RecordSealer:
         return f"{self._second_text}{millis:03d}Z"
 
     def _personal(self, keys: SubjectKeys, event: Event, offset: int) -> tuple[list[str], bytes]:
-        both = hmac.digest(
-            keys.mac, _SALT_LABEL + _SALT_AT.pack(self._partition, offset), "sha256"
-        ).hex()
+        salt_one, salt_two = salts(keys.mac, self._partition, offset)
         external, address = event.customer_external_id, event.recipient_address
-        first = orjson.dumps([both[:32], "customer_external_id", external])
-        second = orjson.dumps([both[32:], "recipient_address", address])
+        first = orjson.dumps([salt_one, "customer_external_id", external])
+        second = orjson.dumps([salt_two, "recipient_address", address])
         one = _b64u(sha256(_b64u(first)).digest()).decode()
         two = _b64u(sha256(_b64u(second)).digest()).decode()
         return [one, two] if one < two else [two, one], pad(orjson.dumps([external, address]))
@@ -151,28 +157,9 @@ class RecordSealer:
         self, event: Event, offset: int, ingested: str, revision: int, before: int | None,
         origin: str | None,
     ) -> tuple[bytes, bytes, bytes]:  # fmt: skip
-        pub = orjson.dumps({
-            "audit_id": event.audit_id,
-            "carrier_error_code": event.carrier_error_code,
-            "carrier_message_id": event.carrier_message_id,
-            "carrier_receipt_timestamp": event.carrier_receipt_timestamp,
-            "carrier_status": event.carrier_status,
-            "communication_type": event.communication_type,
-            "delivery_status": event.delivery_status,
-            "erased": True,
-            "ingestion_timestamp": ingested,
-            "legal_hold": True,
-            "message_uuid": event.message_uuid,
-            "origin": origin,
-            "originating_agent_id": event.agent_id,
-            "originating_workflow_id": event.workflow_id,
-            "platform_tenant_id": event.tenant_id,
-            "regulatory_tag": self._tag,
-            "revision": revision,
-            "source": f"{self._source}{offset}",
-            "supersedes": None if before is None else f"{self._source}{before}",
-            "v": VERSION,
-        })  # fmt: skip
+        members = self._pub([], event, offset, ingested, revision, before, origin)
+        del members["_sd"]
+        pub = canonical(members | {"erased": True})
         integrity = sha256(pub)
         hexed = integrity.hexdigest().encode()
         line = b'{"integrity_hash":"sha256:%b","pii":null,"pub":%b}\n' % (hexed, pub)

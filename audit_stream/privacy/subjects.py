@@ -44,44 +44,31 @@ def _identifies(value: str | None, placeholders: Collection[str]) -> bool:
     return bool(value) and not str(value).isspace() and value not in placeholders
 
 
-class KeyedHash:
-    """HMAC-SHA256 with key and label absorbed once: a third of the one-shot call's time."""
+class TagMaker:
+    """HMAC-SHA256 under the pepper with both pads absorbed once: a third of the one-shot's time."""
 
     __slots__ = ("_inner", "_outer")
 
-    def __init__(self, key: bytes, label: bytes) -> None:
-        block = key.ljust(64, b"\x00")
-        self._inner = sha256(block.translate(_IPAD) + label)
-        self._outer = sha256(block.translate(_OPAD))
-
-    def digest(self, message: bytes) -> bytes:
-        """HMAC-SHA256(key, label || message), 32 bytes."""
-        inner = self._inner.copy()
-        inner.update(message)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-class TagMaker:
-    """Tags of subjects under one pepper."""
-
-    __slots__ = ("_hash",)
-
     def __init__(self, pepper: bytes) -> None:
-        self._hash = KeyedHash(pepper, b"as/tag/v1\x00")
+        block = pepper.ljust(64, b"\x00")
+        self._inner = sha256(block.translate(_IPAD) + b"as/tag/v1\x00")
+        self._outer = sha256(block.translate(_OPAD))
 
     def tag(self, subject: tuple[str | int, ...]) -> bytes:
         """The subject's 16-byte tag; it never goes into the archive."""
-        return self._hash.digest(canonical(list(subject)))[:TAG_BYTES]
+        inner = self._inner.copy()
+        inner.update(canonical(list(subject)))
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[:TAG_BYTES]
 
 
 class SubjectKeys(NamedTuple):
     """What sealing or opening one subject's records of one year takes; not erased, so present."""
 
     tag: bytes
-    enc: bytes = b""  # K_enc
-    mac: bytes = b""  # K_mac
+    enc: bytes  # K_enc
+    mac: bytes  # K_mac
 
     def __repr__(self) -> str:
         return "SubjectKeys(…)"  # keys must not reach a log

@@ -84,11 +84,6 @@ class Chunk:
     regressed: dict[tuple[int, int], int] = field(default_factory=dict)  # (held, came) ranks
     size: int = 0  # bytes of the lines
 
-    @property
-    def weight(self) -> int:
-        """Bytes the chunk keeps in memory, roughly: what the memory budget counts."""
-        return self.size + len(self.raw) + 200 * len(self.states)
-
 
 class Judge:
     """Judges the records of one stream and partition under one status map and key epoch."""

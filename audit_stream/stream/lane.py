@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from audit_stream.evidence import ledger
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.precedence.matrix import STATUSES, State
 from audit_stream.privacy.sealer import RecordSealer
@@ -17,9 +18,6 @@ from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link, SegmentBuilder
 from audit_stream.seal.judge import INTERNAL, Chunk, Judge, Lookup
 from audit_stream.stream.context import Context
-
-_LETTERS = {"a": "archived", "i": "intermediate", "d": "duplicate", "r": "regressed",
-            "q": "quarantined", "x": "absent", "l": "lost"}  # fmt: skip
 
 
 class Lane:
@@ -105,7 +103,7 @@ class Lane:
         """Metrics of a stored-to-be chunk: per chunk, never per record."""
         metrics, topic = self.context.metrics, self.stream.topic
         letters = "".join(chunk.letters)
-        for letter, disposition in _LETTERS.items():
+        for letter, disposition in ledger.MEANING.items():
             if n := letters.count(letter):
                 metrics.records_total.labels(topic, disposition).inc(n)
         for (held, came), n in chunk.regressed.items():
@@ -116,7 +114,7 @@ class Lane:
                 self.context.alerts.raise_alarm(
                     f"internal:{topic}", "a record hit a bug and was quarantined as internal"
                 )
-        if lost := letters.count("l"):
+        if lost := letters.count(ledger.LOST):
             metrics.lost_offsets_total.labels(topic).inc(lost)
             self.context.alerts.raise_alarm(
                 f"lost:{self.name}",

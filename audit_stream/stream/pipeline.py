@@ -13,18 +13,20 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiokafka.partitioner import murmur2
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
 from audit_stream.errors import AuditError, Fenced, TopicError
+from audit_stream.evidence.layout import source_position
 from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.kafka.partitioner import partition_of
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link
 from audit_stream.seal.judge import Chunk
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
+from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
 from audit_stream.stream.storing import Overtaken, Storing
@@ -33,7 +35,6 @@ from audit_stream.stream.transport import BatchConsumer, BatchMessage
 
 log = logging.getLogger(__name__)
 Place = tuple[str, int]
-_POSITIVE = 0x7FFFFFFF
 _HEADROOM = 0.75  # above this share of the budget the largest builder is sealed
 
 
@@ -111,7 +112,7 @@ class Pipeline:
             self._stop(tp, str(error), "raw-topic")
             return None
         except AuditError as error:
-            self.context.die(70, f"{tp.topic}/{tp.partition}: {error}")
+            self.context.die(EXIT_INTERNAL, f"{tp.topic}/{tp.partition}: {error}")
             return None
 
     async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
@@ -209,10 +210,9 @@ class Pipeline:
     async def _copy_quarantined(self, lane: Lane, chunk: Chunk) -> None:
         if chunk.quarantined:
             self._note_oldest(lane, min(record.timestamp for _, record in chunk.quarantined))
+        stream = lane.stream
         for reason, record in chunk.quarantined:
-            source = (
-                f"{lane.stream.topic}/{lane.stream.generation}/{lane.partition}/{record.offset}"
-            )
+            source = source_position(stream.topic, stream.generation, lane.partition, record.offset)
             future = await self._quarantine.send(record, reason, source)
             lane.copies.append((record.offset, future))
         chunk.quarantined = [(reason, None) for reason, _ in chunk.quarantined]
@@ -229,7 +229,7 @@ class Pipeline:
         if not message.records or message.records[0].key is None:
             return
         partitions = self._streams[message.topic].partitions
-        if (murmur2(message.records[0].key) & _POSITIVE) % partitions != message.partition:
+        if partition_of(message.records[0].key, partitions) != message.partition:
             self.context.metrics.misplaced_samples_total.labels(message.topic).inc()
             self.context.alerts.raise_alarm(
                 f"partitioner:{message.topic}",
@@ -268,13 +268,15 @@ class Pipeline:
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)
         except Fenced as error:
-            self.context.die(71, str(error))
+            self.context.die(EXIT_FENCED, str(error))
         except AuditError as error:
             self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
-            self.context.die(70, str(error))
+            self.context.die(EXIT_INTERNAL, str(error))
         except Exception:
             log.exception("storing %s/%s failed", tp.topic, tp.partition)
-            self.context.die(70, f"unexpected failure while storing {tp.topic}/{tp.partition}")
+            self.context.die(
+                EXIT_INTERNAL, f"unexpected failure while storing {tp.topic}/{tp.partition}"
+            )
 
     async def _after_overtaken(self, tp: Any, winner: Overtaken) -> None:
         log.warning("another writer stored %s first; starting again behind it", winner)
@@ -286,7 +288,7 @@ class Pipeline:
         try:
             at = await self._open_lane(tp, None, "overtaken")
         except AuditError as error:
-            self.context.die(70, str(error))
+            self.context.die(EXIT_INTERNAL, str(error))
             return
         await self.consumer.reseek({tp: at})
 

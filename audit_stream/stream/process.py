@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 EXIT_INTERNAL = 70
+EXIT_FENCED = 71  # another worker owns the partition: start again
 _CHECK_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-QUARANTINE_TOPIC = "audit-quarantine"
+from audit_stream.kafka.quarantine import TOPIC
+
 #: Version of the copy's headers.
 VERSION = "1"
 _MAX_REQUEST = 5 << 19  # 2.5 MiB: above twice the largest raw record
@@ -17,7 +18,7 @@ _MAX_REQUEST = 5 << 19  # 2.5 MiB: above twice the largest raw record
 class QuarantineWriter:
     """Sends copies; the caller awaits each one's future before it stores the covering segment."""
 
-    def __init__(self, client_options: Mapping[str, Any], topic: str = QUARANTINE_TOPIC) -> None:
+    def __init__(self, client_options: Mapping[str, Any], topic: str = TOPIC) -> None:
         self._options = dict(client_options)
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None

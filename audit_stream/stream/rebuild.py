@@ -19,7 +19,7 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 from audit_stream.precedence.matrix import State, pack_state
 from audit_stream.stream.changelog import ChangelogWriter, Pair
-from audit_stream.stream.table import Applied, applied_key
+from audit_stream.stream.table import marker_of
 
 _FETCH_MS = 1000
 _STEP = 50_000  # pairs a transaction
@@ -73,11 +73,7 @@ class Rebuilder:
                 last = found
                 told(len(folded))
             if last is not None:
-                header = last.segment.header
-                marker = Applied(
-                    header.generation, header.base, header.next, header.seq + 1, last.segment.leaf
-                )
-                markers.append((applied_key(stream.topic), marker.pack()))
+                markers.append(marker_of(last.segment.header, last.segment.leaf))
         pairs: list[Pair] = [(key, pack_state(state)) for key, state in states.items()]
         stale = await keys_in_changelog(self._options, self._topic, partition)
         stale -= states.keys()

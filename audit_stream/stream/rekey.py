@@ -12,13 +12,11 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 
+from audit_stream.kafka.partitioner import partition_of
 from audit_stream.seal.judge import ORIGIN_HEADER
 from audit_stream.stream.transport import BatchMessage
 from audit_stream.telemetry.metrics import Metrics
-
-_POSITIVE = 0x7FFFFFFF
 
 
 def message_key(value: bytes | None) -> bytes | None:
@@ -64,11 +62,8 @@ class Rekeyer:
         futures = []
         for record in message.records:
             key = message_key(record.value)
-            partition = (
-                (murmur2(key) & _POSITIVE) % self._partitions
-                if key is not None
-                else (record.offset % self._partitions)
-            )
+            spread = record.offset % self._partitions  # without a key there is nothing to order
+            partition = spread if key is None else partition_of(key, self._partitions)
             origin = f"{record.topic}/{record.partition}/{record.offset}"
             futures.append(await self._producer.send(
                 self._twins[record.topic], value=record.value, key=key, partition=partition,

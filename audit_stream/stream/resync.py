@@ -13,10 +13,9 @@ from audit_stream.archive.fold import states_of
 from audit_stream.errors import TopicError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment
-from audit_stream.precedence.matrix import pack_state
 from audit_stream.seal.builder import Link
-from audit_stream.stream.changelog import ChangelogWriter
-from audit_stream.stream.table import Applied, BatchStore, applied_key
+from audit_stream.stream.changelog import ChangelogWriter, Pair
+from audit_stream.stream.table import BatchStore, applied_key, changes_of
 
 _NEW_GENERATION = "start a new generation once you know why (docs/runbooks/raw-topic.md)"
 #: Timestamp (ms) of the record at an offset of a partition, or None when the broker has none there.
@@ -32,29 +31,17 @@ class Resync:
 
     async def fold(self, chain: Chain) -> tuple[Link, Segment | None]:
         """Bring the table to the archive's end; that end, and the last segment if one was read."""
-        topic, partition = chain.stream.topic, chain.partition
-        applied = await self._trusted_marker(chain)
-        link, last = chain.genesis, None
-        if applied is not None:
-            before = await chain.at(applied.base)
-            last = before.segment if isinstance(before, Found) else None
-            leaf = applied.leaf.hex() if applied.leaf else None
-            link = Link(next=applied.next, seq=applied.seq, leaf=leaf)
-        async for found in chain.follow(link):
-            last, link = found.segment, found.link
-            states = states_of(found.segment, str(found.name))
-            pairs = [(key, pack_state(state)) for key, state in states.items()]
-            header = found.segment.header
-            marker = Applied(
-                header.generation, header.base, header.next, header.seq + 1, found.segment.leaf
-            )
-            pairs.append((applied_key(topic), marker.pack()))
-            offset = await self._changelog.write(partition, pairs)
-            self._table.commit_batch(partition, pairs, offset)
+        found = await self._applied_segment(chain)
+        link = chain.genesis if found is None else found.link
+        last = None if found is None else found.segment
+        async for following in chain.follow(link):
+            last, link = following.segment, following.link
+            states = states_of(last, str(following.name))
+            await self._write(chain.partition, changes_of(last.header, last.leaf, states))
         return link, last
 
-    async def _trusted_marker(self, chain: Chain) -> Applied | None:
-        """The applied marker, if the archive really holds what it says; else the state goes."""
+    async def _applied_segment(self, chain: Chain) -> Found | None:
+        """The segment the table is at, if the archive really holds it; else the state goes."""
         topic, partition = chain.stream.topic, chain.partition
         applied = self._table.applied(partition, topic)
         if applied is None:
@@ -62,18 +49,18 @@ class Resync:
         if applied.generation == chain.stream.generation:
             found = await chain.at(applied.base)
             if isinstance(found, Found) and found.segment.leaf == applied.leaf:
-                return applied
+                return found
         await self._forget(topic, partition)
         return None
 
-    async def _forget(self, topic: str, partition: int) -> None:
-        """Remove a topic's states: they are of another generation, or of another archive."""
-        pairs: list[tuple[bytes, bytes | None]] = [
-            (key, None) for key in self._table.keys_of(partition, topic)
-        ]
-        pairs.append((applied_key(topic), None))
+    async def _write(self, partition: int, pairs: list[Pair]) -> None:
         offset = await self._changelog.write(partition, pairs)
         self._table.commit_batch(partition, pairs, offset)
+
+    async def _forget(self, topic: str, partition: int) -> None:
+        """Remove a topic's states: they are of another generation, or of another archive."""
+        pairs: list[Pair] = [(key, None) for key in self._table.keys_of(partition, topic)]
+        await self._write(partition, [*pairs, (applied_key(topic), None)])
 
 
 async def check_same_topic(

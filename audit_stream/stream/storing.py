@@ -16,12 +16,11 @@ from audit_stream.errors import ForkAlarm, StoreError, StoreTransient
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
-from audit_stream.precedence.matrix import pack_state
 from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
 from audit_stream.seal.builder import Sealed, SegmentBuilder
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.lane import Lane
-from audit_stream.stream.table import Applied, BatchStore, applied_key
+from audit_stream.stream.table import BatchStore, changes_of
 
 T = TypeVar("T")
 _SUBJECT_RETRY_SECONDS = 2.0
@@ -128,9 +127,7 @@ class Storing:
 
     async def _apply(self, sealed: Sealed) -> None:
         lane, header = self._lane, sealed.header
-        applied = Applied(header.generation, header.base, header.next, header.seq + 1, sealed.leaf)
-        pairs = [(key, pack_state(state)) for key, state in sealed.states.items()]
-        pairs.append((applied_key(header.topic), applied.pack()))  # written last
+        pairs = changes_of(header, sealed.leaf, sealed.states)
         offset = await self._step("changelog", self._changelog.write(lane.partition, pairs))
         if not lane.live:
             return  # the changelog has it; local state is folded on the next assignment

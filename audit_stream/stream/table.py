@@ -7,7 +7,7 @@ consistent prefix. The archive is the log: whatever is lost here is folded back 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
@@ -17,11 +17,12 @@ import rocksdict
 from faust.stores import rocksdb
 from faust.types import TP
 
-from audit_stream.precedence.matrix import State, unpack_state
+from audit_stream.evidence.segment import Header
+from audit_stream.precedence.matrix import State, pack_state, unpack_state
+from audit_stream.stream.changelog import Pair
 from audit_stream.stream.transport import BatchMessage, BatchSchema
 
-_MARKER = Struct(">IQQQ32s")
-_NO_LEAF = bytes(32)
+_MARKER = Struct(">IQQ32s")
 #: Keys of applied markers: a state's key begins with a topic's name, never with a zero byte.
 _APPLIED = b"\x00applied\x00"
 _CACHE_BYTES = 64 << 20  # shared by all partitions of a process; Faust takes 2 GiB for each
@@ -29,28 +30,38 @@ _WRITE_BUFFER_BYTES = 8 << 20
 
 
 class Applied(NamedTuple):
-    """How far a topic's segments of this partition are in the table, and the chain's end there."""
+    """How far a topic's segments of this partition are in the table: up to this one."""
 
     generation: int
     base: int  # of the last segment applied
-    next: int
-    seq: int  # of the next segment
-    leaf: bytes | None
+    next: int  # first offset behind it
+    leaf: bytes  # of its header
 
     def pack(self) -> bytes:
         """The marker's bytes, in RocksDB and in the changelog alike."""
-        return _MARKER.pack(self.generation, self.base, self.next, self.seq, self.leaf or _NO_LEAF)
+        return _MARKER.pack(*self)
 
     @classmethod
     def unpack(cls, data: bytes) -> Applied:
         """The inverse of `pack`."""
-        generation, base, following, seq, leaf = _MARKER.unpack(data)
-        return cls(generation, base, following, seq, None if leaf == _NO_LEAF else leaf)
+        return cls(*_MARKER.unpack(data))
 
 
 def applied_key(topic: str) -> bytes:
     """Table key of a topic's applied marker."""
     return _APPLIED + topic.encode()
+
+
+def marker_of(header: Header, leaf: bytes) -> Pair:
+    """The table entry that says a segment is applied; it comes after the segment's states."""
+    applied = Applied(header.generation, header.base, header.next, leaf)
+    return applied_key(header.topic), applied.pack()
+
+
+def changes_of(header: Header, leaf: bytes, states: Mapping[bytes, State]) -> list[Pair]:
+    """What a stored segment changes in the table: its states, and the applied marker last."""
+    pairs: list[Pair] = [(key, pack_state(state)) for key, state in states.items()]
+    return [*pairs, marker_of(header, leaf)]
 
 
 class BatchStore(rocksdb.Store):  # type: ignore[misc]
@@ -105,7 +116,7 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
     def commit_batch(
         self,
         partition: int,
-        puts: Iterable[tuple[bytes, bytes | None]],
+        puts: Iterable[Pair],
         changelog_offset: int | None,
     ) -> None:
         """One WriteBatch: states and markers (None deletes), and how far the changelog is in."""

@@ -28,7 +28,7 @@ _COMMIT_SECONDS = 1.0
 _REBALANCE_SECONDS = 60.0
 _RESYNC_LIMIT_SECONDS = 24 * 3600.0
 _FETCH_BYTES = 1 << 20
-_LOOP, _POLL = "event loop", "poll thread"
+LOOP, _POLL = "event loop", "poll thread"  # what the watchdog watches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._watchdog.beat(_LOOP)
+            self._watchdog.beat(LOOP)
             restoring = self.app.rebalancing or not self.pipeline.lanes
             self._watchdog.excuse(_POLL, "no assignment yet" if restoring else None)
             if self.app.crashed:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.embedded import EmbeddedKafka
+from tests.support.fleet import Fleet
 
 REQUIRE = "AUDIT_TEST_REQUIRE"  # set to 1 where nothing may be left out
 
@@ -45,3 +47,12 @@ def connection(kafka: EmbeddedKafka) -> KafkaConnection:
 def fresh() -> str:
     """A prefix for names that no other test uses."""
     return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+async def fleet(kafka: EmbeddedKafka, tmp_path: Path, fresh: str) -> AsyncIterator[Fleet]:
+    """An installation with topics of its own; its workers end with the test."""
+    found = Fleet(kafka.url, tmp_path, fresh)
+    await found.prepare()
+    yield found
+    await found.close()

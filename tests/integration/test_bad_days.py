@@ -9,7 +9,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -22,14 +21,6 @@ from tests.support.eventually import eventually
 from tests.support.fleet import ROOT, Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-async def fleet(kafka: EmbeddedKafka, tmp_path: Path, fresh: str) -> AsyncIterator[Fleet]:
-    found = Fleet(kafka.url, tmp_path, fresh)
-    await found.prepare()
-    yield found
-    await found.close()
 
 
 def command(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
@@ -96,10 +87,6 @@ async def test_a_recreated_topic_stops_with_its_reason(fleet: Fleet) -> None:
     assert fleet.verify().problems == []
 
 
-async def archived(fleet: Fleet, count: int) -> bool:
-    return await asyncio.to_thread(lambda: len(fleet.lines()) >= count)
-
-
 async def missing(fleet: Fleet) -> bool:
     connection = KafkaConnection.from_settings(fleet.settings)
     return fleet.topic not in await topic_partitions(connection, [fleet.topic])
@@ -140,7 +127,7 @@ async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, fresh: str) 
         fleet.start(1)
         try:
             await fleet.send(events.lines(2000))
-            await eventually(lambda: archived(fleet, 200), 60)
+            await eventually(lambda: fleet.archived(200), 60)
             await broker.restart()
             await fleet.send(events.lines(2000))
             await fleet.check(events.oracle, 120)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from audit_stream.kafka.connect import KafkaConnection, open_admin
-from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.stream.context import STEPS
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-async def fleet(kafka: EmbeddedKafka, tmp_path: Path, fresh: str) -> AsyncIterator[Fleet]:
-    found = Fleet(kafka.url, tmp_path, fresh)
-    await found.prepare()
-    yield found
-    await found.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -38,12 +26,12 @@ async def test_p1_p2_a_fleet_with_kills_stops_and_joins_archives_all_once(
     fleet.start(0)
     fleet.start(1)
     await fleet.send(events.lines(3000))
-    await eventually(lambda: archived(fleet, 300))
+    await eventually(lambda: fleet.archived(300))
     await fleet.kill(0)
     await fleet.send(events.lines(2000))
     fleet.start(2)
     await fleet.send(events.lines(2000))
-    await eventually(lambda: archived(fleet, 1000), 60)
+    await eventually(lambda: fleet.archived(1000), 60)
     assert await fleet.stop(1) == 0
     fleet.start(0)
     await fleet.send(events.lines(2000))
@@ -68,7 +56,7 @@ async def test_p2_a_worker_frozen_past_its_session_adds_nothing_when_it_wakes(
     events = Events(11, fleet.topic)
     sleeper = fleet.start(0)
     await fleet.send(events.lines(1500))
-    await eventually(lambda: archived(fleet, 100))
+    await eventually(lambda: fleet.archived(100))
     sleeper.send_signal(signal.SIGSTOP)
     fleet.start(1)
     await fleet.send(events.lines(1500))
@@ -172,10 +160,6 @@ async def test_a_rekeyed_topic_is_archived_through_its_twin(fleet: Fleet) -> Non
     )
     assert all(pub["origin"].startswith(f"{fleet.topic}/") for pub in pubs)
     assert fleet.verify().problems == []
-
-
-async def archived(fleet: Fleet, count: int) -> bool:
-    return await asyncio.to_thread(lambda: len(fleet.lines()) >= count)
 
 
 async def copied(fleet: Fleet, count: int) -> bool:

@@ -124,7 +124,7 @@ class Fleet:
         )
 
     async def settled(self, limit: float = 60.0) -> Coverage:
-        coverage = await cover(self.settings, limit)
+        coverage, _ = await cover(self.settings, limit)
         assert coverage.to_come == 0, f"{coverage.to_come} offsets still to come\n{self.log()}"
         return coverage
 
@@ -135,6 +135,10 @@ class Fleet:
             for path in sorted(root.rglob("*.gz"))
             for line in decode(path.read_bytes(), path.name).record_lines()
         ]
+
+    async def archived(self, count: int) -> bool:
+        """Whether so many records are archived."""
+        return await asyncio.to_thread(lambda: len(self.lines()) >= count)
 
     def verify(self) -> Report:
         settings = self.settings

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from hashlib import sha256
 from struct import pack
 
 import pytest
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.layout import SegmentName, stream_name
+from audit_stream.evidence.layout import stream_name
 from audit_stream.evidence.segment import (
     GZIP_HEADER,
     Header,
     decode,
-    encode,
     inflate,
 )
-from audit_stream.evidence.signing import LineSigner, TrustedKeys
+from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import decode_stream
-from audit_stream.evidence.tree import leaf_hash, root_hash
-from audit_stream.verify.archive import ArchiveVerifier
-from audit_stream.verify.report import Report, Verdict
+from audit_stream.verify.report import Verdict
 from tests.support import golden
-
-MESSAGES = "outbound_message_status_update"
-EMAIL = "outbound_email_status_update"
-OBJECTS = golden.archive_objects()
-SIGNER = LineSigner(golden.KEYRING.segment_key or b"")
-
-
-def verify(objects: dict[str, bytes], keys: TrustedKeys | None = None) -> Report:
-    verifier = ArchiveVerifier(objects, objects.get, keys or golden.trusted())
-    for _ in verifier.run():
-        pass
-    return verifier.report
-
-
-def name(topic: str, base: int, attempt: int = 0) -> str:
-    return str(SegmentName(topic, 1, 0, base, attempt))
-
-
-def only(topic: str) -> dict[str, bytes]:
-    return {n: d for n, d in OBJECTS.items() if f"/{topic}/" in n}
+from tests.support.resealed import EMAIL, MESSAGES, OBJECTS, edited, name, only, resigned, verified
 
 
 def gz(plain: bytes) -> bytes:
@@ -52,27 +29,8 @@ def gz(plain: bytes) -> bytes:
     return GZIP_HEADER + body + pack("<II", zlib.crc32(plain), len(plain))
 
 
-def resigned(data: bytes, lines: bytes | None = None, **changes: object) -> bytes:
-    """A segment with a changed header or body, signed again: what an insider could write."""
-    segment = decode(data, "x")
-    header = replace(segment.header, **changes)  # type: ignore[arg-type]
-    line = header.line()
-    return encode(line, SIGNER.signature_line(line), segment.body if lines is None else lines)
-
-
-def rebodied(data: bytes, lines: list[bytes], **changes: object) -> bytes:
-    """With other record lines, and body, root and count that fit them."""
-    body = b"".join(line + b"\n" for line in lines)
-    hashes = [bytes.fromhex(line.split(b'"sha256:')[1][:64].decode()) for line in lines]
-    facts: dict[str, object] = {
-        "body": sha256(body).hexdigest(),
-        "root": root_hash([leaf_hash(item) for item in hashes]).hex(),
-    }
-    return resigned(data, body, **(facts | changes))
-
-
 def test_the_golden_archive_verifies() -> None:
-    report = verify(OBJECTS)
+    report = verified(OBJECTS)
     assert report.verdict is Verdict.VERIFIED
     assert (report.segments, report.records, report.streams) == (7, 112, 3)
     assert len(report.notes) == 1
@@ -84,7 +42,7 @@ def test_every_flip_of_an_uncompressed_byte_is_found() -> None:
     plain = inflate(objects[target], target)
     for at in range(len(plain)):
         flipped = plain[:at] + bytes([plain[at] ^ 0x01]) + plain[at + 1 :]
-        found = verify(objects | {target: gz(flipped)}).verdict
+        found = verified(objects | {target: gz(flipped)}).verdict
         assert found is not Verdict.VERIFIED, f"byte {at}"
 
 
@@ -94,14 +52,14 @@ def test_every_flip_in_the_gzip_header_is_found(at: int) -> None:
     data = objects[target]
     for bit in range(8):
         flipped = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
-        assert verify(objects | {target: flipped}).problems[0].step == "V1"
+        assert verified(objects | {target: flipped}).problems[0].step == "V1"
 
 
 def test_bytes_after_or_missing_from_the_member_are_found() -> None:
     objects, target = only(EMAIL), name(EMAIL, 0)
     data = objects[target]
     for changed in (data + b"\0", data + data, data[:-1], data[:-8], data[:20], b""):
-        assert verify(objects | {target: changed}).problems[0].step == "V1"
+        assert verified(objects | {target: changed}).problems[0].step == "V1"
 
 
 def lines_of(target: str) -> list[bytes]:
@@ -113,25 +71,25 @@ def test_dropped_swapped_doubled_lines_are_found_even_when_signed_again() -> Non
     lines = lines_of(target)
     for index in range(len(lines)):
         dropped = lines[:index] + lines[index + 1 :]
-        assert verify(objects | {target: rebodied(OBJECTS[target], dropped)}).problems
+        assert verified(objects | {target: resigned(OBJECTS[target], dropped)}).problems
         doubled = [*lines[: index + 1], *lines[index:]]
-        assert verify(objects | {target: rebodied(OBJECTS[target], doubled)}).problems
+        assert verified(objects | {target: resigned(OBJECTS[target], doubled)}).problems
         swapped = list(lines)
         swapped[index - 1], swapped[index] = swapped[index], swapped[index - 1]
-        assert verify(objects | {target: rebodied(OBJECTS[target], swapped)}).problems
+        assert verified(objects | {target: resigned(OBJECTS[target], swapped)}).problems
 
 
 @pytest.mark.parametrize("base", [0, 60, 120, 180])
 def test_a_dropped_segment_is_found_unless_it_is_the_last(base: int) -> None:
     objects = only(MESSAGES)
     del objects[name(MESSAGES, base)]
-    assert verify(objects).problems[0].step == "V11"
+    assert verified(objects).problems[0].step == "V11"
 
 
 def test_the_last_segment_only_a_checkpoint_can_miss() -> None:
     objects = only(MESSAGES)
     del objects[name(MESSAGES, 240)]
-    assert verify(objects).verdict is Verdict.VERIFIED
+    assert verified(objects).verdict is Verdict.VERIFIED
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 60), (60, 120), (120, 240)])
@@ -139,13 +97,13 @@ def test_swapped_segments_are_found(one: int, other: int) -> None:
     objects = only(MESSAGES)
     first, second = name(MESSAGES, one), name(MESSAGES, other)
     objects[first], objects[second] = objects[second], objects[first]
-    assert verify(objects).problems[0].step == "V3"
+    assert verified(objects).problems[0].step == "V3"
 
 
 def test_a_segment_put_in_between_is_found() -> None:
     objects = only(MESSAGES)
     inserted = resigned(objects[name(MESSAGES, 240)], base=251, next=262)
-    report = verify(objects | {name(MESSAGES, 251): inserted})
+    report = verified(objects | {name(MESSAGES, 251): inserted})
     assert report.problems[0].step == "V11"
 
 
@@ -154,7 +112,7 @@ def test_a_second_signed_segment_at_a_base_is_a_fork() -> None:
     target = name(MESSAGES, 60)
     void = [{"name": target, "sha256": sha256(objects[target]).hexdigest()}]
     other = resigned(objects[target], void=void)
-    report = verify(objects | {name(MESSAGES, 60, 1): other})
+    report = verified(objects | {name(MESSAGES, 60, 1): other})
     assert any("fork" in problem.what for problem in report.problems)
 
 
@@ -164,10 +122,10 @@ def test_junk_under_a_name_is_passed_over_only_when_named() -> None:
     good = objects[target]
     void = [{"name": target, "sha256": sha256(junk).hexdigest()}]
     moved = {target: junk, name(EMAIL, 0, 1): resigned(good, void=void)}
-    assert verify(objects | moved).problems == []
+    assert verified(objects | moved).problems == []
     unnamed = [{"name": target, "sha256": "0" * 64}]
     moved = {target: junk, name(EMAIL, 0, 1): resigned(good, void=unnamed)}
-    assert verify(objects | moved).problems[0].step == "V12"
+    assert verified(objects | moved).problems[0].step == "V12"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +149,7 @@ def test_junk_under_a_name_is_passed_over_only_when_named() -> None:
 )  # fmt: skip
 def test_a_changed_header_fails_at_its_step(changes: dict[str, object], step: str) -> None:
     objects, target = only(EMAIL), name(EMAIL, 0)
-    report = verify(objects | {target: resigned(objects[target], **changes)})
+    report = verified(objects | {target: resigned(objects[target], **changes)})
     assert [problem.step for problem in report.problems][:1] == [step]
 
 
@@ -199,18 +157,8 @@ def test_a_changed_header_fails_at_its_step(changes: dict[str, object], step: st
 def test_a_newer_version_cannot_be_judged(member: str) -> None:
     objects, target = only(EMAIL), name(EMAIL, 0)
     newer = {"v": "audit-segment/9", "record": "audit-record/9"}[member]
-    report = verify(objects | {target: resigned(objects[target], **{member: newer})})
+    report = verified(objects | {target: resigned(objects[target], **{member: newer})})
     assert report.verdict is Verdict.CANNOT_JUDGE
-
-
-def edited(target: str, index: int, old: bytes, new: bytes) -> bytes:
-    """One record line changed, with an integrity hash that fits, all signed again."""
-    lines = lines_of(target)
-    line = lines[index].replace(old, new)
-    assert line != lines[index]
-    pub = line[line.index(b',"pub":') + 7 : -1]
-    lines[index] = b'{"integrity_hash":"sha256:' + sha256(pub).hexdigest().encode() + line[90:]
-    return rebodied(OBJECTS[target], lines)
 
 
 @pytest.mark.parametrize(
@@ -230,32 +178,32 @@ def edited(target: str, index: int, old: bytes, new: bytes) -> bytes:
 )  # fmt: skip
 def test_a_changed_record_fails_at_its_step(old: bytes, new: bytes, step: str) -> None:
     target = name(EMAIL, 0)
-    report = verify(only(EMAIL) | {target: edited(target, 0, old, new)})
+    report = verified(only(EMAIL) | {target: edited(OBJECTS[target], 0, (old, new))})
     assert [problem.step for problem in report.problems][:1] == [step]
 
 
 def test_a_record_count_that_differs_is_found() -> None:
     target = name(EMAIL, 0)
-    changed = rebodied(OBJECTS[target], lines_of(target)[:-1])
-    assert verify(only(EMAIL) | {target: changed}).problems[0].step == "V7"
+    changed = resigned(OBJECTS[target], lines_of(target)[:-1])
+    assert verified(only(EMAIL) | {target: changed}).problems[0].step == "V7"
 
 
 def test_no_key_no_stream_no_trust() -> None:
-    assert verify(only(EMAIL), TrustedKeys(bytes([9]) * 32)).problems
+    assert verified(only(EMAIL), TrustedKeys(bytes([9]) * 32)).problems
     objects = only(EMAIL)
     del objects[stream_name(EMAIL, 1)]
-    assert verify(objects).problems[0].step == "V14"
+    assert verified(objects).problems[0].step == "V14"
     stream = OBJECTS[stream_name(EMAIL, 1)]
     for at in range(len(stream)):
         changed = stream[:at] + bytes([stream[at] ^ 1]) + stream[at + 1 :]
-        report = verify(only(EMAIL) | {stream_name(EMAIL, 1): changed})
+        report = verified(only(EMAIL) | {stream_name(EMAIL, 1): changed})
         assert report.problems or report.unknown
 
 
 def test_a_stream_object_under_another_name_is_found() -> None:
     objects = only(EMAIL)
     objects[stream_name(EMAIL, 2)] = objects[stream_name(EMAIL, 1)]
-    assert verify(objects).problems[0].step == "V14"
+    assert verified(objects).problems[0].step == "V14"
 
 
 def test_a_status_map_must_have_its_hash() -> None:
@@ -263,12 +211,12 @@ def test_a_status_map_must_have_its_hash() -> None:
     the_map = golden.STATUS_MAP
     objects[target] = resigned(objects[target], status_map=the_map.hash)
     good = objects | {f"maps/{the_map.hash}.json": the_map.canonical_bytes}
-    assert verify(good).problems == []
-    assert verify(good | {f"maps/{the_map.hash}.json": b"{}"}).problems[0].step == "V15"
+    assert verified(good).problems == []
+    assert verified(good | {f"maps/{the_map.hash}.json": b"{}"}).problems[0].step == "V15"
 
 
 def test_strange_objects_are_noted() -> None:
-    assert any("notes.txt" in note for note in verify(OBJECTS | {"notes.txt": b""}).notes)
+    assert any("notes.txt" in note for note in verified(OBJECTS | {"notes.txt": b""}).notes)
 
 
 def test_the_header_line_round_trips() -> None:
