@@ -70,7 +70,7 @@ def retry(
 async def _retry(
     settings: Settings, reason: str | None, source: str | None
 ) -> tuple[int, list[tuple[Quarantined, str]]]:
-    from audit_stream.app import archived_topics
+    from audit_stream.app.topics import archived_topics
 
     status_map = StatusMap.parse(settings.status_map_path.read_bytes())
     good: list[tuple[Quarantined, bytes]] = []

@@ -13,7 +13,6 @@ import typer
 from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.output import Output
 from audit_stream.evidence.ledger import MEANING
-from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
 
 _POLL_SECONDS = 0.5
@@ -26,13 +25,13 @@ async def cover(
 
     With `wait`, reads until nothing is to come or the time is over.
     """
-    from audit_stream.app import archived_topics
+    from audit_stream.app.topics import archived_topics
     from audit_stream.kafka.connect import KafkaConnection, topic_ends
     from audit_stream.keys.file import load_keyring
     from audit_stream.stores.open import open_store
 
     connection = KafkaConnection.from_settings(settings)
-    keys = TrustedKeys(load_keyring(settings.keyring).signer.public)
+    keys = load_keyring(settings.keyring).trusted
     store = open_store(settings.archive, read_only=True)
     coverage = Coverage(store, keys)
     topics = list(archived_topics(settings).values())

@@ -10,7 +10,6 @@ import typer
 
 from audit_stream.archive.history import History, Sighting
 from audit_stream.cli.output import Output
-from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.precedence.matrix import RANK
 from audit_stream.settings import Settings
 
@@ -19,7 +18,7 @@ async def history_of(
     settings: Settings, message: str, tenant: str | None, customer: str | None
 ) -> list[Sighting]:
     """All records of a message in the archive."""
-    from audit_stream.app import archived_topics
+    from audit_stream.app.topics import archived_topics
     from audit_stream.kafka.partitioner import partition_of
     from audit_stream.keys.file import load_keyring
     from audit_stream.stores.open import open_store, open_subjects
@@ -27,7 +26,7 @@ async def history_of(
     ring = load_keyring(settings.keyring)
     store = open_store(settings.archive, read_only=True)
     subjects = open_subjects(settings.subjects)
-    history = History(store, subjects, TrustedKeys(ring.signer.public), ring.keyring, ring.cover)
+    history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)
     partition = partition_of(message.encode(), settings.partitions)
     topics = list(archived_topics(settings).values())
     try:

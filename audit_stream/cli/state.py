@@ -36,9 +36,9 @@ def rebuild(
 
 
 async def _rebuild(settings: Settings, out: Output) -> list[int]:
-    from audit_stream.app import archived_topics, changelog_topic, lock_state_dir
+    from audit_stream.app.checks import lock_state_dir
+    from audit_stream.app.topics import archived_topics, changelog_topic
     from audit_stream.archive.streams import newest_stream
-    from audit_stream.evidence.signing import TrustedKeys
     from audit_stream.kafka.connect import KafkaConnection
     from audit_stream.keys.file import load_keyring
     from audit_stream.stores.open import open_store
@@ -47,7 +47,7 @@ async def _rebuild(settings: Settings, out: Output) -> list[int]:
 
     with lock_state_dir(settings.state_dir):
         store = open_store(settings.archive, read_only=True)
-        trusted = TrustedKeys(load_keyring(settings.keyring).signer.public)
+        trusted = load_keyring(settings.keyring).trusted
         options = KafkaConnection.from_settings(settings).client_options()
         topic = changelog_topic(settings)
         found = [await newest_stream(store, trusted, t) for t in archived_topics(settings).values()]

@@ -45,7 +45,7 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
         return TrustedKeys(*map(parse_public_key, given))
     from audit_stream.keys.file import load_keyring
 
-    return TrustedKeys(load_keyring(settings.keyring).signer.public)
+    return load_keyring(settings.keyring).trusted
 
 
 def verify(

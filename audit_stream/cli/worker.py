@@ -26,6 +26,6 @@ def worker(
     """
     settings = Settings.load(config, web_port=web_port, state_dir=state_dir)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
-    from audit_stream.app import run_worker
+    from audit_stream.app.run import run_worker
 
     asyncio.run(run_worker(settings))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit_stream.errors import KeyringError
-from audit_stream.evidence.signing import LineSigner
+from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.privacy.keyring import Keyring, new_keyring, parse_keyring, secret_size
 
 _PRIVATE = 0o600
@@ -31,6 +31,11 @@ class LoadedKeyring:
     def signer(self) -> LineSigner:
         """The segment key; `KeyringError` in a view that has none."""
         return _signer(self.keyring)
+
+    @property
+    def trusted(self) -> TrustedKeys:
+        """What to trust of an archive made with this keyring: its own public key."""
+        return TrustedKeys(public_key(self.keyring))
 
 
 def create_keyring(path: Path, archive: str) -> Keyring:

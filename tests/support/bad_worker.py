@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping
 
-from audit_stream.app import run_worker
+from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.settings import Settings

@@ -1,0 +1,107 @@
+"""Building a worker's parts from its settings."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from audit_stream import __version__
+from audit_stream.app.topics import archived_topics
+from audit_stream.evidence.rawmac import raw_key
+from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.flatten.status_map import StatusMap
+from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.keys.file import LoadedKeyring
+from audit_stream.ports import Assurance, WormStore
+from audit_stream.seal.builder import Limits, Origin
+from audit_stream.settings import Settings
+from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBreaker
+from audit_stream.stores.clock import SystemClock
+from audit_stream.stores.open import open_store, open_subjects
+from audit_stream.stores.retry import ResilientStore
+from audit_stream.stream.context import Brake, Context, StepHook
+from audit_stream.stream.process import die
+from audit_stream.stream.worker import WorkerConfig
+from audit_stream.telemetry.alerts import AlarmBoard
+from audit_stream.telemetry.health import Health
+from audit_stream.telemetry.metrics import Metrics
+
+
+def guarded_store(
+    settings: Settings, alarms: AlarmBoard, metrics: Metrics, health: Health
+) -> tuple[CircuitBreaker, ResilientStore]:
+    """The archive's store behind its breaker, which metrics and readiness follow."""
+    clock = SystemClock()
+    policy = BreakerPolicy(
+        max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds
+    )
+    breaker = CircuitBreaker("archive", clock=clock, alerts=alarms, policy=policy)
+
+    def tell(_old: BreakerState, new: BreakerState, _reason: str) -> None:
+        closed = new is BreakerState.CLOSED
+        metrics.breaker_open.labels("archive").set(0 if closed else 1)
+        health.set_ready("breaker_closed", closed)
+
+    breaker.add_listener(tell)
+    health.set_ready("breaker_closed", True)
+    metrics.breaker_open.labels("archive").set(0)
+    return breaker, ResilientStore(open_store(settings.archive), breaker, clock=clock)
+
+
+def build_context(
+    settings: Settings, ring: LoadedKeyring, store: WormStore, assurance: Assurance,
+    status_map: StatusMap, metrics: Metrics, alarms: AlarmBoard, hook: StepHook,
+) -> Context:  # fmt: skip
+    """What the lanes share."""
+    archived = archived_topics(settings)
+    origin = Origin(
+        archive=settings.archive_name, assurance=assurance.label,
+        writer=f"audit-stream/{__version__}", status_map=status_map.hash,
+        key_epoch=ring.keyring.epoch, raw_key=raw_key(ring.keyring.index_key),
+    )  # fmt: skip
+    return Context(
+        store=store, subjects=open_subjects(settings.subjects), signer=ring.signer,
+        trusted=ring.trusted, keyring=ring.keyring, cover=ring.cover,
+        status_map=status_map, origin=origin,
+        limits=Limits(
+            records=settings.segment_max_records, size=settings.segment_max_bytes,
+            age_ms=int(settings.segment_max_seconds * 1000),
+        ),
+        brake=Brake(settings.quarantine_brake_share, settings.quarantine_brake_run),
+        memory_budget=settings.memory_budget_bytes,
+        regulatory_tags={a: settings.regulatory_tag(t) for t, a in archived.items()},
+        placeholders=settings.placeholder_ids, metrics=metrics, alerts=alarms,
+        monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
+        wall_ms=lambda: time.time_ns() // 1_000_000,
+        nonce=secrets.token_bytes, die=die, hook=hook,
+    )  # fmt: skip
+
+
+def worker_config(
+    settings: Settings, streams: Mapping[str, StreamObject], twins: Mapping[str, str],
+    connection: KafkaConnection,
+) -> WorkerConfig:  # fmt: skip
+    """What Faust needs to know."""
+    return WorkerConfig(
+        app_id=settings.app_id, broker="kafka://" + ";".join(settings.bootstrap_servers),
+        topics=list(streams), rekey=twins,
+        partitions=settings.partitions, state_dir=settings.state_dir,
+        session_timeout=settings.session_timeout_seconds, static_member=settings.static_member,
+        client_options=connection.client_options(), credentials=_credentials(connection),
+    )  # fmt: skip
+
+
+def _credentials(connection: KafkaConnection) -> Any:
+    """Faust's own form of the same security settings."""
+    from faust.auth import SASLCredentials, SSLCredentials
+
+    options = connection.client_options()
+    context = options.get("ssl_context")
+    if connection.uses_sasl:
+        return SASLCredentials(
+            username=options["sasl_plain_username"], password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"], ssl_context=context,
+        )  # fmt: skip
+    return SSLCredentials(context=context) if connection.uses_tls else None

@@ -1,0 +1,130 @@
+"""Running a worker: check, build, run until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from audit_stream.app.build import build_context, guarded_store, worker_config
+from audit_stream.app.checks import (
+    check_assurance,
+    check_epoch,
+    check_topics,
+    lock_state_dir,
+    open_streams,
+)
+from audit_stream.app.topics import archived_topics, changelog_topic
+from audit_stream.app.watch import Inspector, retention_seconds, watch
+from audit_stream.errors import KeyringError
+from audit_stream.evidence import layout
+from audit_stream.flatten.status_map import StatusMap
+from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.keys.file import load_keyring
+from audit_stream.settings import Settings
+from audit_stream.stream.changelog import ChangelogWriter
+from audit_stream.stream.context import Context, StepHook, no_hook
+from audit_stream.stream.pipeline import Pipeline
+from audit_stream.stream.process import ShutdownTimer, Watchdog
+from audit_stream.stream.quarantine import QuarantineWriter
+from audit_stream.stream.rekey import Rekeyer
+from audit_stream.stream.worker import LOOP, Worker
+from audit_stream.telemetry.alerts import AlarmBoard, Webhook
+from audit_stream.telemetry.health import Health
+from audit_stream.telemetry.metrics import Metrics
+from audit_stream.telemetry.web import WebServer
+
+_SWITCH_SECONDS = 0.0005
+_GC_THRESHOLDS = (100_000, 20, 50)
+
+
+async def run_worker(
+    settings: Settings, hook: StepHook = no_hook,
+    adapt: Callable[[Context], Context] = lambda context: context,
+) -> None:  # fmt: skip
+    """Check, build, run until SIGTERM or SIGINT."""
+    lock = lock_state_dir(settings.state_dir)
+    # The consumer's thread needs the interpreter for moments at a time; with Python's 5 ms it would
+    # wait for most of a batch to be judged before it could ask for the next one.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
+    metrics = Metrics()
+    alarms = AlarmBoard(settings.static_member or socket.gethostname())
+    if settings.alert_webhook is not None:
+        alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
+    health = Health("assigned", "restored", "breaker_closed")
+    web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
+    web.start()
+    watchdog = Watchdog(settings.stall_seconds)
+    health.watch("event_loop", lambda: watchdog.age(LOOP) < settings.stall_seconds)
+    timer = ShutdownTimer(settings.shutdown_seconds)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, timer, stop)
+    try:
+        await _run(settings, metrics, alarms, health, watchdog, stop, hook, adapt)
+    finally:
+        timer.disarm()
+        watchdog.stop()
+        web.stop()
+        lock.close()
+
+
+def _stop(timer: ShutdownTimer, stop: asyncio.Event) -> None:
+    timer.arm()
+    stop.set()
+
+
+async def _run(
+    settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
+    stop: asyncio.Event, hook: StepHook, adapt: Callable[[Context], Context],
+) -> None:  # fmt: skip
+    connection = KafkaConnection.from_settings(settings)
+    ring = load_keyring(settings.keyring)
+    if ring.keyring.archive != settings.archive_name:
+        raise KeyringError(
+            f"the keyring is of the archive {ring.keyring.archive}, AUDIT_ARCHIVE_NAME says "
+            f"{settings.archive_name}",
+            hint="use the archive's own keyring (AUDIT_KEYRING)",
+        )
+    topic_ids = await check_topics(connection, settings)
+    breaker, store = guarded_store(settings, alarms, metrics, health)
+    assurance = await check_assurance(store, settings)
+    streams = await open_streams(store, ring, connection, settings, topic_ids)
+    await check_epoch(store, ring, streams)
+    status_map = StatusMap.parse(settings.status_map_path.read_bytes())
+    await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
+    context = adapt(
+        build_context(settings, ring, store, assurance, status_map, metrics, alarms, hook)
+    )
+    options = connection.client_options()
+    changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
+    quarantine = QuarantineWriter(options)
+    twins = {t: a for t, a in archived_topics(settings).items() if t != a}
+    rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
+    pipeline = Pipeline(context, streams, changelog, quarantine, Inspector(connection).timestamp_at)
+    pipeline.paused = lambda: not breaker.is_closed
+    worker = Worker(
+        worker_config(settings, streams, twins, connection), context, pipeline, changelog,
+        rekeyer, watchdog,
+    )  # fmt: skip
+    await quarantine.start()
+    await rekeyer.start()
+    watchdog.beat(LOOP)
+    watchdog.start()
+    retention = await retention_seconds(settings, connection, list(streams))
+    watching = asyncio.create_task(
+        watch(worker, pipeline, metrics, health, watchdog, alarms, retention)
+    )
+    try:
+        await worker.run(stop)
+    finally:
+        watching.cancel()
+        await rekeyer.stop()
+        await quarantine.stop()
+        await store.close()
+        await context.subjects.close()
