@@ -96,6 +96,7 @@ class StockFaust(Peer):
 
     name = "faust"
     title = "stock Faust"
+    RAW_BYTES = "0"
     share = 0.1  # some 2,000 events/s a process: the rate, not the patience, is measured
 
     def missing(self, tools: Path) -> str | None:
@@ -114,9 +115,22 @@ class StockFaust(Peer):
             "warn",
         ]
         return [
-            Command(name=f"faust-{member}", argv=argv, folder=run.folder, env=run.env(member))
+            Command(
+                name=f"faust-{member}",
+                argv=argv,
+                folder=run.folder,
+                env=run.env(member) | {"BENCH_RAW_BYTES": self.RAW_BYTES},
+            )
             for member in range(MEMBERS)
         ]
+
+
+class RawBytesFaust(StockFaust):
+    """The same without models and codecs: stock Faust's machinery at its cheapest."""
+
+    name = "faust-bytes"
+    title = "stock Faust, raw bytes"
+    RAW_BYTES = "1"
 
 
 class QuixStreams(Peer):
@@ -278,6 +292,7 @@ CONTENDERS: tuple[Contender, ...] = (
     KafkaStreams(),
     QuixStreams(),
     StockFaust(),
+    RawBytesFaust(),
 )
 
 

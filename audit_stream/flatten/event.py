@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import orjson
 
 from audit_stream.flatten.status_map import INTERMEDIATE, StatusMap
@@ -32,7 +33,7 @@ _LONG_INTEGER = re.compile(rb'"(?:[^"\\]|\\.)*"|((?<![\d.eE+-])-?\d{19,}(?![\d.e
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A valid terminal event, flat. Texts are as received; None where the event has none."""
 
     audit_id: str
@@ -50,6 +51,37 @@ class Event(NamedTuple):
     recipient_address: str | None
 
 
+class _Tenant(msgspec.Struct, gc=False):
+    id: str
+
+
+class _Recipient(msgspec.Struct, gc=False):
+    external_id: str | None = None
+    address: str | None = None
+
+
+class _Common(msgspec.Struct, gc=False):
+    """A raw event as platforms send nearly all of them; any other is read by the long way."""
+
+    id: str
+    message_id: str
+    type: str
+    status: str
+    timestamp: str
+    workflow_id: str
+    tenant: _Tenant
+    recipient: _Recipient
+    carrier_message_id: str | None = None
+    error_code: str | None = None
+    agent_id: str | None = None
+    reasons: Any = None
+
+
+_decode_common = msgspec.json.Decoder(_Common).decode
+#: Between the joined clear fields; a personal value that holds it goes the long way.
+_BETWEEN = "|"
+
+
 class Rejected(Exception):
     """Carries the quarantine reason; reasons are a bounded set and hold no event data."""
 
@@ -60,6 +92,58 @@ def read_event(value: bytes | None, status_map: StatusMap) -> Event | str | None
         return "not-an-object"
     if len(value) > MAX_VALUE_BYTES:
         return "too-large"
+    if b"\\" not in value and (len(value) <= 2 * MAX_UNCOMMON_DEPTH or not _may_be_deep(value)):
+        try:
+            if not value.isascii():
+                value.decode()  # the decoder does not look into what it passes over
+            common = _decode_common(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return read_exactly(value, status_map)
+        if common.reasons is None:
+            mapped = status_map.look_up_plain(common.status, common.error_code)
+            if mapped is INTERMEDIATE:
+                return None
+            if mapped is not None:
+                event = _flatten_common(common, mapped)
+                if event is not None:
+                    return event
+    return read_exactly(value, status_map)
+
+
+def _flatten_common(raw: _Common, mapped: str) -> Event | None:
+    """The event if it is valid beyond doubt, in a few C calls; None leaves it to the long way.
+
+    A join that is printable and no longer than one text may be has only valid parts.
+    """
+    status = raw.status
+    audit_id, message_uuid, kind, stamp = raw.id, raw.message_id, raw.type, raw.timestamp
+    workflow, tenant_id = raw.workflow_id, raw.tenant.id
+    carrier_id, code, agent = raw.carrier_message_id, raw.error_code, raw.agent_id
+    external, address = raw.recipient.external_id, raw.recipient.address
+    if not (audit_id and message_uuid and kind and status and stamp and workflow and tenant_id):
+        return None
+    if carrier_id == "" or agent == "":
+        return None
+    clear = _BETWEEN.join(
+        (audit_id, message_uuid, kind, status, mapped, stamp, workflow, tenant_id,
+         carrier_id or "", code or "", agent or "")
+    )  # fmt: skip
+    if len(clear) > MAX_TEXT or not clear.isprintable() or (code and len(code) > MAX_ERROR_CODE):
+        return None
+    for personal in (external, address):
+        if personal:
+            if len(personal) > MAX_TEXT or not personal.isprintable() or _BETWEEN in personal:
+                return None
+            if personal in clear and len(personal) >= MIN_LEAK_LENGTH:
+                return None
+    return Event(
+        audit_id, message_uuid, carrier_id, kind, mapped, status, stamp, code, workflow, agent,
+        tenant_id, external, address,
+    )  # fmt: skip
+
+
+def read_exactly(value: bytes, status_map: StatusMap) -> Event | str | None:
+    """The long way: every case, with its reason. `read_event` must agree with it."""
     try:
         raw = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -83,9 +167,9 @@ def _quote(match: re.Match[bytes]) -> bytes:
 
 
 def _read_uncommon(value: bytes, status_map: StatusMap) -> Event | str | None:
-    """What orjson refuses but RFC 8259 allows: lone surrogates, numbers beyond a double.
+    """What orjson refuses but RFC 8259 allows: numbers beyond a double, and lone surrogates.
 
-    An intermediate status still counts as intermediate there; anything terminal is invalid.
+    Surrogates make a terminal event invalid; an intermediate one still counts as intermediate.
     """
     try:
         raw = json.loads(value.decode("utf-8"), parse_constant=_refuse_constant)
@@ -96,7 +180,19 @@ def _read_uncommon(value: bytes, status_map: StatusMap) -> Event | str | None:
     if _is_deep(raw):
         return "not-json"
     judged = _judge(raw, status_map)
-    return "invalid:text" if isinstance(judged, Event) else judged
+    return "invalid:text" if isinstance(judged, Event) and _has_surrogates(raw) else judged
+
+
+def _has_surrogates(raw: dict[str, Any]) -> bool:
+    try:
+        json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _may_be_deep(value: bytes) -> bool:
+    return value.count(b"{") + value.count(b"[") > MAX_UNCOMMON_DEPTH
 
 
 def _is_deep(raw: dict[str, Any]) -> bool:
@@ -139,9 +235,8 @@ def _flatten(raw: dict[str, Any], status: str, mapped: str) -> Event:
         get("id"), get("message_id"), get("type"), status, get("timestamp"), get("workflow_id"),
         tenant.get("id"),
     )  # fmt: skip
-    if not _all_texts(required):
-        for value, field in zip(required, _REQUIRED, strict=True):
-            _text(value, field)
+    for value, field in zip(required, _REQUIRED, strict=True):
+        _text(value, field)
     audit_id, message_uuid, kind, _, stamp, workflow, tenant_id = required
     event = Event(
         audit_id, message_uuid, _optional(get("carrier_message_id"), "carrier_message_id"), kind,
@@ -152,18 +247,6 @@ def _flatten(raw: dict[str, Any], status: str, mapped: str) -> Event:
     )  # fmt: skip
     _refuse_leak(event)
     return event
-
-
-def _all_texts(values: tuple[Any, ...]) -> bool:
-    """Whether all are valid texts, for the common case: a few C calls for seven fields.
-
-    A join that is printable and no longer than one text may be has only such parts.
-    """
-    try:
-        joined = "".join(values)
-    except TypeError:
-        return False
-    return len(joined) <= MAX_TEXT and joined.isprintable() and all(values)
 
 
 def _text(value: Any, field: str) -> str:
@@ -198,7 +281,8 @@ def _error_code(value: Any) -> str | None:
 def _refuse_leak(event: Event) -> None:
     """A clear field that holds the recipient's own address or id would be kept for years."""
     # No field holds a control character, so nothing matches across two fields.
-    clear = "\x00".join([text for text in event[:11] if text is not None])
-    for personal in event[11:]:
+    texts = msgspec.structs.astuple(event)
+    clear = "\x00".join([text for text in texts[:11] if text is not None])
+    for personal in texts[11:]:
         if personal is not None and len(personal) >= MIN_LEAK_LENGTH and personal in clear:
             raise Rejected("personal-data")

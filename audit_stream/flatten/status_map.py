@@ -19,7 +19,7 @@ from audit_stream.precedence.matrix import STATUSES
 
 VERSION = "audit-status-map/1"
 INTERMEDIATE: Final = "intermediate"
-#: Statuses kept ready as received; a flood of invented words must not fill memory.
+#: Answers kept ready; a flood of invented words must not fill memory.
 _CACHE_LIMIT = 4096
 _SEPARATORS = re.compile(r"[\s._-]+")
 
@@ -48,7 +48,7 @@ class StatusMap:
             for rule in document["reasons"]
             for word in rule["statuses"]
         }
-        self._cache: dict[str, str | None] = {}
+        self._cache: dict[str | tuple[str, str], str | None] = {}
 
     @classmethod
     def parse(cls, data: bytes) -> StatusMap:
@@ -67,21 +67,22 @@ class StatusMap:
         A reason given in the event (``error_code`` or ``reasons[].code``) can turn a word into
         another status: Genesys sends an expiry as Failed with the reason MessageExpired.
         """
-        try:
-            found = self._cache[status]
-        except KeyError:
-            found = self._remember(status)
+        word = fold(status)
+        found = self._words.get(word)
         if found is None or found is INTERMEDIATE or not self._by_reason:
             return found
-        if event.get("error_code") is None and "reasons" not in event:
-            return found
-        return self._by_reasons(fold(status), event) or found
+        return self._by_reasons(word, event) or found
 
-    def _remember(self, status: str) -> str | None:
-        found = self._words.get(fold(status))
-        if len(self._cache) < _CACHE_LIMIT:
-            self._cache[status] = found
-        return found
+    def look_up_plain(self, status: str, error_code: str | None) -> str | None:
+        """As `look_up`, of an event with this error code and no reasons; remembers the answer."""
+        key = status if error_code is None else (status, error_code)
+        try:
+            return self._cache[key]
+        except KeyError:
+            found = self.look_up(status, {"error_code": error_code})
+            if len(self._cache) < _CACHE_LIMIT:
+                self._cache[key] = found
+            return found
 
     def _by_reasons(self, word: str, event: Mapping[str, Any]) -> str | None:
         for code in _reason_codes(event):

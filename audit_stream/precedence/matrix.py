@@ -8,7 +8,8 @@ disposition the arrival gets; ``docs/reference/precedence.md`` is generated from
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+
+import msgspec
 
 DELIVERED, READ, FAILED, EXPIRED = "DELIVERED", "READ", "FAILED", "EXPIRED"
 #: Terminal states, lowest first.
@@ -40,7 +41,7 @@ def join(held: str | None, came: str) -> str:
     return came if held is None or RANK[came] > RANK[held] else held
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True, gc=False):
     """What the table holds of a message: its last rise."""
 
     rank: int  # 1..4
@@ -55,7 +56,7 @@ STATE_SIZE = _STATE.size
 
 def pack_state(state: State) -> bytes:
     """The 21 bytes a state has in RocksDB and in the changelog."""
-    return _STATE.pack(*state)
+    return _STATE.pack(state.rank, state.revision, state.offset, state.timestamp)
 
 
 def unpack_state(data: bytes) -> State:

@@ -9,17 +9,15 @@ loaded: it grows by up to 83 entries an erasure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 from audit_stream.errors import FormatError
+from audit_stream.privacy.primitives import walk
 
 DEPTH = 28  # two-bit digits of a tag's first 56 bits
 ARITY = 4
 TAG_BYTES = 16
 PREFIX_BYTES = 7
 ENTRY = 1 + PREFIX_BYTES + 32
-_NODE = b"\x00\x00\x00\x01"
-_CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(ARITY))
 #: Nodes down to this depth are kept: 87,000 of them, about 12 MB, and 8 of 28 hashes saved.
 _KEPT_DEPTH = 8
 
@@ -29,7 +27,7 @@ Buffer = bytes | memoryview
 
 def child(node: bytes, digit: int) -> bytes:
     """SHA-256(00000001 || node || digit || "as-ggm1")."""
-    return sha256(_NODE + node + _CHILD[digit]).digest()
+    return walk(node, digit, DEPTH - 1, DEPTH)
 
 
 def path_of(tag: bytes) -> int:
@@ -83,12 +81,10 @@ class Cover:
                 return None
             depth, node = found
         while depth < _KEPT_DEPTH:
-            node = child(node, _digit(path, depth))
+            node = walk(node, path, depth, depth + 1)
             depth += 1
             self._kept[_place(path, depth)] = node
-        for shift in range(2 * (DEPTH - 1 - depth), -1, -2):  # `child`, without its calls
-            node = sha256(_NODE + node + _CHILD[(path >> shift) & 3]).digest()
-        return node
+        return walk(node, path, depth, DEPTH)
 
     def find(self, path: int) -> tuple[int, bytes] | None:
         """The covering entry ``(depth, node)`` of `path`, or None.

@@ -6,12 +6,9 @@ Everything is derived from the event, its position and the keyring, so a redo wr
 
 from __future__ import annotations
 
-import hmac
-from binascii import b2a_base64
 from collections.abc import Collection
 from datetime import UTC, datetime
 from hashlib import sha256
-from struct import Struct
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -19,45 +16,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical
-from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, VERSION, Record, digest
+from audit_stream.evidence.record import PERSONAL_FIELDS, VERSION, Record, digest
 from audit_stream.evidence.record import disclosure as make_disclosure
 from audit_stream.flatten.event import Event
+from audit_stream.privacy.plain import NONCE_BYTES, salts, unpad
+from audit_stream.privacy.primitives import disclose, encrypt
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.privacy.subjects import KeyDeriver, SubjectKeys, choose_subject
-
-_SALT_AT = Struct(">IQ")
-_SALT_LABEL = b"as/salt/v1\x00"
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_NONCE_BYTES = 12
 
 
 def ingestion_timestamp(timestamp_ms: int) -> str:
     """A Kafka timestamp as ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
     seconds, millis = divmod(timestamp_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
-
-
-def salts(mac_key: bytes, partition: int, offset: int) -> tuple[str, str]:
-    """The two personal fields' salts, hex, as a function of the record's position."""
-    both = hmac.digest(mac_key, _SALT_LABEL + _SALT_AT.pack(partition, offset), "sha256").hex()
-    return both[:32], both[32:]
-
-
-def pad(plaintext: bytes) -> bytes:
-    """0x80, then zeros to a multiple of 64: lengths of names must not show."""
-    return (plaintext + b"\x80").ljust(-(-(len(plaintext) + 1) // PII_BLOCK) * PII_BLOCK, b"\x00")
-
-
-def unpad(padded: bytes) -> bytes:
-    """The inverse of `pad`; `FormatError` when the padding is not as `pad` makes it."""
-    plaintext, mark, _ = padded.rpartition(b"\x80")
-    if not mark or pad(plaintext) != padded:
-        raise FormatError("personal fields are not padded as they must be")
-    return plaintext
-
-
-def _b64u(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
 
 
 class RecordSealer:
@@ -99,11 +70,15 @@ class RecordSealer:
         keys = self._keys.keys(subject, self._year)
         if keys is None:
             return self._seal_erased(event, offset, ingested, revision, before, origin)
-        digests, plaintext = self._personal(keys, event, offset)
+        external, address = event.customer_external_id, event.recipient_address
+        one, two = disclose(
+            keys.mac, self._partition, offset, orjson.dumps(external), orjson.dumps(address)
+        )
+        digests = [one, two] if one < two else [two, one]
         pub = orjson.dumps(self._pub(digests, event, offset, ingested, revision, before, origin))
         integrity = sha256(pub)
         raw = integrity.digest()
-        pii = _b64u(AESGCM(keys.enc).encrypt(raw[:_NONCE_BYTES], plaintext, raw))
+        pii = encrypt(keys.enc, raw, orjson.dumps([external, address]))
         hexed = integrity.hexdigest().encode()
         line = b'{"integrity_hash":"sha256:%b","pii":"%b","pub":%b}\n' % (hexed, pii, pub)
         return line, raw, keys.tag
@@ -144,15 +119,6 @@ class RecordSealer:
             self._second = second  # last: a time beyond the calendar raises, and must not be kept
         return f"{self._second_text}{millis:03d}Z"
 
-    def _personal(self, keys: SubjectKeys, event: Event, offset: int) -> tuple[list[str], bytes]:
-        salt_one, salt_two = salts(keys.mac, self._partition, offset)
-        external, address = event.customer_external_id, event.recipient_address
-        first = orjson.dumps([salt_one, "customer_external_id", external])
-        second = orjson.dumps([salt_two, "recipient_address", address])
-        one = _b64u(sha256(_b64u(first)).digest()).decode()
-        two = _b64u(sha256(_b64u(second)).digest()).decode()
-        return [one, two] if one < two else [two, one], pad(orjson.dumps([external, address]))
-
     def _seal_erased(
         self, event: Event, offset: int, ingested: str, revision: int, before: int | None,
         origin: str | None,
@@ -175,7 +141,7 @@ def open_personal(record: Record, keys: SubjectKeys, partition: int, offset: int
         return {}
     raw = record.integrity_hash
     try:
-        plaintext = AESGCM(keys.enc).decrypt(raw[:_NONCE_BYTES], record.pii, raw)
+        plaintext = AESGCM(keys.enc).decrypt(raw[:NONCE_BYTES], record.pii, raw)
     except InvalidTag as error:
         raise FormatError("the personal fields do not decrypt") from error
     try:
@@ -184,8 +150,9 @@ def open_personal(record: Record, keys: SubjectKeys, partition: int, offset: int
         raise FormatError("the personal fields are not JSON") from error
     if not isinstance(values, list) or len(values) != len(PERSONAL_FIELDS):
         raise FormatError("the personal fields are not a list of two")
+    both = salts(keys.mac, partition, offset).hex()
     salted = zip(
-        salts(keys.mac, partition, offset),
+        (both[:32], both[32:]),
         PERSONAL_FIELDS,
         values,
         strict=True,

@@ -6,7 +6,6 @@ caller drops with the object when the key epoch changes.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -15,6 +14,7 @@ from audit_stream.errors import KeyringError
 from audit_stream.evidence.canonical import canonical
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import TAG_BYTES, Buffer, Cover, path_of
+from audit_stream.privacy.primitives import hmac_sha512
 
 EXTERNAL: Final = "external"
 ADDRESS: Final = "address"
@@ -76,7 +76,7 @@ class SubjectKeys(NamedTuple):
 
 def derive(leaf: bytes, stream: bytes, tag: bytes, year_key: bytes) -> tuple[bytes, bytes]:
     """``(K_enc, K_mac)`` of a leaf key, the 16-byte stream id, the tag and the year key."""
-    key = hmac.digest(leaf, b"as/subject/v1\x00" + stream + tag + year_key, "sha512")
+    key = hmac_sha512(leaf, b"as/subject/v1\x00" + stream + tag + year_key)
     return key[:32], key[32:]
 
 

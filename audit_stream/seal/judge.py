@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
-from audit_stream.flatten.event import read_event
+from audit_stream.flatten.event import Rejected, read_event
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.precedence.matrix import BY_RANK, RANK, State
 from audit_stream.privacy.sealer import RecordSealer
@@ -27,10 +28,6 @@ INTERNAL = "internal"
 
 #: ``topic/partition/offset``; a topic's name has at most 249 characters.
 _POSITION_TEXT = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}").fullmatch
-
-
-class _BadOrigin(Exception):
-    """The origin header is no position."""
 
 
 class RawRecord(Protocol):
@@ -89,13 +86,14 @@ class Judge:
     """Judges the records of one stream and partition under one status map and key epoch."""
 
     def __init__(
-        self, topic: str, status_map: StatusMap, sealer: RecordSealer, lookup: Lookup
-    ) -> None:
+        self, topic: str, status_map: StatusMap, sealer: RecordSealer, lookup: Lookup,
+        overlay: Mapping[bytes, State] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self._topic = topic.encode() + b"\x00"
         self._map = status_map
         self._sealer = sealer
+        self._overlay = overlay
         self._lookup = lookup
-        self._sources: dict[int, str] = {}
 
     def judge(
         self, records: Sequence[RawRecord], base: int, end: int, limit: int,
@@ -111,56 +109,51 @@ class Judge:
         frames: list[bytes] = []
         states = chunk.states
         used = 0
+        add_frame, add_letter = frames.append, chunk.letters.append
+        pack, status_map, decide = POSITION.pack, self._map, self._decide
+        expected = base
         for record in records:
             offset = record.offset
-            if offset != chunk.next:
-                _cover_hole(chunk, offset, lost_before)
+            if offset != expected:
+                _cover_hole(chunk, expected, offset, lost_before)
             value = record.value
-            if value is None:
-                frames.append(POSITION.pack(offset, NULL_LENGTH))
-            else:
-                frames.append(POSITION.pack(offset, len(value)))
-                frames.append(value)
-            chunk.letters.append(self._letter(record, chunk, states))
-            chunk.next = offset + 1
+            add_frame(pack(offset, NULL_LENGTH if value is None else len(value)))
+            if value:
+                add_frame(value)
+            try:
+                event = read_event(value, status_map)
+                if event is None:
+                    add_letter(INTERMEDIATE)
+                elif type(event) is not str:
+                    add_letter(decide(event, record, chunk, states))
+                else:
+                    raise Rejected(event)
+            except Exception as error:
+                add_letter(_quarantine(error, record, chunk))
+            expected = offset + 1
             used += 1
             if len(chunk.lines) >= limit:
                 break
         if used:
             chunk.first_ts, chunk.last_ts = records[0].timestamp, records[used - 1].timestamp
-        if used == len(records) and end > chunk.next:
-            _cover_hole(chunk, end, lost_before)
+        if used == len(records) and end > expected:
+            _cover_hole(chunk, expected, end, lost_before)
+            expected = end
+        chunk.next = expected
         chunk.raw = b"".join(frames)
         return chunk, used
-
-    def _letter(self, record: RawRecord, chunk: Chunk, states: dict[bytes, State]) -> str:
-        try:
-            event = read_event(record.value, self._map)
-            if event is None:
-                return INTERMEDIATE
-            if type(event) is str:
-                reason = event
-            elif record.timestamp < 0:
-                reason = "invalid:kafka-timestamp"
-            elif record.key != event.message_uuid.encode():  # type: ignore[union-attr]
-                reason = "misplaced"
-            else:
-                return self._decide(event, record, chunk, states)
-        except _BadOrigin:
-            reason = "invalid:origin"
-        except Exception as error:
-            if getattr(error, "code", None):
-                raise  # ours: a missing year key, say, concerns every record
-            reason = INTERNAL
-        chunk.quarantined.append((reason, record))
-        return QUARANTINED
 
     def _decide(
         self, event: Any, record: RawRecord, chunk: Chunk, states: dict[bytes, State]
     ) -> str:
+        timestamp = record.timestamp
+        if timestamp < 0:
+            raise Rejected("invalid:kafka-timestamp")
+        if record.key != event.message_uuid.encode():
+            raise Rejected("misplaced")
         origin = _origin(record.headers) if record.headers else None
         key = self._topic + f"{event.tenant_id}\x00{event.message_uuid}".encode()
-        held = states.get(key) or self._lookup(key)
+        held = states.get(key) or self._overlay.get(key) or self._lookup(key)
         rank = RANK[event.delivery_status]
         held_rank = held.rank if held else 0
         letter = BY_RANK[held_rank][rank]
@@ -169,7 +162,7 @@ class Judge:
                 pair = (held_rank, rank)
                 chunk.regressed[pair] = chunk.regressed.get(pair, 0) + 1
             return letter
-        offset, timestamp = record.offset, record.timestamp
+        offset = record.offset
         revision, before = (held.revision + 1, held.offset) if held else (1, None)
         line, integrity, tag = self._sealer.seal(event, offset, timestamp, revision, before, origin)
         chunk.lines.append(line)
@@ -180,19 +173,30 @@ class Judge:
         return letter
 
 
-def _cover_hole(chunk: Chunk, until: int, lost_before: int) -> None:
-    lost = max(0, min(until, lost_before) - chunk.next)
+def _quarantine(error: Exception, record: RawRecord, chunk: Chunk) -> str:
+    """The letter of a record that cannot be archived, whose reason the error tells."""
+    if isinstance(error, Rejected):
+        reason = str(error)
+    elif getattr(error, "code", None):
+        raise error  # ours: a missing year key, say, concerns every record
+    else:
+        reason = INTERNAL
+    chunk.quarantined.append((reason, record))
+    return QUARANTINED
+
+
+def _cover_hole(chunk: Chunk, at: int, until: int, lost_before: int) -> None:
+    lost = max(0, min(until, lost_before) - at)
     chunk.letters.extend([LOST] * lost)
-    chunk.letters.extend([ABSENT] * (until - chunk.next - lost))
-    chunk.next = until
+    chunk.letters.extend([ABSENT] * (until - at - lost))
 
 
 def _origin(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes]) -> str | None:
-    """The origin header's position; `_BadOrigin` for any other text: it goes into clear `pub`."""
+    """The origin header's position; `Rejected` for any other text: it goes into clear `pub`."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for name, value in pairs:
         if name == ORIGIN_HEADER:
             if not _POSITION_TEXT(value):
-                raise _BadOrigin
+                raise Rejected("invalid:origin")
             return value.decode("ascii")
     return None

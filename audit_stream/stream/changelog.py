@@ -45,7 +45,7 @@ class ChangelogWriter:
     async def _open(self, partition: int) -> None:
         producer = AIOKafkaProducer(
             **self._options, transactional_id=f"{self._prefix}-{partition}", acks="all",
-            compression_type="lz4", linger_ms=0, max_batch_size=_BATCH_BYTES,
+            compression_type="snappy", linger_ms=0, max_batch_size=_BATCH_BYTES,
             max_request_size=2 * _BATCH_BYTES, request_timeout_ms=_REQUEST_TIMEOUT_MS,
             transaction_timeout_ms=_REQUEST_TIMEOUT_MS,
         )  # fmt: skip

@@ -62,10 +62,7 @@ class Lane:
             keys, topic=stream.topic, generation=stream.generation, partition=self.partition,
             regulatory_tag=context.regulatory_tags[stream.topic], placeholders=context.placeholders,
         )  # fmt: skip
-        return Judge(stream.topic, context.status_map, sealer, self._state)
-
-    def _state(self, key: bytes) -> State | None:
-        return self.overlay.get(key) or self._lookup(key)
+        return Judge(stream.topic, context.status_map, sealer, self._lookup, self.overlay)
 
     # -- ingest: decide
 

@@ -17,6 +17,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from audit_stream.stream.fetched import take_whole_batches
+
 #: The broker answers a fetch that finds nothing after this long. Faust's 1500 ms would stall busy
 #: partitions: there is one fetch in flight per broker.
 FETCH_MAX_WAIT_MS = 200
@@ -70,6 +72,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             with subscriptions.fetch_context():
                 await asyncio.sleep(min(timeout or 0.1, 0.1))
             return {}
+        take_whole_batches(consumer._fetcher._records.values())
         found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         self.consumer.polled()
         assignment = subscriptions.subscription and subscriptions.subscription.assignment
@@ -151,7 +154,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if not changelog:
                 return None  # not positioned yet: an answer from before the seek
             expected = records[0].offset if records else position
-        records = [record for record in records if record.offset >= expected]
+        if records and records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
         if position <= expected:
             return None
         self.expected[tp] = position
@@ -177,7 +181,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         message.base = base
         message.next_offset = position
         message.epoch = self.epochs.get(tp, 0)
-        message.size = sum(len(record.value or b"") + 100 for record in records)
+        message.size = sum([len(record.value or b"") for record in records]) + 100 * len(records)
         return message
 
     # -- acks and commits

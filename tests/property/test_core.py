@@ -36,7 +36,8 @@ from audit_stream.precedence.matrix import (
     unpack_state,
 )
 from audit_stream.privacy.keytree import Cover, genesis_cover, path_of
-from audit_stream.privacy.sealer import RecordSealer, open_personal, pad, unpad
+from audit_stream.privacy.plain import pad, unpad
+from audit_stream.privacy.sealer import RecordSealer, open_personal
 from audit_stream.privacy.subjects import KeyDeriver, choose_subject
 from tests.support import golden
 

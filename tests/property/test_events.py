@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit_stream.evidence.record import parse_record
-from audit_stream.flatten.event import Event, read_event
+from audit_stream.flatten.event import Event, read_event, read_exactly
 from audit_stream.flatten.status_map import INTERMEDIATE
 from audit_stream.seal.judge import Judge
 from tests.support import golden
@@ -58,6 +58,36 @@ EVENTS = st.fixed_dictionaries(
 def test_any_bytes_get_an_answer(value: bytes) -> None:
     found = read_event(value, golden.STATUS_MAP)
     assert found is None or isinstance(found, Event) or REASON(found)
+
+
+def agrees(value: bytes) -> None:
+    assert read_event(value, golden.STATUS_MAP) == read_exactly(value, golden.STATUS_MAP)
+
+
+@settings(max_examples=600)
+@given(EVENTS, st.booleans())
+def test_the_short_way_agrees_with_the_long_one(event: dict[str, Any], ascii_only: bool) -> None:
+    agrees(json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+
+
+@settings(max_examples=600)
+@given(st.data())
+def test_it_agrees_on_damaged_events_too(data: st.DataObject) -> None:
+    value = bytearray(golden.raw_records(TOPIC)[data.draw(st.integers(0, 19))].value or b"")
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(value) - 1))
+        new = data.draw(st.sampled_from([b"", b"|", b'"', b"\\", b"\x01", b"\xff", b"\xc3\xa9",
+                                         b"1e999", b"null", b"{", b"]", b",",
+                                         b"\xed\xa0\x80"]))  # fmt: skip
+        value[at : at + data.draw(st.integers(0, 2))] = new
+    agrees(bytes(value))
+
+
+@pytest.mark.parametrize("depth", [50, 199, 201, 390, 399, 400, 401, 1000, 1023, 1025, 5000])
+@pytest.mark.parametrize("inner", [b"1", b"1e999"])
+def test_it_agrees_at_every_depth(depth: int, inner: bytes) -> None:
+    good = (golden.raw_records(TOPIC)[0].value or b"").rstrip()[:-1]
+    agrees(good + b',"more":' + b"[" * depth + inner + b"]" * depth + b"}")
 
 
 @settings(max_examples=400)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from audit_stream.errors import ConfigError
-from audit_stream.flatten.event import MAX_VALUE_BYTES, Event, read_event
+from audit_stream.flatten.event import MAX_VALUE_BYTES, Event, read_event, read_exactly
 from audit_stream.flatten.status_map import INTERMEDIATE, StatusMap
 from tests.support.golden import STATUS_MAP
 
@@ -147,6 +147,13 @@ def test_a_lone_surrogate_makes_a_terminal_event_invalid() -> None:
     assert read_event(value, STATUS_MAP) in ("invalid:id", "invalid:text")
     value = json.dumps(GOOD | {"other": "\ud800"}).encode()
     assert read_event(value, STATUS_MAP) == "invalid:text"
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e400", b"9" * 400 + b".5"])
+def test_a_number_beyond_a_double_in_a_member_nobody_reads_changes_nothing(number: bytes) -> None:
+    value = json.dumps(GOOD).encode()[:-1] + b',"more":[' + number + b"]}"
+    assert read_event(value, STATUS_MAP) == read_event(json.dumps(GOOD).encode(), STATUS_MAP)
+    assert read_exactly(value, STATUS_MAP) == read_event(value, STATUS_MAP)
 
 
 def test_of_duplicate_members_the_last_counts() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -51,11 +52,11 @@ def test_a_subject_is_the_customer_else_the_address_else_the_message(
 
 
 def test_a_placeholder_id_does_not_tie_people_together() -> None:
-    event = EVENT._replace(customer_external_id="unknown")
+    event = msgspec.structs.replace(EVENT, customer_external_id="unknown")
     placed = sealer(placeholders=["unknown"])
     _, _, one = placed.seal(event, 1, golden.FIRST_MS, 1, None, None)
-    _, _, two = placed.seal(event._replace(recipient_address="+49"), 2, golden.FIRST_MS, 1, None,
-                            None)  # fmt: skip
+    moved = msgspec.structs.replace(event, recipient_address="+49")
+    _, _, two = placed.seal(moved, 2, golden.FIRST_MS, 1, None, None)
     assert one == TAGS.tag(("tenant", "address", "+4915100000"))
     assert two == TAGS.tag(("tenant", "address", "+49"))
 
@@ -75,7 +76,7 @@ def test_an_erased_subject_leaves_a_record_without_personal_part() -> None:
     assert (record.integrity_hash, record.pii) == (integrity, None)
     whole = parse_record(sealer().seal(EVENT, 41, golden.FIRST_MS, 2, 17, None)[0][:-1], "line")
     assert record.pub == {k: v for k, v in whole.pub.items() if k != "_sd"} | {"erased": True}
-    other = EVENT._replace(customer_external_id="CUST_2")
+    other = msgspec.structs.replace(EVENT, customer_external_id="CUST_2")
     assert erased.seal(other, 41, golden.FIRST_MS, 2, 17, None) == sealer().seal(
         other, 41, golden.FIRST_MS, 2, 17, None
     )
