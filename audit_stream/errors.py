@@ -47,6 +47,12 @@ class KeyringError(AuditError):
     fault = Fault.OPERATOR
 
 
+class NoYearKey(KeyringError):
+    """The keyring has no key of a record's year: it was destroyed, or the time is wrong."""
+
+    code = "AS-1102"
+
+
 class TopicError(AuditError):
     """A topic is missing, has the wrong shape, was recreated or repartitioned."""
 

@@ -11,7 +11,7 @@ import os
 import sys
 from hashlib import sha256
 
-import orjson
+import msgspec
 
 from audit_stream.cli.main import run
 from audit_stream.flatten.event import Event
@@ -32,7 +32,7 @@ def unsealed(
 ) -> tuple[bytes, bytes, bytes]:
     """As `RecordSealer.seal`, without the personal part."""
     ingested = self._ingested(timestamp)
-    pub = orjson.dumps(self._pub([], event, offset, ingested, revision, before, origin))
+    pub = msgspec.json.encode(self._pub([], event, offset, ingested, revision, before, origin))
     integrity = sha256(pub)
     hashed = integrity.hexdigest().encode()
     line = b'{"integrity_hash":"sha256:%b","pii":null,"pub":%b}\n' % (hashed, pub)

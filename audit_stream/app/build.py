@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from audit_stream import __version__
@@ -75,7 +76,7 @@ def build_context(
         placeholders=settings.placeholder_ids, metrics=metrics, alerts=alarms,
         monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         wall_ms=lambda: time.time_ns() // 1_000_000,
-        nonce=secrets.token_bytes, die=die, hook=hook,
+        nonce=secrets.token_bytes, die=partial(die, last_words=alarms.flush), hook=hook,
     )  # fmt: skip
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from audit_stream.app.build import build_context, guarded_store, worker_config
 from audit_stream.app.checks import (
@@ -19,16 +23,17 @@ from audit_stream.app.checks import (
 )
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
-from audit_stream.errors import KeyringError
+from audit_stream.errors import BrokerError, KeyringError
 from audit_stream.evidence import layout
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import load_keyring
+from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import ShutdownTimer, Watchdog
+from audit_stream.stream.process import ShutdownTimer, Watchdog, die
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
@@ -37,7 +42,9 @@ from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
+log = logging.getLogger(__name__)
 _SWITCH_SECONDS = 0.0005
+_BROKER_RETRY_SECONDS = 2.0
 _GC_THRESHOLDS = (100_000, 20, 50)
 
 
@@ -51,6 +58,7 @@ async def run_worker(
     # wait for most of a batch to be judged before it could ask for the next one.
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
+    log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
     metrics = Metrics()
     alarms = AlarmBoard(settings.static_member or socket.gethostname())
     if settings.alert_webhook is not None:
@@ -58,9 +66,10 @@ async def run_worker(
     health = Health("assigned", "restored", "breaker_closed")
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     web.start()
-    watchdog = Watchdog(settings.stall_seconds)
+    end = partial(die, last_words=alarms.flush)
+    watchdog = Watchdog(settings.stall_seconds, end)
     health.watch("event_loop", lambda: watchdog.age(LOOP) < settings.stall_seconds)
-    timer = ShutdownTimer(settings.shutdown_seconds)
+    timer = ShutdownTimer(settings.shutdown_seconds, end)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,6 +88,23 @@ def _stop(timer: ShutdownTimer, stop: asyncio.Event) -> None:
     stop.set()
 
 
+async def _topics_once_the_broker_answers(
+    connection: KafkaConnection, settings: Settings, stop: asyncio.Event
+) -> Mapping[str, str | None] | None:
+    """What `check_topics` says; None when asked to stop while the broker was away."""
+    until = time.monotonic() + settings.broker_wait_seconds
+    while not stop.is_set():
+        try:
+            return await check_topics(connection, settings)
+        except BrokerError as error:
+            if time.monotonic() >= until:
+                raise
+            log.warning("%s; trying again", error.message)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _BROKER_RETRY_SECONDS)
+    return None
+
+
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
     stop: asyncio.Event, hook: StepHook, adapt: Callable[[Context], Context],
@@ -91,7 +117,9 @@ async def _run(
             f"{settings.archive_name}",
             hint="use the archive's own keyring (AUDIT_KEYRING)",
         )
-    topic_ids = await check_topics(connection, settings)
+    topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
+    if topic_ids is None:
+        return
     breaker, store = guarded_store(settings, alarms, metrics, health)
     assurance = await check_assurance(store, settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)

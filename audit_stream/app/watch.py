@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 
+log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400
 _LAG_SECONDS = 5.0
 _READY_SECONDS = 0.5
@@ -73,9 +75,12 @@ async def watch(
         metrics.restore_remaining_records.set(worker.restore_remaining)
         if time.monotonic() >= next_lag and pipeline.lanes:
             next_lag = time.monotonic() + _LAG_SECONDS
-            await _measure_lag(pipeline, metrics, retention)
-            for partition, keys in worker.table.batches.sizes().items():
-                metrics.table_keys.labels(str(partition)).set(keys)
+            try:
+                await _measure_lag(pipeline, metrics, retention)
+                for partition, keys in worker.table.batches.sizes().items():
+                    metrics.table_keys.labels(str(partition)).set(keys)
+            except Exception as error:  # a broker that is away must not freeze readiness
+                log.warning("the lag could not be measured: %s: %s", type(error).__name__, error)
         await asyncio.sleep(_READY_SECONDS)
 
 

@@ -43,8 +43,8 @@ COMMANDS = {
 }
 EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics
 apply --dry-run; audit-stream topics apply; audit-stream worker; audit-stream reconcile;
-audit-stream verify. Every setting is a flag, an AUDIT_* variable or a line of a TOML file: see
-docs/reference/settings.md."""
+audit-stream verify. Settings are AUDIT_* variables or lines of a TOML file, the common ones flags
+too: see docs/reference/settings.md."""
 
 
 class LazyGroup(click.Group):

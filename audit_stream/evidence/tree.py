@@ -60,7 +60,7 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """The root an audit path leads to, or None when the path cannot fit (section 2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(leaf) != len(EMPTY_ROOT):
         return None
     fn, sn, root = index, size - 1, leaf
     for step in path:
@@ -104,12 +104,10 @@ def verify_consistency(
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]
 ) -> bool:
     """Whether `path` proves that the old tree is a prefix of the new one (section 2.1.4.2)."""
-    if not 0 <= old_size <= new_size:
-        return False
+    if not 0 < old_size <= new_size:
+        return False  # of an empty tree there is nothing to prove
     if old_size == new_size:
         return not path and old_root == new_root
-    if old_size == 0:
-        return not path and old_root == EMPTY_ROOT
     return _consistency_roots(old_size, new_size, old_root, path) == (old_root, new_root)
 
 

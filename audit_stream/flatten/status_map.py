@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from audit_stream.errors import ConfigError
@@ -27,6 +28,20 @@ _SEPARATORS = re.compile(r"[\s._-]+")
 def fold(word: str) -> str:
     """A status word without case and separators: ``Delivery-Success`` -> ``deliverysuccess``."""
     return _SEPARATORS.sub("", word).casefold()
+
+
+class _Rule(msgspec.Struct, forbid_unknown_fields=True):
+    statuses: list[str]
+    reason: str
+    delivery_status: str
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    v: str
+    description: str
+    terminal: dict[str, list[str]]
+    intermediate: list[str]
+    reasons: list[_Rule]
 
 
 class StatusMap:
@@ -104,20 +119,18 @@ def _reason_codes(event: Mapping[str, Any]) -> Iterable[str]:
 def _check(document: Mapping[str, Any]) -> None:
     if document.get("v") != VERSION:
         raise ConfigError(f"the status map has v {document.get('v')!r}", hint=f"use {VERSION}")
-    members = {"v", "description", "terminal", "intermediate", "reasons"}
-    if set(document) != members:
-        raise ConfigError(f"the status map must have exactly the members {sorted(members)}")
-    if set(document["terminal"]) != set(STATUSES):
+    try:
+        typed = msgspec.convert(document, _Document)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the status map is not as it must be: {error}") from error
+    if set(typed.terminal) != set(STATUSES):
         raise ConfigError(f"the status map's terminal must name {', '.join(STATUSES)}")
-    words = [fold(w) for ws in document["terminal"].values() for w in ws]
-    words += [fold(w) for w in document["intermediate"]]
+    words = [fold(w) for ws in (*typed.terminal.values(), typed.intermediate) for w in ws]
     twice = {word for word in words if words.count(word) > 1}
     if twice:
         raise ConfigError(f"the status map has a word under two statuses: {sorted(twice)}")
-    for rule in document["reasons"]:
-        if set(rule) != {"statuses", "reason", "delivery_status"}:
-            raise ConfigError("a reason of the status map has statuses, reason, delivery_status")
-        if rule["delivery_status"] not in STATUSES:
-            raise ConfigError(f"the status map maps to {rule['delivery_status']!r}")
-        if unknown := [w for w in rule["statuses"] if fold(w) not in words]:
+    for rule in typed.reasons:
+        if rule.delivery_status not in STATUSES:
+            raise ConfigError(f"the status map maps to {rule.delivery_status!r}")
+        if unknown := [w for w in rule.statuses if fold(w) not in words]:
             raise ConfigError(f"the status map has a reason for the unmapped words {unknown}")

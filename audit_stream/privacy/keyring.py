@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from audit_stream.errors import FormatError, KeyringError
+from audit_stream.errors import FormatError, KeyringError, NoYearKey
 from audit_stream.evidence.canonical import canonical, parse_line
 from audit_stream.evidence.encoding import b64u, b64u_decode, hex_decode
 from audit_stream.privacy.keytree import genesis_cover
@@ -47,11 +47,11 @@ class Keyring:
     years: Mapping[int, bytes] = field(repr=False)
 
     def year_key(self, year: int) -> bytes:
-        """The key of one UTC year; `KeyringError` when it is missing or was destroyed."""
+        """The key of one UTC year; `NoYearKey` when it is missing or was destroyed."""
         try:
             return self.years[year]
         except KeyError:
-            raise KeyringError(
+            raise NoYearKey(
                 f"the keyring has no key for the year {year}",
                 hint="it was destroyed, or the broker's clock is wrong, or years must be added",
             ) from None

@@ -20,6 +20,7 @@ PREFIX_BYTES = 7
 ENTRY = 1 + PREFIX_BYTES + 32
 #: Nodes down to this depth are kept: 87,000 of them, about 12 MB, and 8 of 28 hashes saved.
 _KEPT_DEPTH = 8
+_KEPT_PLACE, _KEPT_SHIFT = 1 << 2 * _KEPT_DEPTH, 2 * (DEPTH - _KEPT_DEPTH)  # `_place`, unfolded
 
 #: Anything that slices like bytes: bytes, a memory map.
 Buffer = bytes | memoryview
@@ -72,6 +73,10 @@ class Cover:
 
     def leaf(self, path: int) -> bytes | None:
         """The leaf key at `path`, or None when the subject was erased from this tree."""
+        kept = self._kept.get(_KEPT_PLACE | path >> _KEPT_SHIFT)
+        return self._leaf_below(path) if kept is None else walk(kept, path, _KEPT_DEPTH, DEPTH)
+
+    def _leaf_below(self, path: int) -> bytes | None:
         depth, node = _KEPT_DEPTH, None
         while depth and (node := self._kept.get(_place(path, depth))) is None:
             depth -= 1

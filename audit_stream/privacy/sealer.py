@@ -10,6 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from hashlib import sha256
 
+import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,6 +30,35 @@ def ingestion_timestamp(timestamp_ms: int) -> str:
     """A Kafka timestamp as ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
     seconds, millis = divmod(timestamp_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+class _Pub(msgspec.Struct, gc=False):
+    """A record's immutable fields in the order of RFC 8785. Such a struct is written in half the
+    time of a dict, to the same bytes: no text holds what the two would escape differently."""
+
+    _sd: list[str]
+    audit_id: str
+    carrier_error_code: str | None
+    carrier_message_id: str | None
+    carrier_receipt_timestamp: str
+    carrier_status: str
+    communication_type: str
+    delivery_status: str
+    ingestion_timestamp: str
+    legal_hold: bool
+    message_uuid: str
+    origin: str | None
+    originating_agent_id: str | None
+    originating_workflow_id: str
+    platform_tenant_id: str
+    regulatory_tag: str
+    revision: int
+    source: str
+    supersedes: str | None
+    v: str
+
+
+_write = msgspec.json.Encoder().encode
 
 
 class RecordSealer:
@@ -75,7 +105,7 @@ class RecordSealer:
             keys.mac, self._partition, offset, orjson.dumps(external), orjson.dumps(address)
         )
         digests = [one, two] if one < two else [two, one]
-        pub = orjson.dumps(self._pub(digests, event, offset, ingested, revision, before, origin))
+        pub = _write(self._pub(digests, event, offset, ingested, revision, before, origin))
         integrity = sha256(pub)
         raw = integrity.digest()
         pii = encrypt(keys.enc, raw, orjson.dumps([external, address]))
@@ -86,30 +116,14 @@ class RecordSealer:
     def _pub(
         self, digests: list[str], event: Event, offset: int, ingested: str, revision: int,
         before: int | None, origin: str | None,
-    ) -> dict[str, object]:  # fmt: skip
-        """The immutable fields, in JCS order already: sorting again costs 0.5 us a record."""
-        return {
-            "_sd": digests,
-            "audit_id": event.audit_id,
-            "carrier_error_code": event.carrier_error_code,
-            "carrier_message_id": event.carrier_message_id,
-            "carrier_receipt_timestamp": event.carrier_receipt_timestamp,
-            "carrier_status": event.carrier_status,
-            "communication_type": event.communication_type,
-            "delivery_status": event.delivery_status,
-            "ingestion_timestamp": ingested,
-            "legal_hold": True,
-            "message_uuid": event.message_uuid,
-            "origin": origin,
-            "originating_agent_id": event.agent_id,
-            "originating_workflow_id": event.workflow_id,
-            "platform_tenant_id": event.tenant_id,
-            "regulatory_tag": self._tag,
-            "revision": revision,
-            "source": f"{self._source}{offset}",
-            "supersedes": None if before is None else f"{self._source}{before}",
-            "v": VERSION,
-        }
+    ) -> _Pub:  # fmt: skip
+        return _Pub(
+            digests, event.audit_id, event.carrier_error_code, event.carrier_message_id,
+            event.carrier_receipt_timestamp, event.carrier_status, event.communication_type,
+            event.delivery_status, ingested, True, event.message_uuid, origin, event.agent_id,
+            event.workflow_id, event.tenant_id, self._tag, revision, f"{self._source}{offset}",
+            None if before is None else f"{self._source}{before}", VERSION,
+        )  # fmt: skip
 
     def _ingested(self, timestamp: int) -> str:
         second, millis = divmod(timestamp, 1000)
@@ -123,7 +137,9 @@ class RecordSealer:
         self, event: Event, offset: int, ingested: str, revision: int, before: int | None,
         origin: str | None,
     ) -> tuple[bytes, bytes, bytes]:  # fmt: skip
-        members = self._pub([], event, offset, ingested, revision, before, origin)
+        members = msgspec.structs.asdict(
+            self._pub([], event, offset, ingested, revision, before, origin)
+        )
         del members["_sd"]
         pub = canonical(members | {"erased": True})
         integrity = sha256(pub)

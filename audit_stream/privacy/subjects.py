@@ -33,15 +33,11 @@ def choose_subject(
     placeholders: Collection[str] = (),
 ) -> tuple[str, str, str]:
     """``(tenant, kind, id)``: by customer, else by address, else by message. Byte-exact."""
-    if _identifies(external_id, placeholders):
-        return (tenant, EXTERNAL, str(external_id))
-    if _identifies(address, placeholders):
-        return (tenant, ADDRESS, str(address))
+    if external_id and not external_id.isspace() and external_id not in placeholders:
+        return (tenant, EXTERNAL, external_id)
+    if address and not address.isspace() and address not in placeholders:
+        return (tenant, ADDRESS, address)
     return (tenant, MESSAGE, message_id)
-
-
-def _identifies(value: str | None, placeholders: Collection[str]) -> bool:
-    return bool(value) and not str(value).isspace() and value not in placeholders
 
 
 class TagMaker:
@@ -80,6 +76,10 @@ def derive(leaf: bytes, stream: bytes, tag: bytes, year_key: bytes) -> tuple[byt
     return key[:32], key[32:]
 
 
+#: What the cache answers for a subject it does not hold; None is an erased one.
+_UNKNOWN: Final = SubjectKeys(b"", b"", b"")
+
+
 class KeyDeriver:
     """Subject keys of one stream under one key epoch, cached; shared by a stream's lanes.
 
@@ -99,13 +99,11 @@ class KeyDeriver:
     def keys(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
         """Keys of the subject in a UTC year, or None when the subject was erased."""
         key = (*subject, year)
-        try:
-            return self._young[key]
-        except KeyError:
-            pass
-        try:
-            found = self._old[key]
-        except KeyError:
+        found = self._young.get(key, _UNKNOWN)
+        if found is not _UNKNOWN:
+            return found
+        found = self._old.get(key, _UNKNOWN)
+        if found is _UNKNOWN:
             found = self.keys_of_tag(self._tags.tag(subject), year)
         if len(self._young) >= CACHED_SUBJECTS:
             # Two generations: dropping a dict's oldest entry one by one would scan the dropped.

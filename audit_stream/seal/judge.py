@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from audit_stream.errors import NoYearKey
 from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
 from audit_stream.flatten.event import Rejected, read_event
@@ -177,8 +178,11 @@ def _quarantine(error: Exception, record: RawRecord, chunk: Chunk) -> str:
     """The letter of a record that cannot be archived, whose reason the error tells."""
     if isinstance(error, Rejected):
         reason = str(error)
+    elif isinstance(error, NoYearKey):
+        # A producer's clock (CreateTime topics); were it ours, the brake would stop the flood.
+        reason = "invalid:kafka-timestamp"
     elif getattr(error, "code", None):
-        raise error  # ours: a missing year key, say, concerns every record
+        raise error  # ours: it concerns every record
     else:
         reason = INTERNAL
     chunk.quarantined.append((reason, record))

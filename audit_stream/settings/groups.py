@@ -293,6 +293,11 @@ class ProcessSettings(BaseModel):
         "a login: open it (`0.0.0.0`) only where the network is yours.",
     )
     web_port: int = Field(9464, ge=0, le=65_535, description="Its port; 0 takes any free one.")
+    broker_wait_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How long a worker that starts waits for a broker that does not answer.",
+    )
     shutdown_seconds: float = Field(
         25.0, gt=0, description="A worker that has not stopped so long after SIGTERM is ended."
     )

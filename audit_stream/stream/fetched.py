@@ -26,9 +26,13 @@ def _take_all(result: Any, max_records: int | None = None) -> list[Any]:
         return []
     if max_records is not None:
         raise ValueError("records are taken as fetched: leave consumer_max_poll_records unset")
-    records = _unpack(result._partition_records)
+    fetched = result._partition_records
+    records = _unpack(fetched)
     result._update_position()
+    # Both would keep the fetched megabytes alive until the garbage collector finds the cycle.
+    fetched._records_iterator = None
     result._partition_records = None
+    del result.getall
     return records
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 log = logging.getLogger(__name__)
 EXIT_INTERNAL = 70
@@ -20,16 +21,18 @@ _CHECK_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
 
 
-def die(code: int, reason: str) -> None:
+def die(code: int, reason: str, last_words: Callable[[float], None] | None = None) -> NoReturn:
     """Log, flush and end the process at once: no handler runs, no offset is committed.
 
-    The last words must not cost the end: a thread that hangs in a log handler holds its lock, and
-    flushing a pipe nobody reads raises.
+    `last_words` (told how many seconds it may take) and the log must not cost the end: a thread
+    that hangs in a log handler holds its lock, and flushing a pipe nobody reads raises.
     """
     end = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (code,))
     end.daemon = True
     try:
         end.start()
+        if last_words is not None:
+            last_words(_LAST_WORDS_SECONDS / 2)
         log.critical("ending the process (exit code %d): %s", code, reason)
         logging.shutdown()
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from audit_stream.archive.chain import Chain, Found, check_continues
-from audit_stream.errors import ForkAlarm, StoreError, StoreTransient
+from audit_stream.errors import ForkAlarm, StoreError, StoreRefused, StoreTransient
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
@@ -94,8 +94,9 @@ class Storing:
         while self._lane.live:
             try:
                 await self._context.subjects.create(name, data)
+                self._context.alerts.close_alarm("subjects", "the subject store takes objects")
                 return
-            except StoreTransient as error:
+            except (StoreTransient, StoreRefused) as error:  # rights, too, can be given back
                 self._context.alerts.raise_alarm("subjects", f"subject store: {error.message}")
                 await asyncio.sleep(_SUBJECT_RETRY_SECONDS)
 

@@ -54,6 +54,12 @@ class AlarmBoard:
             log.warning("alarm closed %s: %s", key, summary)
             self._tell({**event, "state": "closed", "summary": summary})
 
+    def flush(self, seconds: float) -> None:
+        """Wait until what was raised is told, or so long."""
+        for teller in self._tellers:
+            if isinstance(teller, Webhook):
+                teller.flush(seconds)
+
     def _tell(self, event: dict[str, Any]) -> None:
         for teller in self._tellers:
             try:
@@ -68,26 +74,40 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue(_QUEUE)
+        self._told = threading.Condition()
+        self._untold = 0
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Enqueue; dropped with a log line when the receiver has been away for 256 alarms."""
         try:
-            self._queue.put_nowait(event)
+            with self._told:
+                self._queue.put_nowait(event)
+                self._untold += 1
         except queue.Full:
             log.error("alarm not told: the webhook's queue is full")
 
+    def flush(self, seconds: float) -> None:
+        """Wait until the queue is told, or so long: before the process ends."""
+        with self._told:
+            self._told.wait_for(lambda: not self._untold, seconds)
+
     def _run(self) -> None:
         while True:
-            event = self._queue.get()
-            request = urllib.request.Request(  # noqa: S310 - settings allow http(s) only
-                self._url,
-                data=json.dumps(event).encode(),
-                headers={"Content-Type": "application/json"},
-                method="POST",
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
-                    pass
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                log.error("alarm not told by webhook: %s", type(error).__name__)
+            self._post(self._queue.get())
+            with self._told:
+                self._untold -= 1
+                self._told.notify_all()
+
+    def _post(self, event: dict[str, Any]) -> None:
+        request = urllib.request.Request(  # noqa: S310 - settings allow http(s) only
+            self._url,
+            data=json.dumps(event).encode(),
+            headers={"Content-Type": "application/json"},
+            method="POST",
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+                pass
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            log.error("alarm not told by webhook: %s", type(error).__name__)

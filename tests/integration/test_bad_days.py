@@ -46,7 +46,10 @@ async def run(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
         ({"AUDIT_ARCHIVE_NAME": "another"}, "the keyring is of the archive"),
         ({"AUDIT_ALLOW_ASSURANCE": "worm_locked"}, "asks for worm_locked"),
         ({"AUDIT_KEYRING": "/nowhere/keyring.json"}, "cannot read the keyring"),
-        ({"AUDIT_BROKER": "kafka://127.0.0.1:1"}, "no Kafka broker answers"),
+        (
+            {"AUDIT_BROKER": "kafka://127.0.0.1:1", "AUDIT_BROKER_WAIT_SECONDS": "0"},
+            "no Kafka broker answers",
+        ),
         ({"AUDIT_SEGMENT_MAX_RECORDS": "0"}, "AUDIT_SEGMENT_MAX_RECORDS"),
     ],
 )
@@ -135,6 +138,36 @@ async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, fresh: str) 
             await fleet.close()
 
 
+async def test_a_worker_started_before_its_broker_waits(tmp_path: Path, fresh: str) -> None:
+    async with EmbeddedKafka(tmp_path / "kafka") as broker:
+        fleet = Fleet(broker.url, tmp_path, fresh)
+        await fleet.prepare()
+        events = Events(43, fleet.topic)
+        await fleet.send(events.lines(300))
+        await broker.stop()
+        fleet.start(0)
+        try:
+            await eventually(lambda: says(fleet, "trying again"), 60)
+            await broker.start()
+            await fleet.check(events.oracle, 120)
+            assert await fleet.stop(0) == 0
+        finally:
+            await fleet.close()
+
+
+async def test_a_worker_that_waits_for_its_broker_can_be_stopped(
+    fleet: Fleet,
+) -> None:
+    fleet.extra["AUDIT_BROKER"] = "kafka://127.0.0.1:1"
+    fleet.start(0)
+    await eventually(lambda: says(fleet, "trying again"), 60)
+    assert await fleet.stop(0) == 0
+
+
+async def says(fleet: Fleet, words: str) -> bool:
+    return words in fleet.log()
+
+
 async def test_quarantine_is_listed_and_retried_once_the_map_knows_the_word(
     fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -192,6 +225,50 @@ def alarmed(port: int, key: str) -> bool:
             return any(alarm["key"].startswith(key) for alarm in json.loads(answer.read()))
     except (urllib.error.URLError, OSError):
         return False
+
+
+async def test_a_store_that_is_away_pauses_the_fetch_until_it_is_back(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    port, away, topic = free_ports(1)[0], tmp_path / "away", fleet.topic
+    fleet.extra |= {
+        "AUDIT_WEB_PORT": str(port), "AUDIT_BREAKER_ATTEMPTS": "1",
+        "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
+    }  # fmt: skip
+    events = Events(53, topic)
+    fleet.start(0, "away", str(away))
+    await fleet.send(events.lines(300))
+    await fleet.settled()
+    away.touch()
+    await fleet.send(events.lines(100))  # what fails and opens the breaker
+    await eventually(lambda: shows(port, 'audit_stream_breaker_open{target="archive"} 1.0'), 60)
+    judged = await judged_records(port, topic)
+    await fleet.send(events.lines(1000))
+    await eventually(lambda: lag_of_at_least(port, topic, 1000), 60)  # measured after the send
+    assert await judged_records(port, topic) == judged < 500  # nothing was fetched
+    assert not answers(port, "/readyz")
+    assert answers(port, "/healthz")
+    away.unlink()
+    await fleet.check(events.oracle)
+    await eventually(lambda: asyncio.to_thread(answers, port, "/readyz"), 30)
+
+
+async def shows(port: int, line: str) -> bool:
+    return line in (await asyncio.to_thread(page, port, "/metrics")).splitlines()
+
+
+async def total(port: int, name: str, topic: str) -> float:
+    lines = (await asyncio.to_thread(page, port, "/metrics")).splitlines()
+    wanted = [line for line in lines if line.startswith(f"{name}{{") and f'"{topic}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in wanted)
+
+
+async def judged_records(port: int, topic: str) -> float:
+    return await total(port, "audit_stream_records_total", topic)
+
+
+async def lag_of_at_least(port: int, topic: str, offsets: int) -> bool:
+    return await total(port, "audit_stream_unarchived_offsets", topic) >= offsets
 
 
 async def test_ready_metrics_and_health_are_served(fleet: Fleet) -> None:

@@ -1,4 +1,5 @@
-"""A worker with something wrong: ``kill STEP WHEN N`` or ``faulty-store``; for the fleet tests."""
+"""A worker with something wrong, for the fleet tests: ``kill STEP WHEN N``, ``raise N`` (a bug in the
+sink agent's N-th chunk), ``away FLAG`` (no store while that file exists), or ``faulty-store``."""
 
 from __future__ import annotations
 
@@ -9,16 +10,21 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import PutResult
+from audit_stream.seal.judge import Chunk
 from audit_stream.settings import Settings
+from audit_stream.stores import open as stores
 from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.retry import ResilientStore, RetryPolicy
 from audit_stream.stream.context import Context, StepHook, no_hook
+from audit_stream.stream.lane import Lane
+from audit_stream.stream.pipeline import Pipeline
 from audit_stream.telemetry.logs import logging_config
 
 
@@ -66,12 +72,42 @@ def with_faults(settings: Settings) -> object:
     return adapt
 
 
+class AwayStore(FileStore):
+    """A file store that cannot be reached while a flag file exists."""
+
+    flag: Path
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        if self.flag.exists():
+            raise StoreTransient("the store is away")
+        return await super().put_if_absent(name, data, metadata)
+
+
+def with_bug(count: int) -> None:
+    """Let the sink agent meet a bug in its `count`-th chunk."""
+    sink, calls = Pipeline.sink, iter(range(1, count))
+
+    def buggy(self: Pipeline, lane: Lane, chunk: Chunk) -> None:
+        if next(calls, None) is None:
+            raise ValueError("a bug")
+        sink(self, lane, chunk)
+
+    Pipeline.sink = buggy  # type: ignore[method-assign]
+
+
 def main() -> None:
     settings = Settings.load(None)
     logging.config.dictConfig(logging_config("INFO", "console"))
     kind, *rest = sys.argv[1:]
     if kind == "kill":
         asyncio.run(run_worker(settings, kill_at(rest[0], rest[1], int(rest[2]))))
+    elif kind == "raise":
+        with_bug(int(rest[0]))
+        asyncio.run(run_worker(settings))
+    elif kind == "away":
+        AwayStore.flag = Path(rest[0])
+        stores.FileStore = AwayStore  # type: ignore[misc]
+        asyncio.run(run_worker(settings))
     else:
         asyncio.run(run_worker(settings, no_hook, with_faults(settings)))  # type: ignore[arg-type]
 

@@ -12,27 +12,11 @@ import pytest
 from audit_stream.evidence.tree import verify_consistency, verify_inclusion
 
 FOLDER = Path(__file__).parent / "merkle"
-#: Probes the tree accepts and should not, or says of what the RFC leaves open.
-DIFFER = {
-    "inclusion/single-entry/empty-root-and-leaf.json": "the length of the leaf is not looked at",
-    "consistency/additional/sizes-are-equal-zero-and-proof-is-empty.json":
-        "of two empty trees any one root is taken",
-    "consistency/additional/size1-is-zero-and-size2-is-not-zero.json":
-        "an empty tree is a prefix of any; RFC 9162 section 2.1.4.1 begins at size 1",
-}  # fmt: skip
 
 
 def probes(kind: str) -> list[Any]:
     lines = (FOLDER / f"{kind}.jsonl").read_text("utf-8").splitlines()
-    return [
-        pytest.param(probe, id=probe["file"], marks=_marks(probe["file"]))
-        for probe in map(json.loads, lines)
-    ]
-
-
-def _marks(file: str) -> list[pytest.MarkDecorator]:
-    reason = DIFFER.get(file)
-    return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+    return [pytest.param(probe, id=probe["file"]) for probe in map(json.loads, lines)]
 
 
 def hashes(texts: list[str] | None) -> list[bytes]:

@@ -191,7 +191,12 @@ def test_a_failure_whose_reason_is_expiry_is_expired(event: dict) -> None:
     [b"", b"[]", b"{}", b'{"v":"audit-status-map/2"}',
      b'{"v":"audit-status-map/1","description":"","terminal":{},"intermediate":[],"reasons":[]}',
      (b'{"v":"audit-status-map/1","description":"","terminal":{"DELIVERED":["a"],"READ":["A"],'
-     b'"FAILED":[],"EXPIRED":[]},"intermediate":[],"reasons":[]}')],
+     b'"FAILED":[],"EXPIRED":[]},"intermediate":[],"reasons":[]}'),
+     (b'{"v":"audit-status-map/1","description":"","terminal":{"DELIVERED":["a"],"READ":["b"],'
+      b'"FAILED":[],"EXPIRED":[]},"intermediate":"xyz","reasons":[]}'),
+     b'{"v":"audit-status-map/1","description":"","terminal":7,"intermediate":[],"reasons":[]}',
+     (b'{"v":"audit-status-map/1","description":"","terminal":{"DELIVERED":[1],"READ":["b"],'
+      b'"FAILED":[],"EXPIRED":[]},"intermediate":[],"reasons":[5]}')],
 )  # fmt: skip
 def test_a_broken_map_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError):

@@ -155,7 +155,6 @@ def test_a_time_beyond_the_calendar_never_gets_another_records_time() -> None:
     assert chunk.letters == ["a", "q", "q", "q"]
 
 
-@pytest.mark.xfail(strict=True, reason="KeyringError for the year of one record's own timestamp")
 @pytest.mark.parametrize("stamp", [0, 4_102_444_800_000], ids=["1970", "2100"])
 def test_one_time_without_a_year_key_does_not_stop_the_partition(stamp: int) -> None:
     assert judge(raw(0, stamp=stamp), raw(1)).letters == ["q", "a"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -207,3 +209,22 @@ def test_a_full_queue_never_holds_up_work(caplog: pytest.LogCaptureFixture) -> N
         release.set()
         server.shutdown()
         server.server_close()
+
+
+def test_the_last_alarm_before_the_end_is_told(receiver: Receiver) -> None:
+    board = AlarmBoard("worker-1", Webhook(receiver.url))
+    for number in range(20):
+        board.raise_alarm(f"fork:{number}", "two segments under one name")
+    board.flush(LIMIT_SECONDS)
+    assert receiver.got.qsize() == 20  # without waiting for any of them
+
+
+def test_a_receiver_that_hangs_does_not_hold_up_the_end() -> None:
+    with socket.socket() as deaf:  # takes the connection, never answers
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        board = AlarmBoard("worker-1", Webhook(f"http://127.0.0.1:{deaf.getsockname()[1]}/"))
+        board.raise_alarm("fork:t/0", "two segments under one name")
+        started = time.monotonic()
+        board.flush(0.2)
+        assert time.monotonic() - started < LIMIT_SECONDS
