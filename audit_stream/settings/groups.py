@@ -259,7 +259,7 @@ class SegmentSettings(BaseModel):
         description="A segment is sealed so many seconds after its first offset.",
     )
     memory_budget_bytes: int = Field(
-        256 << 20,
+        128 << 20,
         ge=16 << 20,
         description="Builders, overlays and fetched batches of a worker together; at the budget "
         "the largest builder is sealed first.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from audit_stream.evidence import ledger
@@ -18,6 +19,9 @@ from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link, SegmentBuilder
 from audit_stream.seal.judge import INTERNAL, Chunk, Judge, Lookup
 from audit_stream.stream.context import Context
+
+#: Archived records a chunk: some 30 ms of judging, after which storing gets its turn.
+_CHUNK_RECORDS = 2_000
 
 
 class Lane:
@@ -66,19 +70,19 @@ class Lane:
 
     # -- ingest: decide
 
-    def decide(self, records: list[Any], base: int, end: int, lost_before: int) -> list[Chunk]:
-        """Judge a fetched batch; its chunks are in the overlay at once and go to the sink."""
-        chunks: list[Chunk] = []
+    def decide(self, records: list[Any], base: int, end: int, lost_before: int) -> Iterator[Chunk]:
+        """Judge a fetched batch; each chunk is in the overlay at once and goes to the sink.
+
+        Nothing more comes once the lane is dropped: the caller may wait between two chunks.
+        """
+        limit = min(self.context.limits.records, _CHUNK_RECORDS)
         start = 0
-        while start < len(records) or base < end:
+        while self.live and (start < len(records) or base < end):
             rest = records[start:] if start else records
-            chunk, used = self._judge.judge(
-                rest, base, end, self.context.limits.records, lost_before
-            )
+            chunk, used = self._judge.judge(rest, base, end, limit, lost_before)
             self.overlay.update(chunk.states)
-            chunks.append(chunk)
             start, base = start + used, chunk.next
-        return chunks
+            yield chunk
 
     def braked(self, chunk: Chunk) -> bool:
         """Whether this chunk trips the quarantine brake (a bad deploy must not empty the topic)."""

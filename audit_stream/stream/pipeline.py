@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from faust.types import TP
@@ -167,33 +167,31 @@ class Pipeline:
 
     # -- ingest
 
-    async def ingest(self, message: BatchMessage) -> list[tuple[Lane, Chunk]]:
-        """Judge one fetched batch; what the sink must take, in order."""
+    async def ingest(self, message: BatchMessage) -> AsyncIterator[tuple[Lane, Chunk]]:
+        """Judge one fetched batch; what the sink must take, in order, with pauses between."""
         tp = message.tp
         lane = self.lanes.get((tp.topic, tp.partition))
         if lane is None or message.epoch != self.consumer.epochs.get(tp, 0):
-            return []  # from before a seek
+            return  # from before a seek
         lost_before = 0
         if len(message.records) != message.next_offset - message.base:
             known = await self._confirm_holes(message)
             if known is None:
-                return []
+                return
             lost_before = known
-        chunks = lane.decide(message.records, message.base, message.next_offset, lost_before)
         self._sample_partition(message)
-        message.records = []  # the chunks hold what is still needed
-        taken: list[tuple[Lane, Chunk]] = []
-        for chunk in chunks:
+        records, message.records = message.records, []  # the chunks hold what is still needed
+        for chunk in lane.decide(records, message.base, message.next_offset, lost_before):
             if lane.braked(chunk):
                 self._stop(
                     tp, "the quarantine brake stopped this partition: nearly everything would go "
                     "to quarantine; fix the status map or the platform, then restart",
                     "quarantine-brake",
                 )  # fmt: skip
-                break
+                return
             await self._copy_quarantined(lane, chunk)
-            taken.append((lane, chunk))
-        return taken
+            yield lane, chunk
+            await asyncio.sleep(0)  # storing gets its turn
 
     async def _confirm_holes(self, message: BatchMessage) -> int | None:
         """A hole counts only after seeking back gives it again; the log start when it did."""

@@ -132,7 +132,7 @@ class Worker:
     async def _ingest(self, stream: Any) -> None:
         async for event in stream.noack().events():
             try:
-                for lane, chunk in await self.pipeline.ingest(event.message):
+                async for lane, chunk in self.pipeline.ingest(event.message):
                     await self._channel.put((lane, chunk))
             except Exception as error:
                 self._fatal("ingest", error)

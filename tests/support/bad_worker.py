@@ -1,5 +1,8 @@
-"""A worker with something wrong, for the fleet tests: ``kill STEP WHEN N``, ``raise N`` (a bug in the
-sink agent's N-th chunk), ``away FLAG`` (no store while that file exists), or ``faulty-store``."""
+"""A worker with something wrong, for the fleet tests.
+
+``kill STEP WHEN N``; ``raise N``: a bug in the sink agent's N-th chunk; ``away FLAG``: no store
+while that file exists; ``faulty-store``.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from audit_stream.stream.process import Watchdog
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
+from tests.support.eventually import eventually
 
 
 class AwayPipeline:
@@ -41,13 +42,14 @@ async def test_readiness_follows_though_the_lag_cannot_be_measured(
         )
     )
     try:
-        async with asyncio.timeout(10):
-            while pipeline.asked < 2:
-                await asyncio.sleep(0)
-            assert not all(health.ready().values())
-            worker.ready["assigned"] = True
-            while not all(health.ready().values()):
-                await asyncio.sleep(0.001)
+        await eventually(lambda: holds(pipeline.asked >= 2))
+        assert not all(health.ready().values())
+        worker.ready["assigned"] = True
+        await eventually(lambda: holds(all(health.ready().values())))
         assert not task.done()
     finally:
         task.cancel()
+
+
+async def holds(condition: bool) -> bool:
+    return condition
