@@ -32,8 +32,8 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 fine = b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"
-                self.wfile.write(receiver.answers.pop(0) if receiver.answers else fine)
                 receiver.got.put({"type": self.headers["Content-Type"], **json.loads(body)})
+                self.wfile.write(receiver.answers.pop(0) if receiver.answers else fine)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Silent."""
