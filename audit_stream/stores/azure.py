@@ -1,0 +1,243 @@
+"""The archive in an Azure blob container: one single-shot conditional Put Blob per object.
+
+The SDK's retries are off (`stores.retry` has ours), and so is aiohttp's own repetition of a PUT
+whose answer was lost: every doubt is settled by HEAD and compare. The writer sends no policy and no
+hold of its own, so an identity that may only read and add is enough; the container enforces the
+rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import md5, sha256
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties, ContentSettings, ImmutabilityPolicy
+from azure.storage.blob.aio import ContainerClient
+
+from audit_stream.errors import StoreError, StoreRefused, StoreTransient
+from audit_stream.ports import Assurance, Posture, PutResult
+from audit_stream.stores.azure_client import Connection, error_code, is_ambiguous, response_header
+from audit_stream.stores.azure_target import AzureTarget
+from audit_stream.stores.names import check_body, check_name, check_prefix
+
+#: Each of them says that something stands under the name; only the comparison says whose.
+_CONFLICTS = frozenset((
+    "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
+    "ConditionNotMet", "UnauthorizedBlobOverwrite",
+))  # fmt: skip
+_DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))
+_NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
+_PAGE = 5000
+
+
+class AzureStore:
+    """`ports.WormStore` on one container. Bodies are at most 256 MiB: one request each."""
+
+    def __init__(self, target: AzureTarget, read_only: bool = False) -> None:
+        self._target = target
+        self._read_only = read_only
+        self._connection = Connection(target)
+        self._versioned: bool | None = None  # version-level WORM: the oldest version counts
+
+    @property
+    def url(self) -> str:
+        """``azure://account/container``."""
+        return self._target.url
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        """See `ports.WormStore`. One PUT; in doubt, one HEAD."""
+        check_name(name)
+        check_body(name, data)
+        if self._read_only:
+            raise StoreRefused(f"cannot store {name}: the store was opened read-only")
+        doubt = await self._put(name, data, metadata)
+        if doubt is None:
+            return PutResult.STORED
+        return await self._settle(name, data, doubt)
+
+    async def _put(
+        self, name: str, data: bytes, metadata: Mapping[str, str]
+    ) -> StoreTransient | None:
+        """Store; None when the service said so, else what left it in doubt."""
+        blob = self._container().get_blob_client(name)
+        settings = ContentSettings(
+            content_type="application/octet-stream",
+            content_md5=bytearray(md5(data, usedforsecurity=False).digest()),
+        )
+        try:
+            await blob.upload_blob(
+                data, match_condition=MatchConditions.IfMissing, content_settings=settings,
+                metadata={**metadata, "sha256": sha256(data).hexdigest()},
+                validate_content="md5", timeout=self._target.access.server_seconds,
+            )  # fmt: skip
+        except AzureError as error:
+            code = error_code(error)
+            if code in _CONFLICTS:
+                return StoreTransient(f"{name} is taken ({code})")
+            if code in _DAMAGED:  # the service kept nothing
+                raise StoreTransient(f"{name} was damaged on its way ({code})") from error
+            if is_ambiguous(error):
+                return _doubt(name, error)
+            raise _refused(f"storing {name}", error) from error
+        return None
+
+    async def _settle(self, name: str, data: bytes, doubt: StoreTransient) -> PutResult:
+        """What stands under the name: ours, another's, or (still in doubt) nothing."""
+        try:
+            standing = await self._oldest(name)
+        except StoreError as error:
+            # Unknown: the caller puts the same bytes again, which settles it.
+            raise StoreTransient(f"{doubt.message}; then {error.message}") from error
+        if standing is None:
+            raise doubt
+        same = (
+            standing.size == len(data)
+            and (standing.metadata or {}).get("sha256") == sha256(data).hexdigest()
+        )
+        # Metadata is what its writer says: equal sums are not proof that the bytes are ours.
+        if same and await self.get(name) == data:
+            return PutResult.STORED
+        return PutResult.EXISTS
+
+    async def get(self, name: str) -> bytes | None:
+        """See `ports.WormStore`."""
+        check_name(name)
+        with _errors(f"reading {name}"):
+            oldest = await self._oldest(name) if await self._keeps_versions() else None
+            blob = self._container().get_blob_client(name)
+            try:
+                options = {"version_id": oldest.version_id} if oldest else {}
+                stream = await blob.download_blob(max_concurrency=1, **options)
+                return bytes(await stream.readall())
+            except ResourceNotFoundError as error:
+                _check_container(error)
+                return None
+
+    async def _oldest(self, name: str) -> BlobProperties | None:
+        """Properties of the oldest version under the name: a later one cannot take its place."""
+        with _errors(f"looking at {name}"):
+            if await self._keeps_versions():
+                versions = self._container().list_blobs(name_starts_with=name, include=["versions"])
+                found = [blob async for blob in versions if blob.name == name]
+                if not found:
+                    return None
+                version = min(found, key=lambda blob: str(blob.version_id)).version_id
+                options = {"version_id": version}
+            else:
+                options = {}
+            blob = self._container().get_blob_client(name)
+            try:
+                properties: BlobProperties = await blob.get_blob_properties(**options)
+            except ResourceNotFoundError as error:
+                _check_container(error)
+                return None
+            return properties
+
+    async def _keeps_versions(self) -> bool:
+        if self._versioned is None:
+            properties = await self._container().get_container_properties()
+            self._versioned = bool(properties.immutable_storage_with_versioning_enabled)
+        return self._versioned
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See `ports.WormStore`. Azure lists in the order of names; `after` is skipped to here."""
+        check_prefix(prefix)
+        found: list[str] = []
+        with _errors(f"listing {prefix or 'everything'}"):
+            blobs = self._container().list_blobs(name_starts_with=prefix, results_per_page=_PAGE)
+            async for blob in blobs:
+                if limit is not None and len(found) >= limit:
+                    break
+                if blob.name > after:
+                    found.append(blob.name)
+        return found
+
+    async def extend_retention(self, name: str, until_ms: int) -> None:
+        """See `ports.WormStore`; only containers with version-level immutability have it."""
+        found = await self._protectable(name, "retention")
+        until = datetime.fromtimestamp(-(-until_ms // 1000), UTC)
+        standing = found.immutability_policy.expiry_time if found.immutability_policy else None
+        if standing is not None and standing >= until:
+            return
+        with _errors(f"extending the retention of {name}"):
+            blob = self._container().get_blob_client(name)
+            policy = ImmutabilityPolicy(expiry_time=until, policy_mode="locked")
+            await blob.set_immutability_policy(policy, version_id=found.version_id)
+
+    async def set_hold(self, name: str, held: bool) -> None:
+        """See `ports.WormStore`; only containers with version-level immutability have it."""
+        found = await self._protectable(name, "holds")
+        with _errors(f"setting the hold of {name}"):
+            blob = self._container().get_blob_client(name)
+            await blob.set_legal_hold(held, version_id=found.version_id)
+
+    async def _protectable(self, name: str, what: str) -> BlobProperties:
+        check_name(name)
+        found = await self._oldest(name)
+        if found is None:
+            raise StoreRefused(f"there is no object {name}")
+        if not await self._keeps_versions():
+            raise StoreRefused(
+                f"{self.url} has no {what} per object",
+                hint="its container's own policy and holds protect all of it",
+            )
+        return found
+
+    async def posture(self) -> Posture:
+        """What the container says of itself. The data plane does not tell locked from unlocked:
+        without a look at the management plane the level is `worm_unlocked` at most."""
+        with _errors("asking the container what it enforces"):
+            found = await self._container().get_container_properties()
+        findings = [
+            f"{name}: {'yes' if value else 'no'}"
+            for name, value in (
+                ("time-based retention policy", found.has_immutability_policy),
+                ("legal hold on the container", found.has_legal_hold),
+                ("version-level immutability", found.immutable_storage_with_versioning_enabled),
+            )
+        ]
+        worm = found.has_immutability_policy or found.immutable_storage_with_versioning_enabled
+        level = Assurance.WORM_UNLOCKED if worm else Assurance.MUTABLE
+        return Posture(assurance=level, findings=(*findings, "whether it is locked: not asked"))
+
+    async def close(self) -> None:
+        """See `ports.WormStore`."""
+        await self._connection.close()
+
+    def _container(self) -> ContainerClient:
+        return self._connection.container()
+
+
+@contextmanager
+def _errors(doing: str) -> Iterator[None]:
+    """Turn the SDK's exceptions into ours."""
+    try:
+        yield
+    except AzureError as error:
+        if is_ambiguous(error):
+            raise _doubt(doing, error) from error
+        raise _refused(doing, error) from error
+
+
+def _doubt(doing: str, error: AzureError) -> StoreTransient:
+    retry_after = None
+    with suppress(TypeError, ValueError):  # absent, or a date
+        retry_after = float(response_header(error, "Retry-After") or "")
+    what = error_code(error) or type(error).__name__
+    return StoreTransient(f"{doing}: {what}", retry_after=retry_after)
+
+
+def _refused(doing: str, error: AzureError) -> StoreRefused:
+    code = error_code(error) or type(error).__name__
+    hint = "check AUDIT_ARCHIVE, the identity's rights and any proxy in between"
+    return StoreRefused(f"{doing}: the store refused ({code})", hint=hint)
+
+
+def _check_container(error: ResourceNotFoundError) -> None:
+    """A free name is fine; a container that is not there is no free name."""
+    if error_code(error) in _NO_CONTAINER:
+        raise error
