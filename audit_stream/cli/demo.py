@@ -79,8 +79,9 @@ async def _demo(folder: Path, out: Output) -> int:
     out.say(f"archive: {folder / 'archive'}")
     example = _example(folder)
     print_history(out, example, await history_of(settings, example, None, None))
+    verifying = time.monotonic()
     verifier = _verify(settings)
-    report(out, verifier.report, time.monotonic() - started)
+    report(out, verifier.report, time.monotonic() - verifying)
     good = (
         coverage.to_come == 0 and coverage.unexplained == 0
         and verifier.report.records > 0
