@@ -51,7 +51,10 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
 def verify(
     part: Annotated[
         str,
-        typer.Argument(help="TOPIC, TOPIC/PARTITION or an object's name; all if left out."),
+        typer.Argument(
+            help="TOPIC, TOPIC/PARTITION, TOPIC/GENERATION/PARTITION or an object's name; all if "
+            "left out."
+        ),
     ] = "",
     key: Annotated[
         list[str] | None,
