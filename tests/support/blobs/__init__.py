@@ -1,0 +1,32 @@
+"""A write-once double: an HTTP server in this process that speaks enough of the Azure Blob REST
+API for the SDK, keeps Azure's immutability rules, and fails in the ways a network can.
+
+    async with BlobDouble() as double:
+        double.service.add_container("audit", "clw", days=2557)
+        ...                                 # point the SDK at `double.url`
+        double.service.clock.advance(DAY)   # the clock moves when told, and never back
+        double.faults.inject("drop_after")  # the next PUT commits, and its answer is lost
+
+Modules: `model` what is stored, `access` who may do what, `rules` what immutability refuses,
+`service` the operations, `routes` and `wire` requests and answers, `faults`, `http` the server.
+"""
+
+from __future__ import annotations
+
+from tests.support.blobs.faults import Fault, Faults
+from tests.support.blobs.http import BlobDouble, Seen
+from tests.support.blobs.model import DAY, ApiError, Container, Policy, Version
+from tests.support.blobs.service import BlobService
+
+__all__ = [
+    "DAY",
+    "ApiError",
+    "BlobDouble",
+    "BlobService",
+    "Container",
+    "Fault",
+    "Faults",
+    "Policy",
+    "Seen",
+    "Version",
+]

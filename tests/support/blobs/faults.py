@@ -1,0 +1,106 @@
+"""What goes wrong, and when: a fault waits for the next request that it matches.
+
+A fault never sleeps. Where one holds a request up, the test ends that with `release`; `hit` tells
+the test that a request has met the fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+FaultKind = Literal[
+    "drop_before",  # the connection ends, nothing is committed
+    "drop_after",  # committed, and the connection ends before the answer
+    "stall",  # not committed before `release`; never, if the client goes first
+    "stall_after",  # committed, the answer waits for `release`
+    "late",  # committed at `release`, though the client may have given up
+    "busy",  # 503 ServerBusy
+    "timeout",  # 500 OperationTimedOut
+    "throttle",  # 429 with Retry-After
+    "twin",  # another writer commits the same bytes first
+    "rival",  # another writer commits other bytes first
+    "bit_flip",  # in the body of the request, or of the answer to a GET
+    "head_busy",  # the HEAD that follows a conflict answers 503
+    "unlock",  # the container's policy is unlocked just before
+    "remove_policy",  # … or removed
+    "proxy_403",  # a proxy's HTML page; the service never saw the request
+    "slow_body",  # half the answer's body, the rest at `release`
+    "cut_body",  # half the answer's body, then the connection ends
+]
+
+
+@dataclass(slots=True, eq=False)
+class Fault:
+    """One fault, armed."""
+
+    kind: FaultKind
+    method: str | None = None  # None: any
+    path: str = ""  # part of the path
+    times: int = 1
+    retry_after: int | None = None
+    body: bytes | None = None  # the rival's; None: something other than the request's
+    metadata: dict[str, str] | None = None  # the rival's; None: the request's
+    hit: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    landed: asyncio.Event = field(default_factory=asyncio.Event)  # `late` has committed
+
+    def release(self) -> None:
+        """Let what waits go on."""
+        self.released.set()
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request meets this fault."""
+        return self.times > 0 and self.method in (None, method) and self.path in path
+
+
+class Faults:
+    """The faults of one double, first armed first met; a request meets at most one."""
+
+    def __init__(self) -> None:
+        self._armed: list[Fault] = []
+
+    def inject(
+        self,
+        kind: FaultKind,
+        *,
+        method: str | None = "PUT",
+        path: str = "",
+        times: int = 1,
+        retry_after: int | None = None,
+        body: bytes | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> Fault:
+        """Arm a fault for the next `times` requests of that method whose path contains `path`."""
+        fault = Fault(kind, method, path, times, retry_after, body, metadata)
+        self._armed.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Disarm all, and let go what they hold up."""
+        for fault in self._armed:
+            fault.times = 0
+            fault.release()
+        self._armed.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault that this request meets."""
+        for fault in self._armed:
+            if fault.matches(method, path):
+                fault.times -= 1
+                fault.hit.set()
+                return fault
+        return None
+
+    def give_back(self, fault: Fault) -> None:
+        """Leave a fault armed whose moment has not come."""
+        fault.times += 1
+
+
+def flipped(body: bytes) -> bytes:
+    """The body with one bit wrong, in its middle."""
+    if not body:
+        return body
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]

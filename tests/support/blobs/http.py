@@ -1,0 +1,218 @@
+"""The server: it receives requests, lets them meet their fault, and sends the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tests.support.blobs import wire
+from tests.support.blobs.faults import Fault, Faults, flipped
+from tests.support.blobs.model import ApiError
+from tests.support.blobs.routes import ACCOUNT, Incoming, answer, names
+from tests.support.blobs.service import BlobService
+from tests.support.blobs.wire import Answer
+
+_CONFLICTS = frozenset((
+    "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
+    "ConditionNotMet", "UnauthorizedBlobOverwrite",
+))  # fmt: skip
+_REFUSALS = {
+    "busy": (503, "ServerBusy"),
+    "timeout": (500, "OperationTimedOut"),
+    "throttle": (429, "TooManyRequests"),
+}
+_PROXY_PAGE = b"<html><head><title>403 Forbidden</title></head><body>Blocked.</body></html>"
+_LARGEST = 1 << 30
+
+
+class Seen(NamedTuple):
+    """A request that came in; status 0: it got no answer."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+
+
+class _Gone(Exception):
+    """No answer is to be sent."""
+
+
+class BlobDouble:
+    """The double, while the `async with` lasts."""
+
+    def __init__(self, service: BlobService | None = None) -> None:
+        self.service = service or BlobService()
+        self.faults = Faults()
+        self.requests: list[Seen] = []
+        self.url = ""
+        self._late: set[asyncio.Task[Answer]] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=_LARGEST)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # A handler ends when its client goes: that is what ends a stall.
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            auto_decompress=False,
+            shutdown_timeout=1,
+        )
+        await runner.setup()
+        self._runner = runner
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/{ACCOUNT}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.faults.clear()
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        incoming = Incoming(
+            request.method, request.path, dict(request.query),
+            CIMultiDict(request.headers), await request.read(),
+        )  # fmt: skip
+        fault = self.faults.take(incoming.method, incoming.path)
+        status = 0
+        try:
+            found = await self._meet(fault, incoming)
+            status = found.status
+        except _Gone:
+            return _cut(request)
+        finally:
+            self.requests.append(Seen(incoming.method, incoming.path, dict(incoming.query), status))
+        return await self._send(request, fault, found)
+
+    # What a fault does before the request, instead of it, and after it
+
+    async def _meet(self, fault: Fault | None, request: Incoming) -> Answer:
+        if fault is None:
+            return answer(self.service, request)
+        if (instead := _instead(fault)) is not None:
+            return instead
+        if fault.kind == "late":
+            return await self._land_late(fault, request)
+        if fault.kind == "stall":
+            await fault.released.wait()
+        found = answer(self.service, self._before(fault, request))
+        if fault.kind == "drop_after":
+            raise _Gone
+        if fault.kind == "stall_after":
+            await fault.released.wait()
+        return self._after(fault, request, found)
+
+    def _before(self, fault: Fault, request: Incoming) -> Incoming:
+        """Change the world, or the request, before the service sees it."""
+        if fault.kind == "bit_flip":
+            return replace(request, body=flipped(request.body))
+        if fault.kind in ("twin", "rival"):
+            answer(self.service, _other_writer(fault, request))
+        if fault.kind in ("unlock", "remove_policy"):
+            container = self.service.containers.get(names(request.path)[0])
+            if container is not None:
+                container.unlock() if fault.kind == "unlock" else container.remove_policy()
+        return request
+
+    def _after(self, fault: Fault, request: Incoming, found: Answer) -> Answer:
+        if fault.kind == "bit_flip" and request.method == "GET":
+            return replace(found, body=flipped(found.body))
+        if fault.kind == "head_busy":
+            if found.headers.get("x-ms-error-code") in _CONFLICTS:
+                self.faults.inject("busy", method="HEAD", path=request.path)
+            else:
+                self.faults.give_back(fault)
+        return found
+
+    async def _land_late(self, fault: Fault, request: Incoming) -> Answer:
+        """Commit when released, in a task that outlives the handler of a client that gave up."""
+
+        async def land() -> Answer:
+            await fault.released.wait()
+            found = answer(self.service, request)
+            fault.landed.set()
+            return found
+
+        task = asyncio.create_task(land())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return await asyncio.shield(task)
+
+    async def _send(
+        self, request: web.Request, fault: Fault | None, found: Answer
+    ) -> web.StreamResponse:
+        headers = found.headers | _common(request)
+        if fault is None or fault.kind not in ("slow_body", "cut_body"):
+            return web.Response(status=found.status, headers=headers, body=found.body)
+        headers["Content-Length"] = str(len(found.body))
+        response = web.StreamResponse(status=found.status, headers=headers)
+        await response.prepare(request)
+        half = len(found.body) // 2
+        await response.write(found.body[:half])
+        if fault.kind == "cut_body":
+            return _cut(request)
+        await fault.released.wait()
+        await response.write(found.body[half:])
+        await response.write_eof()
+        return response
+
+
+def _instead(fault: Fault) -> Answer | None:
+    """What answers in the service's place."""
+    if fault.kind == "drop_before":
+        raise _Gone
+    if fault.kind == "proxy_403":
+        return Answer(403, {"Content-Type": "text/html"}, _PROXY_PAGE)
+    if fault.kind not in _REFUSALS:
+        return None
+    seconds = 1 if fault.kind == "throttle" else None
+    seconds = seconds if fault.retry_after is None else fault.retry_after
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return wire.error(ApiError(*_REFUSALS[fault.kind], headers))
+
+
+def _other_writer(fault: Fault, request: Incoming) -> Incoming:
+    """The same request from someone else, who has every right; a rival brings other bytes."""
+    headers = CIMultiDict(request.headers)
+    headers["Authorization"] = "SharedKey another:writer"
+    if fault.kind == "twin":
+        return replace(request, headers=headers)
+    for name in ("Content-MD5", "x-ms-blob-content-md5"):
+        headers.pop(name, None)
+    if fault.metadata is not None:
+        for name in wire.metadata(request.headers):
+            headers.pop(f"x-ms-meta-{name}")
+        headers.update({f"x-ms-meta-{name}": value for name, value in fault.metadata.items()})
+    body = b"rival " + request.body if fault.body is None else fault.body
+    return replace(request, headers=headers, body=body)
+
+
+def _common(request: web.Request) -> dict[str, str]:
+    headers = {"x-ms-version": request.headers.get("x-ms-version", "2025-11-05")}
+    headers["x-ms-request-id"] = "00000000-0000-0000-0000-000000000000"
+    if (asked := request.headers.get("x-ms-client-request-id")) is not None:
+        headers["x-ms-client-request-id"] = asked
+    return headers
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    """End the connection at once: the client sees a reset, or a body that is too short."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
