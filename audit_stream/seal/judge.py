@@ -32,7 +32,7 @@ _POSITION_TEXT = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}").f
 
 
 class RawRecord(Protocol):
-    """What the judge reads of a consumed record (aiokafka's ConsumerRecord fits)."""
+    """What the judge reads of a consumed record: the Kafka client's and its parser's records fit."""
 
     @property
     def offset(self) -> int:

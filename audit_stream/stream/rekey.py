@@ -59,14 +59,15 @@ class Rekeyer:
     async def copy(self, message: BatchMessage) -> None:
         """Copy one batch, in order per key."""
         assert self._producer is not None
+        twin, place = self._twins[message.topic], f"{message.topic}/{message.partition}"
         futures = []
         for record in message.records:
             key = message_key(record.value)
             spread = record.offset % self._partitions  # without a key there is nothing to order
             partition = spread if key is None else partition_of(key, self._partitions)
-            origin = f"{record.topic}/{record.partition}/{record.offset}"
+            origin = f"{place}/{record.offset}"
             futures.append(await self._producer.send(
-                self._twins[record.topic], value=record.value, key=key, partition=partition,
+                twin, value=record.value, key=key, partition=partition,
                 timestamp_ms=max(record.timestamp, 0), headers=[(ORIGIN_HEADER, origin.encode())],
             ))  # fmt: skip
         await asyncio.gather(*futures)

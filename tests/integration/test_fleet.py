@@ -162,6 +162,18 @@ async def test_a_rekeyed_topic_is_archived_through_its_twin(fleet: Fleet) -> Non
     assert fleet.verify().problems == []
 
 
+async def test_a_rekeyed_topic_with_a_backlog_is_copied(fleet: Fleet) -> None:
+    """Fetches then wait in the client when they are asked for, and come by the batch."""
+    fleet.extra = {"AUDIT_REKEY_TOPICS": fleet.topic}
+    await fleet.prepare()
+    events = Events(73, fleet.topic)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(20_000)])
+    fleet.start(0)
+    await eventually(lambda: copied(fleet, 20_000), 60)
+    await fleet.check(events.oracle)
+    assert await fleet.stop(0) == 0
+
+
 async def copied(fleet: Fleet, count: int) -> bool:
     from audit_stream.kafka.connect import topic_ends
 
