@@ -36,6 +36,8 @@ def test_what_is_made_loads_again(tmp_path: Path) -> None:
     loaded = load_keyring(path)
     assert loaded.keyring == ring
     assert (ring.archive, ring.epoch, loaded.cover.readonly) == (NAME, 1, True)
+    assert loaded.cover == (path.parent / COVER).read_bytes()
+    assert len(loaded.signer.public) == 32
     tag = bytes(range(16))
     leaf = Cover((path.parent / COVER).read_bytes()).leaf(path_of(tag))
     assert leaf is not None
@@ -63,6 +65,7 @@ def test_no_two_keys_are_alike(tmp_path: Path) -> None:
     ]  # fmt: skip
     covers = [(tmp_path / name / COVER).read_bytes()[8:] for name in ("one", "two")]
     assert len({*keys, *covers}) == len(keys) + len(covers)
+    assert one.trees[0].cover_sha256 != two.trees[0].cover_sha256
 
 
 def test_the_files_and_their_folder_are_the_owners_only(made: Path) -> None:
@@ -75,6 +78,16 @@ def test_nothing_is_overwritten(there: str, tmp_path: Path) -> None:
     with pytest.raises(KeyringError, match=f"{there} exists"):
         create_keyring(tmp_path / "keyring.json", NAME)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(there, b"dear")]
+
+
+@pytest.mark.parametrize("lost", [None, "keyring.json", COVER])
+def test_a_real_keyring_is_not_overwritten_whole_or_in_part(made: Path, lost: str | None) -> None:
+    if lost is not None:
+        (made.parent / lost).unlink()
+    before = {item: item.read_bytes() for item in made.parent.iterdir()}
+    with pytest.raises(KeyringError, match="exists and is not overwritten"):
+        create_keyring(made, NAME)
+    assert {item: item.read_bytes() for item in made.parent.iterdir()} == before
 
 
 @pytest.mark.parametrize("there", ["keyring.json", COVER])
@@ -101,7 +114,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["keyring.json", COVER])
-@pytest.mark.parametrize("bits", [0o640, 0o604, 0o620, 0o602, 0o610, 0o666])
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o666])
 def test_a_file_others_may_open_is_refused(there: str, bits: int, made: Path) -> None:
     (made.parent / there).chmod(bits)
     with pytest.raises(KeyringError, match="open to others") as caught:
@@ -118,8 +131,9 @@ def test_a_file_its_owner_may_only_read_is_good(made: Path) -> None:
 def test_another_cover_is_refused(made: Path) -> None:
     cover = made.parent / COVER
     whole = cover.read_bytes()
-    others = (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-1], whole + bytes(40), bytes(40), b"")
-    for other in others:
+    flips = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
+    others = (whole[:-1], whole + bytes(40), whole + whole, bytes(40), b"")
+    for other in (*flips, *others):
         cover.write_bytes(other)
         with pytest.raises(KeyringError, match=r"cover-1\.bin"):
             load_keyring(made)
@@ -133,6 +147,19 @@ def test_a_file_that_is_gone_is_named(there: str, made: Path) -> None:
     with pytest.raises(KeyringError, match=there) as caught:
         load_keyring(made)
     assert "backup" in caught.value.hint
+
+
+def test_a_folder_is_no_keyring(tmp_path: Path) -> None:
+    with pytest.raises(KeyringError):
+        load_keyring(tmp_path)
+
+
+def test_a_cut_keyring_is_refused(made: Path) -> None:
+    data = made.read_bytes()
+    for size in (0, 1, len(data) // 2, len(data) - 2):
+        made.write_bytes(data[:size])
+        with pytest.raises(KeyringError):
+            load_keyring(made)
 
 
 def test_the_public_key_verifies_what_the_signer_signs(made: Path) -> None:
@@ -150,6 +177,9 @@ def test_a_view_without_segment_key_signs_nothing(made: Path) -> None:
         _ = view.signer
     with pytest.raises(KeyringError, match="no segment key"):
         public_key(view.keyring)
+    made.write_bytes(view.keyring.encode())
+    with pytest.raises(KeyringError, match="no segment key"):
+        _ = load_keyring(made).signer
 
 
 def test_no_secret_is_shown(made: Path) -> None:
