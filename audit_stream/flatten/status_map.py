@@ -50,18 +50,16 @@ class StatusMap:
     __slots__ = ("_by_reason", "_cache", "_words", "canonical_bytes", "hash")
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        _check(document)
+        typed = _checked(document)
         self.canonical_bytes = canonical(dict(document))
         self.hash = sha256(self.canonical_bytes).hexdigest()
-        self._words: dict[str, str] = {
-            fold(word): INTERMEDIATE for word in document["intermediate"]
-        }
-        for status, words in document["terminal"].items():
+        self._words: dict[str, str] = {fold(word): INTERMEDIATE for word in typed.intermediate}
+        for status, words in typed.terminal.items():
             self._words.update({fold(word): status for word in words})
         self._by_reason: dict[tuple[str, str], str] = {
-            (fold(word), fold(rule["reason"])): str(rule["delivery_status"])
-            for rule in document["reasons"]
-            for word in rule["statuses"]
+            (fold(word), fold(rule.reason)): rule.delivery_status
+            for rule in typed.reasons
+            for word in rule.statuses
         }
         self._cache: dict[str | tuple[str, str], str | None] = {}
 
@@ -116,7 +114,7 @@ def _reason_codes(event: Mapping[str, Any]) -> Iterable[str]:
             yield reason["code"]
 
 
-def _check(document: Mapping[str, Any]) -> None:
+def _checked(document: Mapping[str, Any]) -> _Document:
     if document.get("v") != VERSION:
         raise ConfigError(f"the status map has v {document.get('v')!r}", hint=f"use {VERSION}")
     try:
@@ -134,3 +132,4 @@ def _check(document: Mapping[str, Any]) -> None:
             raise ConfigError(f"the status map maps to {rule.delivery_status!r}")
         if unknown := [w for w in rule.statuses if fold(w) not in words]:
             raise ConfigError(f"the status map has a reason for the unmapped words {unknown}")
+    return typed

@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit_stream.errors import FormatError
+from audit_stream.privacy.plain import ARITY, DEPTH
 from audit_stream.privacy.primitives import walk
 
-DEPTH = 28  # two-bit digits of a tag's first 56 bits
-ARITY = 4
 TAG_BYTES = 16
 PREFIX_BYTES = 7
 ENTRY = 1 + PREFIX_BYTES + 32
 #: Nodes down to this depth are kept: 87,000 of them, about 12 MB, and 8 of 28 hashes saved.
 _KEPT_DEPTH = 8
-_KEPT_PLACE, _KEPT_SHIFT = 1 << 2 * _KEPT_DEPTH, 2 * (DEPTH - _KEPT_DEPTH)  # `_place`, unfolded
 
 #: Anything that slices like bytes: bytes, a memory map.
 Buffer = bytes | memoryview
@@ -73,7 +71,7 @@ class Cover:
 
     def leaf(self, path: int) -> bytes | None:
         """The leaf key at `path`, or None when the subject was erased from this tree."""
-        kept = self._kept.get(_KEPT_PLACE | path >> _KEPT_SHIFT)
+        kept = self._kept.get(_place(path, _KEPT_DEPTH))
         return self._leaf_below(path) if kept is None else walk(kept, path, _KEPT_DEPTH, DEPTH)
 
     def _leaf_below(self, path: int) -> bytes | None:

@@ -7,22 +7,23 @@ The two must agree byte for byte (tests/property/test_primitives.py). Callers ta
 from __future__ import annotations
 
 import hmac
-from binascii import b2a_base64
 from hashlib import sha256
 from struct import Struct
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.record import PII_BLOCK
+from audit_stream.evidence.encoding import b64u
+from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, digest
 
+DEPTH = 28  # of the key tree: two-bit digits of a tag's first 56 bits
+ARITY = 4
 NONCE_BYTES = 12
 _SALT_AT = Struct(">IQ")
 _SALT_LABEL = b"as/salt/v1\x00"
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NODE = b"\x00\x00\x00\x01"
-_CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(4))
-_DEPTH = 28
+_CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(ARITY))
+_FIELDS = [name.encode() for name in PERSONAL_FIELDS]
 
 
 def walk(node: bytes, path: int, depth: int, bottom: int, /) -> bytes:
@@ -30,7 +31,7 @@ def walk(node: bytes, path: int, depth: int, bottom: int, /) -> bytes:
 
     Each step is SHA-256(00000001 || node || digit || "as-ggm1").
     """
-    for shift in range(2 * (_DEPTH - 1 - depth), 2 * (_DEPTH - 1 - bottom), -2):
+    for shift in range(2 * (DEPTH - 1 - depth), 2 * (DEPTH - 1 - bottom), -2):
         node = sha256(_NODE + node + _CHILD[(path >> shift) & 3]).digest()
     return node
 
@@ -50,19 +51,16 @@ def disclose(
 ) -> tuple[str, str]:
     """What `_sd` holds of the two personal fields, given as JSON texts (RFC 9901 4.2.3)."""
     both = salts(mac_key, partition, offset).hex().encode()
-    first = b'["%b","customer_external_id",%b]' % (both[:32], one)
-    second = b'["%b","recipient_address",%b]' % (both[32:], two)
-    return _digest(first), _digest(second)
-
-
-def _digest(disclosure: bytes) -> str:
-    return _b64u(sha256(_b64u(disclosure)).digest()).decode()
+    first = b'["%b","%b",%b]' % (both[:32], _FIELDS[0], one)
+    second = b'["%b","%b",%b]' % (both[32:], _FIELDS[1], two)
+    return digest(b64u(first)), digest(b64u(second))
 
 
 def encrypt(key: bytes, integrity: bytes, plaintext: bytes, /) -> bytes:
     """The padded plaintext under AES-256-GCM, base64url; nonce and associated data are the
     integrity hash's first 12 bytes and all of it."""
-    return _b64u(AESGCM(key).encrypt(integrity[:NONCE_BYTES], pad(plaintext), integrity))
+    sealed = AESGCM(key).encrypt(integrity[:NONCE_BYTES], pad(plaintext), integrity)
+    return b64u(sealed).encode()
 
 
 def pad(plaintext: bytes) -> bytes:
@@ -76,7 +74,3 @@ def unpad(padded: bytes) -> bytes:
     if not mark or pad(plaintext) != padded:
         raise FormatError("personal fields are not padded as they must be")
     return plaintext
-
-
-def _b64u(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")

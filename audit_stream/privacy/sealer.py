@@ -100,15 +100,13 @@ class RecordSealer:
         keys = self._keys.keys(subject, self._year)
         if keys is None:
             return self._seal_erased(event, offset, ingested, revision, before, origin)
-        external, address = event.customer_external_id, event.recipient_address
-        one, two = disclose(
-            keys.mac, self._partition, offset, orjson.dumps(external), orjson.dumps(address)
-        )
+        external, address = map(orjson.dumps, (event.customer_external_id, event.recipient_address))
+        one, two = disclose(keys.mac, self._partition, offset, external, address)
         digests = [one, two] if one < two else [two, one]
         pub = _write(self._pub(digests, event, offset, ingested, revision, before, origin))
         integrity = sha256(pub)
         raw = integrity.digest()
-        pii = encrypt(keys.enc, raw, orjson.dumps([external, address]))
+        pii = encrypt(keys.enc, raw, b"[%b,%b]" % (external, address))
         hexed = integrity.hexdigest().encode()
         line = b'{"integrity_hash":"sha256:%b","pii":"%b","pub":%b}\n' % (hexed, pii, pub)
         return line, raw, keys.tag

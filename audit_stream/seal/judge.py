@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from audit_stream.errors import NoYearKey
+from audit_stream.errors import AuditError, NoYearKey
 from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
 from audit_stream.flatten.event import Rejected, read_event
@@ -32,7 +32,7 @@ _POSITION_TEXT = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}").f
 
 
 class RawRecord(Protocol):
-    """What the judge reads of a consumed record: the Kafka client's and its parser's records fit."""
+    """What the judge reads of a record: the Kafka client's and its parser's both fit."""
 
     @property
     def offset(self) -> int:
@@ -181,7 +181,7 @@ def _quarantine(error: Exception, record: RawRecord, chunk: Chunk) -> str:
     elif isinstance(error, NoYearKey):
         # A producer's clock (CreateTime topics); were it ours, the brake would stop the flood.
         reason = "invalid:kafka-timestamp"
-    elif getattr(error, "code", None):
+    elif isinstance(error, AuditError):
         raise error  # ours: it concerns every record
     else:
         reason = INTERNAL

@@ -1,9 +1,9 @@
 """Taking fetched records out of aiokafka a broker batch at a time.
 
 The client yields them one by one through two generators and copies each into a dataclass; that is a
-tenth of a worker's time. The parser's records have offset, timestamp, key, value and headers, and no
-topic or partition: those are the batch's. A result that comes in while the client waits for one is
-still given out record by record, so callers meet both kinds.
+tenth of a worker's time. The parser's records have offset, timestamp, key, value and headers, and
+no topic or partition: those are the batch's. A result that comes in while the client waits for one
+is still given out record by record, so callers meet both kinds.
 """
 
 from __future__ import annotations

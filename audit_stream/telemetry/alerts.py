@@ -74,30 +74,25 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue(_QUEUE)
-        self._told = threading.Condition()
-        self._untold = 0
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Enqueue; dropped with a log line when the receiver has been away for 256 alarms."""
         try:
-            with self._told:
-                self._queue.put_nowait(event)
-                self._untold += 1
+            self._queue.put_nowait(event)
         except queue.Full:
             log.error("alarm not told: the webhook's queue is full")
 
     def flush(self, seconds: float) -> None:
         """Wait until the queue is told, or so long: before the process ends."""
-        with self._told:
-            self._told.wait_for(lambda: not self._untold, seconds)
+        told = self._queue.all_tasks_done  # `join` waits on it too, but without a limit
+        with told:
+            told.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
 
     def _run(self) -> None:
         while True:
             self._post(self._queue.get())
-            with self._told:
-                self._untold -= 1
-                self._told.notify_all()
+            self._queue.task_done()
 
     def _post(self, event: dict[str, Any]) -> None:
         request = urllib.request.Request(  # noqa: S310 - settings allow http(s) only

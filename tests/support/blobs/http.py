@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from aiohttp import web
@@ -71,12 +70,7 @@ class BlobDouble:
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/{ACCOUNT}"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.faults.clear()
         for task in self._late:
             task.cancel()

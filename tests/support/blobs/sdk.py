@@ -6,8 +6,7 @@ import base64
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from azure.core import MatchConditions
@@ -22,23 +21,12 @@ from tests.support.blobs.http import BlobDouble
 _KEY = base64.b64encode(b"the double checks no signature").decode()
 
 
-class Clients:
+class Clients(AsyncExitStack):
     """Opens SDK clients without retries, and closes them with itself."""
 
     def __init__(self, double: BlobDouble) -> None:
+        super().__init__()
         self._double = double
-        self._open = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._open.aclose()
 
     async def shared_key(self, **options: Any) -> BlobServiceClient:
         """The owner's client."""
@@ -63,7 +51,7 @@ class Clients:
 
     async def _client(self, **options: Any) -> BlobServiceClient:
         client = BlobServiceClient(self._double.url, retry_total=0, **options)
-        return await self._open.enter_async_context(client)
+        return await self.enter_async_context(client)
 
 
 HELD = (409, "BlobImmutableDueToLegalHold")
