@@ -13,7 +13,7 @@ from audit_stream.archive.streams import found_stream, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import quarantine
-from audit_stream.kafka.connect import KafkaConnection, describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import Assurance, WormStore
 from audit_stream.settings import Settings
@@ -44,14 +44,38 @@ async def check_topics(connection: KafkaConnection, settings: Settings) -> Mappi
             f"no such topic: {', '.join(missing)}", hint="run: audit-stream topics apply"
         )
     for topic in (*archived.values(), changelog_topic(settings)):
-        if found[topic].partitions != settings.partitions:
-            raise TopicError(
-                f"{topic} has {found[topic].partitions} partitions, AUDIT_PARTITIONS says "
-                f"{settings.partitions}",
-                hint="set AUDIT_PARTITIONS to what the raw topics have; a changed count needs a "
-                "new generation of the stream",
-            )
+        _check_partitions(found[topic], settings)
     return {topic: found[topic].topic_id for topic in archived.values()}
+
+
+def _check_partitions(found: TopicInfo, settings: Settings) -> None:
+    if found.partitions != settings.partitions:
+        raise TopicError(
+            f"{found.name} has {found.partitions} partitions, AUDIT_PARTITIONS says "
+            f"{settings.partitions}",
+            hint="set AUDIT_PARTITIONS to what the raw topics have; a changed count needs a "
+            "new generation of the stream",
+        )
+
+
+async def topic_faults(
+    connection: KafkaConnection, settings: Settings, streams: Mapping[str, StreamObject]
+) -> dict[str, TopicError]:
+    """What is wrong with archived topics by now, beside what a start refuses: they may be gone."""
+    found = await describe_topics(connection, list(streams))
+    faults: dict[str, TopicError] = {}
+    for topic, stream in streams.items():
+        try:
+            if topic not in found:
+                raise TopicError(
+                    f"{topic} is gone from the broker",
+                    hint="find out who deleted it, then restart (docs/runbooks/raw-topic.md)",
+                )
+            _check_partitions(found[topic], settings)
+            _check_stream(stream, settings, found[topic].topic_id)
+        except TopicError as error:
+            faults[topic] = error
+    return faults
 
 
 async def check_assurance(store: WormStore, settings: Settings) -> Assurance:

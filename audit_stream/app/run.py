@@ -20,6 +20,7 @@ from audit_stream.app.checks import (
     check_topics,
     lock_state_dir,
     open_streams,
+    topic_faults,
 )
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
@@ -146,7 +147,16 @@ async def _run(
     watchdog.start()
     retention = await retention_seconds(settings, connection, list(streams))
     watching = asyncio.create_task(
-        watch(worker, pipeline, metrics, health, watchdog, alarms, retention)
+        watch(
+            worker,
+            pipeline,
+            metrics,
+            health,
+            watchdog,
+            alarms,
+            retention,
+            partial(topic_faults, connection, settings, streams),
+        )
     )
     try:
         await worker.run(stop)

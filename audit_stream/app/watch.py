@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from audit_stream.errors import TopicError
 from audit_stream.kafka.connect import KafkaConnection, topic_configs
 from audit_stream.settings import Settings
 from audit_stream.stream.pipeline import Pipeline
@@ -21,6 +22,7 @@ from audit_stream.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400
 _LAG_SECONDS = 5.0
+_TOPICS_SECONDS = 15.0
 _READY_SECONDS = 0.5
 
 
@@ -61,12 +63,16 @@ async def retention_seconds(
     return {topic: seconds for topic, seconds in found.items() if seconds >= 0}
 
 
+#: What is wrong with raw topics by now.
+TopicFaults = Callable[[], Awaitable[Mapping[str, TopicError]]]
+
+
 async def watch(
     worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health, watchdog: Watchdog,
-    alarms: AlarmBoard, retention: Mapping[str, float],
+    alarms: AlarmBoard, retention: Mapping[str, float], topic_faults: TopicFaults,
 ) -> None:  # fmt: skip
-    """Readiness, lag and sizes, off the data path."""
-    next_lag = 0.0
+    """Readiness, lag, sizes and the raw topics themselves, off the data path."""
+    next_lag = next_topics = 0.0
     while True:
         for name, value in worker.ready.items():
             health.set_ready(name, value)
@@ -81,13 +87,30 @@ async def watch(
                     metrics.table_keys.labels(str(partition)).set(keys)
             except Exception as error:  # a broker that is away must not freeze readiness
                 log.warning("the lag could not be measured: %s: %s", type(error).__name__, error)
+        if time.monotonic() >= next_topics:
+            next_topics = time.monotonic() + _TOPICS_SECONDS
+            try:
+                _stop_faulty(pipeline, alarms, await topic_faults())
+            except Exception as error:
+                log.warning("the topics could not be checked: %s: %s", type(error).__name__, error)
         await asyncio.sleep(_READY_SECONDS)
+
+
+def _stop_faulty(pipeline: Pipeline, alarms: AlarmBoard, faults: Mapping[str, TopicError]) -> None:
+    for topic, error in faults.items():
+        alarms.raise_alarm(f"raw-topic:{topic}", str(error))
+        for place in [place for place in pipeline.lanes if place[0] == topic]:
+            pipeline.stop(*place, str(error))
 
 
 async def _measure_lag(
     pipeline: Pipeline, metrics: Metrics, retention: Mapping[str, float]
 ) -> None:
     for (topic, partition), (behind, oldest_ms) in (await pipeline.lag()).items():
+        if behind < 0:
+            pipeline.stop(topic, partition, f"the broker has {-behind} offsets less of it than are "
+                          "archived: the topic was recreated or truncated")  # fmt: skip
+            continue
         metrics.unarchived_offsets.labels(topic, str(partition)).set(behind)
         if topic in retention:
             waiting = time.time() - oldest_ms / 1000 if behind and oldest_ms else 0.0

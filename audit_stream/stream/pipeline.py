@@ -85,14 +85,16 @@ class Pipeline:
     async def lag(self) -> dict[Place, tuple[int, int | None]]:
         """Broker end minus stored offset of each lane, and the oldest unstored record's time (ms).
 
-        The time is that of the last archived record: what came after it is younger.
+        Negative when the broker has less than is archived. The time is that of the last archived
+        record: what came after it is younger.
         """
         lanes = dict(self.lanes)
         tps = {TP(topic, partition): (topic, partition) for topic, partition in lanes}
         ends = await self.consumer.highwaters(*tps) if tps else {}
         return {
-            key: (max(0, (ends.get(tp) or 0) - lanes[key].link.next), lanes[key].last_ts)
+            key: (end - lanes[key].link.next, lanes[key].last_ts)
             for tp, key in tps.items()
+            if (end := ends.get(tp)) is not None
         }
 
     # -- assignment
@@ -158,6 +160,15 @@ class Pipeline:
             task.cancel()
         self.lanes.clear()
         self._tasks.clear()
+
+    def stop(self, topic: str, partition: int, message: str) -> None:
+        """Stop a partition whose raw topic is not what it was; what is not stored is dropped."""
+        lane = self.lanes.pop((topic, partition), None)
+        task = self._tasks.pop((topic, partition), None)
+        if lane is not None and task is not None:
+            lane.drop()
+            task.cancel()
+        self._stop(TP(topic, partition), message, "raw-topic")
 
     def _stop(self, tp: Any, message: str, kind: str) -> None:
         """Stop one partition until an operator acts; the others go on."""

@@ -29,6 +29,10 @@ class AwayPipeline:
         raise KafkaConnectionError("no broker")
 
 
+async def no_broker() -> Any:
+    raise KafkaConnectionError("no broker")
+
+
 async def test_readiness_follows_though_the_lag_cannot_be_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -38,7 +42,14 @@ async def test_readiness_follows_though_the_lag_cannot_be_measured(
     pipeline, health = AwayPipeline(), Health("assigned")
     task = asyncio.create_task(
         watching.watch(
-            worker, cast("Any", pipeline), Metrics(), health, Watchdog(60), AlarmBoard("w"), {}
+            worker,
+            cast("Any", pipeline),
+            Metrics(),
+            health,
+            Watchdog(60),
+            AlarmBoard("w"),
+            {},
+            no_broker,
         )
     )
     try:
