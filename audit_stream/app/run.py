@@ -64,7 +64,7 @@ async def run_worker(
     alarms = AlarmBoard(settings.static_member or socket.gethostname())
     if settings.alert_webhook is not None:
         alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
-    health = Health("assigned", "restored", "breaker_closed")
+    health = Health("broker", "assigned", "restored", "breaker_closed")
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     web.start()
     end = partial(die, last_words=alarms.flush)

@@ -21,8 +21,8 @@ from audit_stream.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400
-_LAG_SECONDS = 5.0
-_TOPICS_SECONDS = 15.0
+_BROKER_SECONDS = 5.0
+_BROKER_LIMIT_SECONDS = 10.0
 _READY_SECONDS = 0.5
 
 
@@ -71,29 +71,37 @@ async def watch(
     worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health, watchdog: Watchdog,
     alarms: AlarmBoard, retention: Mapping[str, float], topic_faults: TopicFaults,
 ) -> None:  # fmt: skip
-    """Readiness, lag, sizes and the raw topics themselves, off the data path."""
-    next_lag = next_topics = 0.0
+    """Readiness, sizes, lag and the raw topics themselves, off the data path."""
+    next_look = 0.0
     while True:
         for name, value in worker.ready.items():
             health.set_ready(name, value)
         metrics.loop_heartbeat_age_seconds.set(watchdog.age(LOOP))
         metrics.open_alarms.set(len(alarms.open()))
         metrics.restore_remaining_records.set(worker.restore_remaining)
-        if time.monotonic() >= next_lag and pipeline.lanes:
-            next_lag = time.monotonic() + _LAG_SECONDS
-            try:
-                await _measure_lag(pipeline, metrics, retention)
-                for partition, keys in worker.table.batches.sizes().items():
-                    metrics.table_keys.labels(str(partition)).set(keys)
-            except Exception as error:  # a broker that is away must not freeze readiness
-                log.warning("the lag could not be measured: %s: %s", type(error).__name__, error)
-        if time.monotonic() >= next_topics:
-            next_topics = time.monotonic() + _TOPICS_SECONDS
-            try:
-                _stop_faulty(pipeline, alarms, await topic_faults())
-            except Exception as error:
-                log.warning("the topics could not be checked: %s: %s", type(error).__name__, error)
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + _BROKER_SECONDS
+            for partition, keys in worker.table.batches.sizes().items():
+                metrics.table_keys.labels(str(partition)).set(keys)
+            reached = await _look_at_broker(pipeline, metrics, alarms, retention, topic_faults)
+            health.set_ready("broker", reached)
         await asyncio.sleep(_READY_SECONDS)
+
+
+async def _look_at_broker(
+    pipeline: Pipeline, metrics: Metrics, alarms: AlarmBoard, retention: Mapping[str, float],
+    topic_faults: TopicFaults,
+) -> bool:  # fmt: skip
+    """Check topics and lag; whether the broker answered in time."""
+    try:
+        async with asyncio.timeout(_BROKER_LIMIT_SECONDS):
+            # First, over a connection of its own: with the broker away the consumer's would hang.
+            _stop_faulty(pipeline, alarms, await topic_faults())
+            await _measure_lag(pipeline, metrics, retention)
+    except Exception as error:  # whatever it is, it must not freeze readiness
+        log.warning("the broker could not be looked at: %s: %s", type(error).__name__, error)
+        return False
+    return True
 
 
 def _stop_faulty(pipeline: Pipeline, alarms: AlarmBoard, faults: Mapping[str, TopicError]) -> None:
