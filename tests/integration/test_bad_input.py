@@ -1,0 +1,91 @@
+"""Keyrings that do not fit, and events larger than our limit, on a real broker."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from audit_stream.flatten.event import MAX_VALUE_BYTES
+from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.keys.file import create_keyring
+from audit_stream.privacy.keyring import parse_keyring
+from tests.integration.test_bad_days import run
+from tests.support.events import Events
+from tests.support.fleet import NAME, Fleet
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+def set_epoch(keyring: Path, epoch: int) -> None:
+    ring = dataclasses.replace(parse_keyring(keyring.read_bytes()), epoch=epoch)
+    keyring.write_bytes(ring.encode())
+
+
+async def archived_something(fleet: Fleet, seed: int) -> Events:
+    events = Events(seed, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(200))
+    await fleet.check(events.oracle)
+    await fleet.stop(0)
+    return events
+
+
+async def test_a_keyring_that_is_not_the_archives_is_refused(fleet: Fleet) -> None:
+    await archived_something(fleet, 107)
+    keys = fleet.settings.keyring.parent
+    shutil.move(keys, keys.with_name("right"))
+    create_keyring(fleet.settings.keyring, NAME)
+    done = await run(fleet, "worker")
+    assert done.returncode == 2
+    assert "not founded under this keyring" in done.stderr
+    assert "use the keyring the archive was made with" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_keyring_older_than_the_archive_is_refused(fleet: Fleet) -> None:
+    set_epoch(fleet.settings.keyring, 2)
+    events = await archived_something(fleet, 109)
+    set_epoch(fleet.settings.keyring, 1)
+    done = await run(fleet, "worker")
+    assert done.returncode == 2
+    assert "the keyring has the epoch 1, the archive is at 2" in done.stderr
+    assert "use the newest keyring" in done.stderr
+    set_epoch(fleet.settings.keyring, 3)
+    fleet.start(0)
+    await fleet.send(events.lines(200))
+    await fleet.check(events.oracle)
+
+
+async def test_an_event_above_our_limit_is_quarantined_and_its_neighbours_are_not(
+    fleet: Fleet,
+) -> None:
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.alter_configs(
+            [
+                ConfigResource(
+                    ConfigResourceType.TOPIC, fleet.topic, {"max.message.bytes": "2097152"}
+                )
+            ]
+        )
+    events = Events(113, fleet.topic)
+    large = json.dumps({"status": "READ", "filler": "x" * MAX_VALUE_BYTES}).encode()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=fleet.settings.bootstrap_servers, max_request_size=2 << 20
+    )
+    await producer.start()
+    await fleet.send(events.lines(50))
+    await producer.send_and_wait(fleet.topic, large, b"key")
+    await producer.stop()
+    await fleet.send(events.lines(50))
+    events.oracle.quarantined += 1
+    fleet.start(0)
+    await fleet.check(events.oracle)
+    listed = await run(fleet, "quarantine", "list", "--json")
+    assert listed.returncode == 0
+    assert '"too-large"' in listed.stdout
