@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from audit_stream import __version__
-from audit_stream.app.topics import archived_topics
+from audit_stream.app.topics import archived_topics, changelog_topic
+from audit_stream.errors import TopicError
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.connect import KafkaConnection, describe_topics
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import Assurance, WormStore
 from audit_stream.seal.builder import Limits, Origin
@@ -91,7 +92,15 @@ def worker_config(
         partitions=settings.partitions, state_dir=settings.state_dir,
         session_timeout=settings.session_timeout_seconds, static_member=settings.static_member,
         client_options=connection.client_options(), credentials=_credentials(connection),
+        changelog_id=partial(_topic_id, connection, changelog_topic(settings)),
     )  # fmt: skip
+
+
+async def _topic_id(connection: KafkaConnection, topic: str) -> str | None:
+    found = await describe_topics(connection, [topic])
+    if topic not in found:
+        raise TopicError(f"no such topic: {topic}", hint="run: audit-stream topics apply")
+    return found[topic].topic_id
 
 
 def _credentials(connection: KafkaConnection) -> Any:

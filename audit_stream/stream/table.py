@@ -25,6 +25,8 @@ from audit_stream.stream.transport import BatchMessage, BatchSchema
 _MARKER = Struct(">IQQ32s")
 #: Keys of applied markers: a state's key begins with a topic's name, never with a zero byte.
 _APPLIED = b"\x00applied\x00"
+#: Key of the id of the changelog topic that a partition's database goes with.
+_CHANGELOG = b"\x00changelog"
 _CACHE_BYTES = 64 << 20  # shared by all partitions of a process; Faust takes 2 GiB for each
 _WRITE_BUFFER_BYTES = 8 << 20
 _MEMTABLE_BLOOM = 0.05  # of the write buffer
@@ -151,6 +153,21 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         """Estimated keys of each open partition."""
         name = "rocksdb.estimate-num-keys"
         return {p: int(db.property_int_value(name) or 0) for p, db in self._dbs.items()}
+
+    def adopt_changelog(self, partition: int, topic_id: str | None, end: int) -> bool:
+        """Whether the database goes with this changelog; one that does not is discarded.
+
+        A changelog that was recreated, or ends below the position in the database, has lost what
+        the database holds: both are made anew from the archive. `end` is the next offset.
+        """
+        db = self._db_for_partition(partition)
+        position, known = db.get(self.offset_key), db.get(_CHANGELOG)
+        now = (topic_id or "").encode()
+        fits = position is None or (int(position) < end and known in (None, b"", now))
+        if not fits:
+            self.discard_partition(partition)
+        self._db_for_partition(partition).put(_CHANGELOG, now)
+        return fits
 
     def close_partition(self, partition: int) -> None:
         """Close one database, if open."""

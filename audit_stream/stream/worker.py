@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class WorkerConfig:
     session_timeout: float
     static_member: str | None
     client_options: Mapping[str, Any] = field(repr=False)
+    changelog_id: Callable[[], Awaitable[str | None]]  # Kafka's id of the changelog, now
     credentials: Any = field(default=None, repr=False)
 
 
@@ -124,8 +125,19 @@ class Worker:
         self.context.metrics.rebalances_total.inc()
         try:
             await self._changelog.own(partitions)
+            await self._adopt_changelog(partitions)
         except AuditError as error:
             self.context.die(EXIT_INTERNAL, str(error))
+
+    async def _adopt_changelog(self, partitions: set[int]) -> None:
+        """Local state goes if the changelog it was written with is gone: the archive has all."""
+        topic_id = await self.config.changelog_id()
+        tps = {TP(self.table.changelog_topic.get_topic_name(), p): p for p in partitions}
+        ends = await self.app.consumer.highwaters(*tps) if tps else {}
+        for tp, partition in tps.items():
+            if not self.table.batches.adopt_changelog(partition, topic_id, ends.get(tp) or 0):
+                log.warning("%s/%s is not the changelog this state was written with: the state is "
+                            "made anew from the archive", *tp)  # fmt: skip
 
     # -- agents: never raise (Faust would ack what crashed them and go on)
 

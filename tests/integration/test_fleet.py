@@ -18,7 +18,7 @@ from tests.support.fleet import Fleet
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_p1_p2_a_fleet_with_kills_stops_and_joins_archives_all_once(
     fleet: Fleet, seed: int
 ) -> None:
