@@ -207,7 +207,7 @@ class Pipeline:
     async def _confirm_holes(self, message: BatchMessage) -> int | None:
         """A hole counts only after seeking back gives it again; the log start when it did."""
         tp = message.tp
-        holes = _holes(message)
+        holes = message.holes()
         if not holes <= self._holes.get(tp, set()):
             self._holes[tp] = holes
             await self.consumer.reseek({tp: message.base})
@@ -300,14 +300,3 @@ class Pipeline:
             self.context.die(EXIT_INTERNAL, str(error))
             return
         await self.consumer.reseek({tp: at})
-
-
-def _holes(message: BatchMessage) -> set[tuple[int, int]]:
-    holes, expected = set(), message.base
-    for record in message.records:
-        if record.offset != expected:
-            holes.add((expected, record.offset))
-        expected = record.offset + 1
-    if expected != message.next_offset:
-        holes.add((expected, message.next_offset))
-    return holes

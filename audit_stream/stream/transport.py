@@ -7,7 +7,6 @@ committable offsets, dropping work on a rebalance, and where reading starts afte
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -17,22 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from audit_stream.stream.fetched import take_whole_batches
-
-#: The broker answers a fetch that finds nothing after this long. Faust's 1500 ms would stall busy
-#: partitions: there is one fetch in flight per broker.
-FETCH_MAX_WAIT_MS = 200
-
-
-#: Longer than a rebalance, which a JoinGroup request waits for; then the connection is given up.
-REQUEST_TIMEOUT_MS = 90_000
-
-
-def _set(target: object, name: str, value: int) -> None:
-    """Set a client's private option; an error, not silence, when a release renamed it."""
-    if not hasattr(target, name):
-        raise AttributeError(f"{type(target).__name__} has no {name} any more")
-    setattr(target, name, value)
+from audit_stream.stream.fetched import BatchThread
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
@@ -46,51 +30,16 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     records: list[Any]
     size: int  # bytes, roughly
 
-
-Fetched = tuple[list[Any], int]  # records, position after them
-
-
-class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread, answering with whole batches and the position behind them."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        _set(consumer, "_fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
-        # Faust bounds a resync by the same setting, which must be long; a request must not be.
-        _set(consumer._client, "_request_timeout_ms", REQUEST_TIMEOUT_MS)
-        # Aborted transactions of a fenced worker must not reach the table, nor a producer's
-        # aborted statuses the archive. The fetcher is made from this at start.
-        consumer._isolation_level = "read_committed"
-        return consumer
-
-    async def _fetch_records(
-        self, consumer: Any, active_partitions: Any, timeout: float | None = None,
-        max_records: int | None = None,
-    ) -> dict[TP, Fetched]:  # fmt: skip
-        subscriptions = consumer._fetcher._subscriptions
-        if not active_partitions:  # paused: keep polling, or the group would expel us
-            with subscriptions.fetch_context():
-                await asyncio.sleep(min(timeout or 0.1, 0.1))
-            return {}
-        take_whole_batches(consumer._fetcher._records.values())
-        found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        self.consumer.polled()
-        assignment = subscriptions.subscription and subscriptions.subscription.assignment
-        if assignment is None:
-            return {}
-        # Read here, in the consumer's own thread: between fetch and position nothing can run.
-        fetched = {
-            TP(*tp): (records, assignment.state_value(tp).position)
-            for tp, records in found.items()
-            if assignment.state_value(tp) is not None
-        }
-        for tp in active_partitions:  # positions that moved without a record: markers at the tail
-            state = assignment.state_value(tp) if tp not in fetched else None
-            if state is not None and state.has_valid_position:
-                expected = self.consumer.expected.get(tp)
-                if expected is not None and state.position > expected:
-                    fetched[tp] = ([], state.position)
-        return fetched
+    def holes(self) -> set[tuple[int, int]]:
+        """Ranges [from, to) of covered offsets without a record."""
+        holes, expected = set(), self.base
+        for record in self.records:
+            if record.offset != expected:
+                holes.add((expected, record.offset))
+            expected = record.offset + 1
+        if expected != self.next_offset:
+            holes.add((expected, self.next_offset))
+        return holes
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
