@@ -7,9 +7,8 @@ container refuses is not shown here.
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from hashlib import sha256
 
@@ -21,27 +20,14 @@ from audit_stream.ports import Assurance, PutResult, WormStore
 from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 from tests.contract.worm_store_contract import META, Target, WormStoreContract
-from tests.support.azurite import ACCOUNT, KEY, Azurite, script
+from tests.support.azurite import ACCOUNT, KEY, Azurite
 from tests.support.cutting_proxy import CuttingProxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest.fixture(scope="module")
-def azurite() -> Iterator[Azurite]:
-    main = script()
-    if main is None:
-        if os.environ.get("AUDIT_TEST_REQUIRE") == "1":
-            pytest.fail("Azurite is not installed", pytrace=False)
-        pytest.skip("NOT RUN: Azurite is not installed (see tests/support/azurite.py)")
-    server = Azurite(main)
-    server.start()
-    yield server
-    server.stop()
-
-
 def access(port: int, **more: object) -> AzureAccess:
-    endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    endpoint = f"http://127.0.0.1:{port}/{{account}}"
     return AzureAccess(endpoint=endpoint, key=KEY, **more)  # type: ignore[arg-type]
 
 
