@@ -1,4 +1,4 @@
-"""Servers that several contract modules share."""
+"""Servers that several folders of tests share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support.azurite import Azurite, script
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     main = script()
     if main is None:
