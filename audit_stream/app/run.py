@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from audit_stream.app.build import build_context, guarded_store, worker_config
+from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
     check_assurance,
     check_epoch,
@@ -22,6 +22,7 @@ from audit_stream.app.checks import (
     open_streams,
     topic_faults,
 )
+from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.errors import BrokerError, KeyringError
@@ -64,7 +65,7 @@ async def run_worker(
     alarms = AlarmBoard(settings.static_member or socket.gethostname())
     if settings.alert_webhook is not None:
         alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
-    health = Health("broker", "assigned", "restored", "breaker_closed")
+    health = Health("broker", "assigned", "restored", *READY.values())
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     web.start()
     end = partial(die, last_words=alarms.flush)
@@ -121,14 +122,15 @@ async def _run(
     topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
     if topic_ids is None:
         return
-    breaker, store = guarded_store(settings, alarms, metrics, health)
+    stores = guarded_stores(settings, alarms, metrics, health)
+    store = stores.archive
     assurance = await check_assurance(store, settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)
     await check_epoch(store, ring, streams)
     status_map = StatusMap.parse(settings.status_map_path.read_bytes())
     await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
     context = adapt(
-        build_context(settings, ring, store, assurance, status_map, metrics, alarms, hook)
+        build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook)
     )
     options = connection.client_options()
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
@@ -136,7 +138,8 @@ async def _run(
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
     pipeline = Pipeline(context, streams, changelog, quarantine, Inspector(connection).timestamp_at)
-    pipeline.paused = lambda: not breaker.is_closed
+    pipeline.paused = lambda: stores.failing
+    store.be_patient()
     worker = Worker(
         worker_config(settings, streams, twins, connection), context, pipeline, changelog,
         rekeyer, watchdog,
@@ -164,5 +167,4 @@ async def _run(
         watching.cancel()
         await rekeyer.stop()
         await quarantine.stop()
-        await store.close()
-        await context.subjects.close()
+        await stores.close()

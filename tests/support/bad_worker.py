@@ -21,10 +21,11 @@ from audit_stream.ports import PutResult
 from audit_stream.seal.judge import Chunk
 from audit_stream.settings import Settings
 from audit_stream.stores import open as stores
+from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.file import FileStore
-from audit_stream.stores.retry import ResilientStore, RetryPolicy
+from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.pipeline import Pipeline
