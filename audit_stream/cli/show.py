@@ -19,7 +19,6 @@ async def history_of(
 ) -> list[Sighting]:
     """All records of a message in the archive."""
     from audit_stream.app.topics import archived_topics
-    from audit_stream.kafka.partitioner import partition_of
     from audit_stream.keys.file import load_keyring
     from audit_stream.stores.open import open_store, open_subjects
 
@@ -27,10 +26,9 @@ async def history_of(
     store = open_store(settings.archive, read_only=True)
     subjects = open_subjects(settings.subjects)
     history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)
-    partition = partition_of(message.encode(), settings.partitions)
     topics = list(archived_topics(settings).values())
     try:
-        return await history.of(message, partition, topics, tenant, customer)
+        return await history.of(message, topics, tenant, customer)
     finally:
         await store.close()
         await subjects.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
-from audit_stream.archive.chain import Chain, Found
+from audit_stream.archive.chain import Chain, Found, new_generation
 from audit_stream.archive.fold import states_of
 from audit_stream.errors import TopicError
 from audit_stream.evidence import ledger
@@ -18,7 +18,6 @@ from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import ChangelogWriter, Pair
 from audit_stream.stream.table import BatchStore, applied_key, changes_of
 
-_NEW_GENERATION = "start a new generation once you know why (docs/runbooks/raw-topic.md)"
 _FORGET_STEP = 50_000  # keys a transaction
 #: Timestamp (ms) of the record at an offset of a partition, or None when the broker has none there.
 TimestampAt = Callable[[str, int, int], Awaitable[int | None]]
@@ -80,7 +79,7 @@ async def check_same_topic(
         raise TopicError(
             f"{topic}/{partition} ends at {end}, the archive goes to {link.next}: the topic was "
             "recreated or truncated",
-            hint=_NEW_GENERATION,
+            hint=new_generation(topic),
         )
     if last is None or last.header.last_ts is None:
         return
@@ -90,7 +89,7 @@ async def check_same_topic(
         raise TopicError(
             f"{topic}/{partition} has another record at offset {offset} than was archived: the "
             "topic was recreated",
-            hint=_NEW_GENERATION,
+            hint=new_generation(topic),
         )
 
 

@@ -18,7 +18,8 @@ from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.reconcile import cover
 from audit_stream.cli.topics import wanted_topics
 from audit_stream.cli.verify import trusted_keys
-from audit_stream.evidence.segment import decode
+from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.segment import Segment
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.topic_apply import apply_plan, plan_topics
 from audit_stream.keys.file import create_keyring
@@ -130,11 +131,9 @@ class Fleet:
 
     def lines(self) -> list[bytes]:
         root = self.settings.archive_path / "segments"
-        return [
-            line
-            for path in sorted(root.rglob("*.gz"))
-            for line in decode(path.read_bytes(), path.name).record_lines()
-        ]
+        links = (decode_link(path.read_bytes(), path.name) for path in sorted(root.rglob("*.gz")))
+        segments = (link for link in links if isinstance(link, Segment))
+        return [line for segment in segments for line in segment.record_lines()]
 
     async def archived(self, count: int) -> bool:
         """Whether so many records are archived."""
