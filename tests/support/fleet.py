@@ -104,7 +104,9 @@ class Fleet:
         return process
 
     async def ended(self, index: int, limit: float = 60.0) -> int:
-        return await asyncio.wait_for(asyncio.to_thread(self.workers.pop(index).wait), limit)
+        code = await asyncio.wait_for(asyncio.to_thread(self.workers[index].wait), limit)
+        del self.workers[index]  # not before: `close` ends what did not end
+        return code
 
     async def stop(self, index: int) -> int:
         self.workers[index].send_signal(signal.SIGTERM)
