@@ -221,6 +221,26 @@ async def frozen(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
+async def test_a_worker_that_was_not_stopped_ends_by_itself_and_starts_in_the_new_generation(
+    fleet: Fleet,
+) -> None:
+    port = free_ports(1)[0]
+    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    first, second = Events(277, fleet.topic), Events(281, fleet.topic)
+    fleet.start(0)
+    await fleet.send(first.lines(500))
+    await fleet.check(first.oracle)
+    await delete(fleet)
+    await fleet.prepare()
+    await fleet.send(second.lines(500))
+    await eventually(lambda: alarmed(port, f"raw-topic:{fleet.topic}"), 60)
+    await begun(fleet)
+    assert await fleet.ended(0) == EXIT_FENCED
+    assert "has a new generation" in fleet.log()
+    fleet.start(0)
+    await check(fleet, g1=first.oracle, g2=second.oracle)
+
+
 async def test_of_two_operators_one_wins_and_the_other_is_told(fleet: Fleet) -> None:
     fleet.start(0)
     await fleet.send(Events(241, fleet.topic).lines(300))
