@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from audit_stream import __version__
+from audit_stream.app.places import archive_store, subject_store
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.errors import TopicError
 from audit_stream.evidence.rawmac import raw_key
@@ -21,7 +22,6 @@ from audit_stream.seal.builder import Limits, Origin
 from audit_stream.settings import Settings
 from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
-from audit_stream.stores.open import open_store, open_subjects
 from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Brake, Context, StepHook
 from audit_stream.stream.process import die
@@ -49,7 +49,7 @@ def guarded_store(
     breaker.add_listener(tell)
     health.set_ready("breaker_closed", True)
     metrics.breaker_open.labels("archive").set(0)
-    return breaker, ResilientStore(open_store(settings.archive), breaker, clock=clock)
+    return breaker, ResilientStore(archive_store(settings), breaker, clock=clock)
 
 
 def build_context(
@@ -64,7 +64,7 @@ def build_context(
         key_epoch=ring.keyring.epoch, raw_key=raw_key(ring.keyring.index_key),
     )  # fmt: skip
     return Context(
-        store=store, subjects=open_subjects(settings.subjects), signer=ring.signer,
+        store=store, subjects=subject_store(settings), signer=ring.signer,
         trusted=ring.trusted, keyring=ring.keyring, cover=ring.cover,
         status_map=status_map, origin=origin,
         limits=Limits(

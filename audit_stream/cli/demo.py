@@ -16,14 +16,16 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from audit_stream.app.places import archive_reader
 from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.output import Output
 from audit_stream.cli.reconcile import cover, show_coverage
 from audit_stream.cli.show import history_of, print_history
-from audit_stream.cli.verify import report
+from audit_stream.cli.verify import archive_verifier, report, trusted_keys
 from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.settings import Settings
 from audit_stream.verify.archive import ArchiveVerifier
+from audit_stream.verify.part import Part
 from audit_stream.verify.report import Verdict
 
 _MARK = ".audit-stream-demo"
@@ -159,15 +161,10 @@ async def _wait(settings: Settings, out: Output) -> Coverage:
 
 
 def _verify(settings: Settings) -> ArchiveVerifier:
-    from audit_stream.cli.verify import trusted_keys
-    from audit_stream.stores.file import FileStore
-
-    store = FileStore(settings.archive_path, read_only=True)
-    verifier = ArchiveVerifier(
-        list(store.walk_sync("")), store.get_sync, trusted_keys(settings, [])
-    )
-    for _ in verifier.run():
-        pass
+    with archive_reader(settings) as reader:
+        verifier = archive_verifier(reader, trusted_keys(settings, []), Part())
+        for _ in verifier.run():
+            pass
     return verifier
 
 

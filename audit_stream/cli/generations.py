@@ -73,12 +73,12 @@ async def _new_generation(
 ) -> None:  # fmt: skip
     from audit_stream.app.checks import load_archive_keyring
     from audit_stream.app.generations import begin, check_needed, survey
+    from audit_stream.app.places import archive_to_read, archive_to_write
     from audit_stream.kafka.connect import KafkaConnection
-    from audit_stream.stores.open import open_store
 
     name = _archived(settings, topic)
     ring = load_archive_keyring(settings)
-    store = open_store(settings.archive)
+    store = (archive_to_read if dry_run else archive_to_write)(settings)
     try:
         found = await survey(store, ring, KafkaConnection.from_settings(settings), name)
         _show(out, found)

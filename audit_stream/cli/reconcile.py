@@ -27,14 +27,14 @@ async def cover(
 
     With `wait`, reads until nothing is to come or the time is over.
     """
+    from audit_stream.app.places import archive_to_read
     from audit_stream.app.topics import archived_topics
     from audit_stream.kafka.connect import KafkaConnection, topic_ends
     from audit_stream.keys.file import load_keyring
-    from audit_stream.stores.open import open_store
 
     connection = KafkaConnection.from_settings(settings)
     keys = load_keyring(settings.keyring).trusted
-    store = open_store(settings.archive, read_only=True)
+    store = archive_to_read(settings)
     coverage = Coverage(store, keys)
     topics = list(archived_topics(settings).values())
     deadline = time.monotonic() + wait

@@ -18,13 +18,13 @@ async def history_of(
     settings: Settings, message: str, tenant: str | None, customer: str | None
 ) -> list[Sighting]:
     """All records of a message in the archive."""
+    from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.app.topics import archived_topics
     from audit_stream.keys.file import load_keyring
-    from audit_stream.stores.open import open_store, open_subjects
 
     ring = load_keyring(settings.keyring)
-    store = open_store(settings.archive, read_only=True)
-    subjects = open_subjects(settings.subjects)
+    store = archive_to_read(settings)
+    subjects = subject_store(settings)
     history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)
     topics = list(archived_topics(settings).values())
     try:

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
+from audit_stream.app.places import archive_reader
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, FormatError, StoreError
 from audit_stream.evidence.encoding import b64u_decode, hex_decode
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
-from audit_stream.stores.file import FileStore
-from audit_stream.stores.open import open_store
+from audit_stream.stores.blocking import BlockingReader
 from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.part import Part, parse_part
 from audit_stream.verify.report import Report, Verdict
@@ -60,7 +60,9 @@ def verify(
         list[str] | None,
         typer.Option(help="Trusted public key, or a file with it; repeatable."),
     ] = None,
-    archive: Annotated[str | None, typer.Option(help="AUDIT_ARCHIVE, as file:///path.")] = None,
+    archive: Annotated[
+        str | None, typer.Option(help="AUDIT_ARCHIVE, as azure://… or file:///….")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:
@@ -73,12 +75,12 @@ def verify(
     """
     settings = Settings.load(config, archive=archive)
     out = Output(as_json)
-    store = _open(settings)
     keys, wanted = trusted_keys(settings, key or []), _parse_part(part)
     started = time.monotonic()
     try:
-        verifier = ArchiveVerifier(_names(store, wanted), store.get_sync, keys, wanted)
-        _run(verifier, out)
+        with archive_reader(settings) as reader:
+            verifier = archive_verifier(reader, keys, wanted)
+            _run(verifier, out)
     except StoreError as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
@@ -87,11 +89,11 @@ def verify(
         raise typer.Exit(verifier.report.verdict.value)
 
 
-def _open(settings: Settings) -> FileStore:
-    store = open_store(settings.archive, read_only=True)
-    if not isinstance(store, FileStore):
-        raise ConfigError("only a file archive can be verified", hint="copy it to a folder first")
-    return store
+def archive_verifier(reader: BlockingReader, keys: TrustedKeys, part: Part) -> ArchiveVerifier:
+    """A verifier of `part`, whose objects are fetched ahead."""
+    names = _names(reader, part)
+    reader.expect(names)
+    return ArchiveVerifier(names, reader.get, keys, part)
 
 
 def _parse_part(text: str) -> Part:
@@ -104,10 +106,8 @@ def _parse_part(text: str) -> Part:
     return part
 
 
-def _names(store: FileStore, part: Part) -> list[str]:
-    names = [
-        name for prefix in part.prefixes for name in store.walk_sync(prefix) if part.holds(name)
-    ]
+def _names(reader: BlockingReader, part: Part) -> list[str]:
+    names = [name for prefix in part.prefixes for name in reader.names(prefix) if part.holds(name)]
     if not part.is_there(names):
         raise ConfigError(
             "there is nothing of this part in the archive" if part.topic else

@@ -26,19 +26,23 @@ from pydantic_settings import (
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
+from audit_stream.settings.azure import AzureSettings
 from audit_stream.settings.groups import (
-    PREFIX,
     ArchiveSettings,
     KafkaSettings,
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.secret import PREFIX
+from audit_stream.stores.open import Place
 
 _REDACTED = "********"
 _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
 
 
-class Settings(KafkaSettings, ArchiveSettings, SegmentSettings, ProcessSettings, BaseSettings):
+class Settings(
+    KafkaSettings, ArchiveSettings, AzureSettings, SegmentSettings, ProcessSettings, BaseSettings
+):
     """Every setting of every command. Build it with `Settings.load`."""
 
     model_config = SettingsConfigDict(
@@ -47,6 +51,7 @@ class Settings(KafkaSettings, ArchiveSettings, SegmentSettings, ProcessSettings,
     GROUPS: ClassVar[tuple[type[BaseModel], ...]] = (
         KafkaSettings,
         ArchiveSettings,
+        AzureSettings,
         SegmentSettings,
         ProcessSettings,
     )
@@ -98,7 +103,7 @@ class Settings(KafkaSettings, ArchiveSettings, SegmentSettings, ProcessSettings,
             raise ValueError("kafka_security: TLS files are given; use SSL or SASL_SSL")
         if self.kafka_tls_key and not self.kafka_tls_cert:
             raise ValueError("kafka_tls_cert: a private key is given without its certificate")
-        if self.subjects_path.is_relative_to(self.archive_path):
+        if _within(self.subjects_place, self.archive_place):
             raise ValueError("subjects: must lie outside the archive, which is never rewritten")
         return self
 
@@ -116,6 +121,12 @@ class Settings(KafkaSettings, ArchiveSettings, SegmentSettings, ProcessSettings,
         """Setting (as ``AUDIT_<NAME>``) to its value as text; secrets are starred out."""
         names = (name for group in self.GROUPS for name in group.model_fields)
         return {env_name(name): _text(getattr(self, name)) for name in names}
+
+
+def _within(inner: Place, outer: Place) -> bool:
+    if isinstance(inner, Path) and isinstance(outer, Path):
+        return inner.is_relative_to(outer)
+    return inner == outer
 
 
 def env_name(field: str) -> str:

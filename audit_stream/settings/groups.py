@@ -9,15 +9,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
+from audit_stream.settings.secret import secret_of
+from audit_stream.stores.open import Place, place_of
 
-PREFIX = "AUDIT_"
 RAW_TOPICS = (
     "outbound_message_status_update",
     "outbound_email_status_update",
@@ -147,17 +148,8 @@ class KafkaSettings(BaseModel):
 
     def sasl_password(self) -> str | None:
         """The SASL password, from the setting or its file. Raises `ConfigError`."""
-        if self.kafka_sasl_password is not None:
-            return self.kafka_sasl_password.get_secret_value()
-        if self.kafka_sasl_password_file is None:
-            return None
-        try:
-            return self.kafka_sasl_password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise ConfigError(
-                f"{PREFIX}KAFKA_SASL_PASSWORD_FILE: cannot read the file: {error.strerror}",
-                hint="name a file this user may read",
-            ) from None
+        secret = secret_of(self, "kafka_sasl_password")
+        return None if secret is None else secret()
 
 
 class ArchiveSettings(BaseModel):
@@ -165,7 +157,7 @@ class ArchiveSettings(BaseModel):
 
     archive: str = Field(
         default_factory=lambda: Path("var/archive").absolute().as_uri(),
-        description="The write-once store: `file:///path`.",
+        description="The write-once store: `azure://account/container` or `file:///path`.",
         json_schema_extra=_shown("`file://` and `var/archive` under the working directory"),
     )
     subjects: str = Field(
@@ -211,20 +203,31 @@ class ArchiveSettings(BaseModel):
     @field_validator("archive", "subjects")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme != "file" or url.netloc not in ("", "localhost") or url.path in ("", "/"):
-            raise ValueError("must be file:///absolute/path (the only store of this release)")
+        try:
+            place_of(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         return value
+
+    @property
+    def archive_place(self) -> Place:
+        """The folder or container of the archive."""
+        return place_of(self.archive)
+
+    @property
+    def subjects_place(self) -> Place:
+        """The folder or container of the subject objects."""
+        return place_of(self.subjects)
 
     @property
     def archive_path(self) -> Path:
         """The folder of a ``file://`` archive."""
-        return Path(unquote(urlsplit(self.archive).path))
+        return _folder(self.archive_place)
 
     @property
     def subjects_path(self) -> Path:
         """The folder of ``file://`` subject objects."""
-        return Path(unquote(urlsplit(self.subjects).path))
+        return _folder(self.subjects_place)
 
     @property
     def status_map_path(self) -> Path:
@@ -238,6 +241,12 @@ class ArchiveSettings(BaseModel):
     def regulatory_tag(self, topic: str) -> str:
         """Retention class of a topic's records."""
         return self.regulatory_tags.get(topic, DEFAULT_TAG)
+
+
+def _folder(place: Place) -> Path:
+    if not isinstance(place, Path):
+        raise ConfigError(f"{place.url} is no folder", hint="this needs a file:// archive")
+    return place
 
 
 class SegmentSettings(BaseModel):

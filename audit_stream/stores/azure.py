@@ -8,8 +8,7 @@ rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import md5, sha256
 
@@ -18,20 +17,20 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, ContentSettings, ImmutabilityPolicy
 from azure.storage.blob.aio import ContainerClient
 
-from audit_stream.errors import StoreError, StoreRefused, StoreTransient
+from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import Assurance, Posture, PutResult
-from audit_stream.stores.azure_client import Connection, error_code, is_ambiguous, response_header
+from audit_stream.stores.azure_client import Connection, list_names
+from audit_stream.stores.azure_errors import (
+    CONFLICTS,
+    check_container,
+    doubt,
+    error_code,
+    is_ambiguous,
+)
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
-#: Each of them says that something stands under the name; only the comparison says whose.
-_CONFLICTS = frozenset((
-    "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
-    "ConditionNotMet", "UnauthorizedBlobOverwrite",
-))  # fmt: skip
 _DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))
-_NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
-_PAGE = 5000
 
 
 class AzureStore:
@@ -54,10 +53,10 @@ class AzureStore:
         check_body(name, data)
         if self._read_only:
             raise StoreRefused(f"cannot store {name}: the store was opened read-only")
-        doubt = await self._put(name, data, metadata)
-        if doubt is None:
+        unclear = await self._put(name, data, metadata)
+        if unclear is None:
             return PutResult.STORED
-        return await self._settle(name, data, doubt)
+        return await self._settle(name, data, unclear)
 
     async def _put(
         self, name: str, data: bytes, metadata: Mapping[str, str]
@@ -68,32 +67,36 @@ class AzureStore:
             content_type="application/octet-stream",
             content_md5=bytearray(md5(data, usedforsecurity=False).digest()),
         )
-        try:
-            await blob.upload_blob(
-                data, match_condition=MatchConditions.IfMissing, content_settings=settings,
-                metadata={**metadata, "sha256": sha256(data).hexdigest()},
-                validate_content="md5", timeout=self._target.access.server_seconds,
-            )  # fmt: skip
-        except AzureError as error:
-            code = error_code(error)
-            if code in _CONFLICTS:
-                return StoreTransient(f"{name} is taken ({code})")
-            if code in _DAMAGED:  # the service kept nothing
-                raise StoreTransient(f"{name} was damaged on its way ({code})") from error
-            if is_ambiguous(error):
-                return _doubt(name, error)
-            raise _refused(f"storing {name}", error) from error
+        with self._connection.errors(f"storing {name}"):
+            try:
+                await blob.upload_blob(
+                    data, match_condition=MatchConditions.IfMissing, content_settings=settings,
+                    metadata={**metadata, "sha256": sha256(data).hexdigest()},
+                    validate_content="md5", timeout=self._target.access.server_seconds,
+                )  # fmt: skip
+            except AzureError as error:
+                code = error_code(error)
+                if code in CONFLICTS:
+                    return StoreTransient(f"{name} is taken ({code})")
+                if code in _DAMAGED:  # the service kept nothing
+                    raise StoreTransient(f"{name} was damaged on its way ({code})") from error
+                if is_ambiguous(error):
+                    return doubt(f"storing {name}", error)
+                raise
         return None
 
-    async def _settle(self, name: str, data: bytes, doubt: StoreTransient) -> PutResult:
+    async def _settle(self, name: str, data: bytes, unclear: StoreTransient) -> PutResult:
         """What stands under the name: ours, another's, or (still in doubt) nothing."""
         try:
             standing = await self._oldest(name)
-        except StoreError as error:
+        except StoreTransient as error:
             # Unknown: the caller puts the same bytes again, which settles it.
-            raise StoreTransient(f"{doubt.message}; then {error.message}") from error
+            raise StoreTransient(
+                f"{unclear.message}; then {error.message}", hint=unclear.hint or error.hint,
+                retry_after=unclear.retry_after or error.retry_after,
+            ) from error  # fmt: skip
         if standing is None:
-            raise doubt
+            raise unclear
         same = (
             standing.size == len(data)
             and (standing.metadata or {}).get("sha256") == sha256(data).hexdigest()
@@ -106,7 +109,7 @@ class AzureStore:
     async def get(self, name: str) -> bytes | None:
         """See `ports.WormStore`."""
         check_name(name)
-        with _errors(f"reading {name}"):
+        with self._connection.errors(f"reading {name}"):
             oldest = await self._oldest(name) if await self._keeps_versions() else None
             blob = self._container().get_blob_client(name)
             try:
@@ -114,12 +117,12 @@ class AzureStore:
                 stream = await blob.download_blob(max_concurrency=1, **options)
                 return bytes(await stream.readall())
             except ResourceNotFoundError as error:
-                _check_container(error)
+                check_container(error)
                 return None
 
     async def _oldest(self, name: str) -> BlobProperties | None:
         """Properties of the oldest version under the name: a later one cannot take its place."""
-        with _errors(f"looking at {name}"):
+        with self._connection.errors(f"looking at {name}"):
             if await self._keeps_versions():
                 versions = self._container().list_blobs(name_starts_with=name, include=["versions"])
                 found = [blob async for blob in versions if blob.name == name]
@@ -133,7 +136,7 @@ class AzureStore:
             try:
                 properties: BlobProperties = await blob.get_blob_properties(**options)
             except ResourceNotFoundError as error:
-                _check_container(error)
+                check_container(error)
                 return None
             return properties
 
@@ -144,17 +147,10 @@ class AzureStore:
         return self._versioned
 
     async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
-        """See `ports.WormStore`. Azure lists in the order of names; `after` is skipped to here."""
+        """See `ports.WormStore`."""
         check_prefix(prefix)
-        found: list[str] = []
-        with _errors(f"listing {prefix or 'everything'}"):
-            blobs = self._container().list_blobs(name_starts_with=prefix, results_per_page=_PAGE)
-            async for blob in blobs:
-                if limit is not None and len(found) >= limit:
-                    break
-                if blob.name > after:
-                    found.append(blob.name)
-        return found
+        with self._connection.errors(f"listing {prefix or 'everything'}"):
+            return await list_names(self._container(), prefix, after, limit)
 
     async def extend_retention(self, name: str, until_ms: int) -> None:
         """See `ports.WormStore`; only containers with version-level immutability have it."""
@@ -163,7 +159,7 @@ class AzureStore:
         standing = found.immutability_policy.expiry_time if found.immutability_policy else None
         if standing is not None and standing >= until:
             return
-        with _errors(f"extending the retention of {name}"):
+        with self._connection.errors(f"extending the retention of {name}"):
             blob = self._container().get_blob_client(name)
             policy = ImmutabilityPolicy(expiry_time=until, policy_mode="locked")
             await blob.set_immutability_policy(policy, version_id=found.version_id)
@@ -171,7 +167,7 @@ class AzureStore:
     async def set_hold(self, name: str, held: bool) -> None:
         """See `ports.WormStore`; only containers with version-level immutability have it."""
         found = await self._protectable(name, "holds")
-        with _errors(f"setting the hold of {name}"):
+        with self._connection.errors(f"setting the hold of {name}"):
             blob = self._container().get_blob_client(name)
             await blob.set_legal_hold(held, version_id=found.version_id)
 
@@ -190,7 +186,7 @@ class AzureStore:
     async def posture(self) -> Posture:
         """What the container says of itself. The data plane does not tell locked from unlocked:
         without a look at the management plane the level is `worm_unlocked` at most."""
-        with _errors("asking the container what it enforces"):
+        with self._connection.errors("asking the container what it enforces"):
             found = await self._container().get_container_properties()
         findings = [
             f"{name}: {'yes' if value else 'no'}"
@@ -210,34 +206,3 @@ class AzureStore:
 
     def _container(self) -> ContainerClient:
         return self._connection.container()
-
-
-@contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    """Turn the SDK's exceptions into ours."""
-    try:
-        yield
-    except AzureError as error:
-        if is_ambiguous(error):
-            raise _doubt(doing, error) from error
-        raise _refused(doing, error) from error
-
-
-def _doubt(doing: str, error: AzureError) -> StoreTransient:
-    retry_after = None
-    with suppress(TypeError, ValueError):  # absent, or a date
-        retry_after = float(response_header(error, "Retry-After") or "")
-    what = error_code(error) or type(error).__name__
-    return StoreTransient(f"{doing}: {what}", retry_after=retry_after)
-
-
-def _refused(doing: str, error: AzureError) -> StoreRefused:
-    code = error_code(error) or type(error).__name__
-    hint = "check AUDIT_ARCHIVE, the identity's rights and any proxy in between"
-    return StoreRefused(f"{doing}: the store refused ({code})", hint=hint)
-
-
-def _check_container(error: ResourceNotFoundError) -> None:
-    """A free name is fine; a container that is not there is no free name."""
-    if error_code(error) in _NO_CONTAINER:
-        raise error

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 from azure.core.credentials import AzureSasCredential
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import ContainerClient
 
-from audit_stream.errors import StoreRefused
+from audit_stream.errors import ConfigError, StoreRefused
+from audit_stream.stores.azure_errors import store_errors
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 
 #: Newest REST version that every supported cloud and emulator of ours speaks.
 API_VERSION = "2025-11-05"
+_PAGE = 5000  # names; the service gives no more at once
 _SINGLE_PUT = 256 << 20  # bytes; above it the SDK would stage blocks, which add-only rights forbid
-_SERVER_ERRORS_FOR_GOOD = frozenset((501, 505))
 
 
 class Connection:
@@ -59,6 +56,23 @@ class Connection:
             api_version=API_VERSION,
         )  # fmt: skip
 
+    @contextmanager
+    def errors(self, doing: str) -> Iterator[None]:
+        """Turn the SDK's exceptions into ours; a refusal has the SAS read again."""
+        try:
+            with store_errors(doing):
+                yield
+        except StoreRefused:
+            self._renew()
+            raise
+
+    def _renew(self) -> None:
+        """The SAS may have been replaced; if its file is gone, the old one is as good as any."""
+        sas = self._target.access.sas
+        if isinstance(self._credential, AzureSasCredential) and sas is not None:
+            with suppress(ConfigError):
+                self._credential.update(sas().lstrip("?"))
+
     async def close(self) -> None:
         """Release the pool. May be called twice."""
         self._closed = True
@@ -70,6 +84,20 @@ class Connection:
         if self._session is not None:
             await self._session.close()
             await asyncio.sleep(0)  # connections that broke are let go of in the loop's next turn
+
+
+async def list_names(
+    container: ContainerClient, prefix: str, after: str, limit: int | None
+) -> list[str]:
+    """Names in ascending order, as Azure lists them; what is not above `after` is skipped here."""
+    found: list[str] = []
+    page = _PAGE if after or limit is None else min(max(limit, 1), _PAGE)
+    async for blob in container.list_blobs(name_starts_with=prefix, results_per_page=page):
+        if limit is not None and len(found) >= limit:
+            break
+        if blob.name > after:
+            found.append(blob.name)
+    return found
 
 
 def _session(access: AzureAccess) -> aiohttp.ClientSession:
@@ -90,7 +118,7 @@ def _session(access: AzureAccess) -> aiohttp.ClientSession:
 def _credential(target: AzureTarget) -> Any:
     access = target.access
     if access.sas is not None:
-        return AzureSasCredential(access.sas)
+        return AzureSasCredential(access.sas().lstrip("?"))
     if access.key is not None:
         return {"account_name": target.account, "account_key": access.key}
     from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCredential
@@ -99,31 +127,3 @@ def _credential(target: AzureTarget) -> Any:
         return WorkloadIdentityCredential()
     except ValueError:  # its environment is not set: not in a cluster
         return ManagedIdentityCredential(client_id=access.client_id)
-
-
-def error_code(error: AzureError) -> str | None:
-    """The service's code, from the error or the header; some calls fill in only one of them."""
-    code = getattr(error, "error_code", None)
-    if code is None:
-        return response_header(error, "x-ms-error-code")
-    return str(getattr(code, "value", code))
-
-
-def response_header(error: AzureError, name: str) -> str | None:
-    """A header of the answer that was an error, if there was an answer."""
-    response: Any = getattr(error, "response", None)
-    return None if response is None else response.headers.get(name)
-
-
-def is_ambiguous(error: AzureError) -> bool:
-    """Whether the call may have taken effect, or may go through later.
-
-    In the asynchronous client every lost connection is a ServiceRequestError, also one that was
-    lost after the service had the bytes.
-    """
-    if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return True
-    if not isinstance(error, HttpResponseError) or error.status_code is None:
-        return True  # the body broke off, or the SDK itself gave up: nothing is known
-    status = error.status_code
-    return status in (408, 429) or (status >= 500 and status not in _SERVER_ERRORS_FOR_GOOD)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult
 
 from audit_stream.errors import ConfigError
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}").fullmatch
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]").fullmatch
 _EXAMPLE = "for example azure://account/container"
+PUBLIC_CLOUD = "https://{account}.blob.core.windows.net"
+
+#: Reads a secret where it lies, again at each call: files rotate.
+Secret = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +24,8 @@ class AzureAccess:
     Without `sas` and `key` the identity of the workload, then of the machine, is used.
     """
 
-    endpoint: str = ""  # of the blob service; the public cloud's if empty
-    sas: str | None = field(default=None, repr=False)
+    endpoint: str = PUBLIC_CLOUD  # of the blob service; ``{account}`` stands for the account
+    sas: Secret | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)  # account key: for emulators
     client_id: str | None = None  # of a user-assigned managed identity
     ca_file: str | None = None  # certificates of a private CA
@@ -48,17 +52,45 @@ class AzureTarget:
     @property
     def service_url(self) -> str:
         """Of the blob service."""
-        return self.access.endpoint or f"https://{self.account}.blob.core.windows.net"
+        return self.access.endpoint.replace("{account}", self.account)
 
 
-def azure_target(parts: SplitResult, access: AzureAccess) -> AzureTarget:
-    """The container an ``azure://account/container`` URL means; `ConfigError` for any other."""
-    account, container = parts.netloc, parts.path.strip("/")
-    if parts.query or parts.fragment or "@" in account:
-        raise ConfigError(
-            "an azure URL is account and container, nothing else",
-            hint=f"{_EXAMPLE}; credentials have settings of their own (AUDIT_AZURE_…)",
-        )
+def check_azure_place(account: str, container: str) -> None:
+    """`ConfigError` unless both are names Azure gives."""
     if not _ACCOUNT(account) or not _CONTAINER(container):
         raise ConfigError("an azure URL names no storage account and container", hint=_EXAMPLE)
-    return AzureTarget(account=account, container=container, access=access)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionString:
+    """What a connection string of a storage account says."""
+
+    account: str
+    endpoint: str
+    key: str | None = field(default=None, repr=False)
+    sas: str | None = field(default=None, repr=False)
+
+
+_DEVELOPMENT = "AccountName=devstoreaccount1;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1"
+
+
+def parse_connection_string(text: str) -> ConnectionString:
+    """As the portal shows it. `ConfigError`, without the string, when it cannot be used.
+
+    Source: "Configure Azure Storage connection strings", Microsoft Learn.
+    """
+    pairs = (part.split("=", 1) for part in text.strip().split(";") if part.strip())
+    found = {pair[0].strip().lower(): pair[1].strip() for pair in pairs if len(pair) == 2}
+    account = found.get("accountname", "")
+    endpoint = found.get("blobendpoint", "").rstrip("/")
+    if not endpoint and account:
+        protocol = found.get("defaultendpointsprotocol", "https")
+        suffix = found.get("endpointsuffix", "core.windows.net")
+        endpoint = f"{protocol}://{account}.blob.{suffix}"
+    key, sas = found.get("accountkey"), found.get("sharedaccesssignature")
+    if not endpoint or not (key or sas) or (key and not account):
+        raise ConfigError(
+            "a connection string needs an endpoint, and an account's name and key or a SAS",
+            hint=f"copy it whole, from the portal; an emulator's begins with {_DEVELOPMENT}",
+        )
+    return ConnectionString(account=account, endpoint=endpoint, key=key, sas=sas)

@@ -1,4 +1,4 @@
-"""From a URL in the settings to a store."""
+"""From a URL in the settings to a store. No URL is ever repeated: it may hold a secret."""
 
 from __future__ import annotations
 
@@ -7,47 +7,88 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.stores.azure_target import AzureAccess, AzureTarget, check_azure_place
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
 
-_LATER = ("azure", "s3")
-_EXAMPLE = "for example file:///var/lib/audit/archive"
+_EXAMPLE = "for example file:///var/lib/audit/archive or azure://account/container"
+_LOCAL = AzureAccess()
+
+Place = Path | AzureTarget
 
 
-def open_store(url: str, *, read_only: bool = False) -> WormStore:
-    """The archive at `url`: ``file:///path``, made if need be unless `read_only`.
+def open_store(url: str, access: AzureAccess = _LOCAL, *, read_only: bool = False) -> WormStore:
+    """The archive at `url`; a folder is made if need be unless `read_only`.
 
     `ConfigError` for a URL it cannot serve, and for a folder to read that is not there.
     """
-    path = file_path(url)
-    if read_only and not path.is_dir():
-        raise ConfigError(f"there is no archive folder {path}", hint="check AUDIT_ARCHIVE")
-    return FileStore(path, read_only)
+    place = place_of(url, access)
+    if isinstance(place, AzureTarget):
+        _need_azure()
+        from audit_stream.stores.azure import AzureStore
+
+        return AzureStore(place, read_only)
+    if read_only and not place.is_dir():
+        raise ConfigError(f"there is no archive folder {place}", hint="check AUDIT_ARCHIVE")
+    return FileStore(place, read_only)
 
 
-def open_subjects(url: str) -> SubjectStore:
-    """The subject store at `url`: ``file:///path``, made if need be."""
-    return FileSubjectStore(file_path(url))
+def open_subjects(url: str, access: AzureAccess = _LOCAL) -> SubjectStore:
+    """The subject store at `url`; a folder is made if need be."""
+    place = place_of(url, access)
+    if isinstance(place, AzureTarget):
+        _need_azure()
+        from audit_stream.stores.azure_subjects import AzureSubjectStore
+
+        return AzureSubjectStore(place)
+    return FileSubjectStore(place)
 
 
-def file_path(url: str) -> Path:
-    """The folder a ``file:`` URL means. `ConfigError` for any other; it never repeats the URL."""
-    parts = _split(url)
-    if parts.scheme in _LATER:
-        raise ConfigError(
-            f"{parts.scheme}:// stores come in a later release", hint=f"use file://, {_EXAMPLE}"
-        )
-    if parts.scheme != "file":
-        raise ConfigError("a store's URL must start with file:///", hint=_EXAMPLE)
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise ConfigError("a file URL needs an absolute path after file://", hint=_EXAMPLE)
-    if parts.query or parts.fragment or "\0" in unquote(parts.path):
-        raise ConfigError("a file URL is a path and nothing else", hint="write ? # as %3F %23")
-    return Path(unquote(parts.path))
-
-
-def _split(url: str) -> SplitResult:
+def place_of(url: str, access: AzureAccess = _LOCAL) -> Place:
+    """The folder or container a URL means: ``file:///path``, ``azure://account/container``."""
     try:
-        return urlsplit(url)
+        parts = urlsplit(url)
     except ValueError:
         raise ConfigError("a store's URL is malformed", hint=_EXAMPLE) from None
+    match parts.scheme:
+        case "file":
+            return _folder(parts)
+        case "azure":
+            return _container(parts, access)
+        case "s3":
+            raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
+        case _:
+            raise ConfigError("a store's URL must start with file:/// or azure://", hint=_EXAMPLE)
+
+
+def _folder(parts: SplitResult) -> Path:
+    path = unquote(parts.path)
+    if parts.netloc not in {"", "localhost"} or not path.startswith("/"):
+        raise ConfigError("a file URL needs an absolute path after file://", hint=_EXAMPLE)
+    if parts.query or parts.fragment or "\0" in path:
+        raise ConfigError("a file URL is a path and nothing else", hint="write ? # as %3F %23")
+    if not path.strip("/"):
+        raise ConfigError("a file URL must not name the root folder", hint=_EXAMPLE)
+    return Path(path)
+
+
+def _container(parts: SplitResult, access: AzureAccess) -> AzureTarget:
+    account, container = parts.netloc, parts.path.strip("/")
+    if parts.query or parts.fragment or "@" in account:
+        raise ConfigError(
+            "an azure URL is account and container, nothing else",
+            hint=f"{_EXAMPLE}; credentials have settings of their own (AUDIT_AZURE_…)",
+        )
+    check_azure_place(account, container)
+    return AzureTarget(account=account, container=container, access=access)
+
+
+def _need_azure() -> None:
+    try:
+        import azure.identity
+        import azure.storage.blob  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "azure:// needs packages that are not installed",
+            hint="pip install 'audit-stream[azure]'",
+        ) from None

@@ -7,9 +7,8 @@ container refuses is not shown here.
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from hashlib import sha256
 
@@ -20,45 +19,28 @@ from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import Assurance, PutResult, WormStore
 from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
-from tests.contract.worm_store_contract import META, Target, WormStoreContract
-from tests.support.azurite import ACCOUNT, KEY, Azurite, script
+from tests.contract.azure_attacker import AzureAttacker
+from tests.contract.worm_store_contract import ATTACKS, META, Attack, Target, WormStoreContract
+from tests.support.azurite import ACCOUNT, KEY, Azurite
 from tests.support.cutting_proxy import CuttingProxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest.fixture(scope="module")
-def azurite() -> Iterator[Azurite]:
-    main = script()
-    if main is None:
-        if os.environ.get("AUDIT_TEST_REQUIRE") == "1":
-            pytest.fail("Azurite is not installed", pytrace=False)
-        pytest.skip("NOT RUN: Azurite is not installed (see tests/support/azurite.py)")
-    server = Azurite(main)
-    server.start()
-    yield server
-    server.stop()
-
-
 def access(port: int, **more: object) -> AzureAccess:
-    endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    endpoint = f"http://127.0.0.1:{port}/{{account}}"
     return AzureAccess(endpoint=endpoint, key=KEY, **more)  # type: ignore[arg-type]
 
 
-class AzuriteTarget(Target):
+class AzuriteTarget(AzureAttacker):
     """A container of its own; `proxied` goes through a proxy that can cut connections."""
 
     def __init__(self, container: str, port: int) -> None:
-        self.at = AzureTarget(account=ACCOUNT, container=container, access=access(port))
+        super().__init__(AzureTarget(account=ACCOUNT, container=container, access=access(port)))
         self.proxy = CuttingProxy(port)
-        self.handles: list[AzureStore] = []
 
     async def proxied(self) -> None:
         self.at = replace(self.at, access=access(await self.proxy.start()))
-
-    def open(self, *, read_only: bool = False) -> AzureStore:
-        self.handles.append(AzureStore(self.at, read_only))
-        return self.handles[-1]
 
     def fail_next_put(self, stored: bool) -> None:
         self.proxy.cut = "after" if stored else "before"
@@ -70,9 +52,11 @@ async def target(azurite: Azurite) -> AsyncIterator[AzuriteTarget]:
     await azurite.create_container(container)
     found = AzuriteTarget(container, azurite.port)
     yield found
-    for handle in found.handles:
-        await handle.close()
+    await found.close()
     await found.proxy.stop()
+
+
+NO_WORM = pytest.mark.xfail(strict=True, reason="Azurite enforces no immutability")
 
 
 class TestAzurite(WormStoreContract):
@@ -101,6 +85,18 @@ class TestAzurite(WormStoreContract):
         assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
         assert await store.put_if_absent("a/b", b"two", META) is PutResult.EXISTS
         assert await store.names("") == ["a/b"]
+
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            pytest.param(attack, marks=[] if attack == "shorten" else [NO_WORM])
+            for attack in ATTACKS
+        ],
+    )
+    async def test_the_writer_cannot_change_what_it_stored(
+        self, target: Target, attack: Attack
+    ) -> None:
+        await super().test_the_writer_cannot_change_what_it_stored(target, attack)
 
     @pytest.mark.xfail(strict=True, reason="Azure lets a name be the folder of another; ours never")
     @pytest.mark.parametrize(("first", "second"), [("a/b", "a"), ("a", "a/b"), ("a/b", "a/b/c/d")])

@@ -16,7 +16,14 @@ from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.retry import ResilientStore
 from tests.contract.processes import dies_at, race, start
-from tests.contract.worm_store_contract import META, Target, WormStoreContract
+from tests.contract.worm_store_contract import (
+    ATTACKS,
+    META,
+    Attack,
+    Standing,
+    Target,
+    WormStoreContract,
+)
 from tests.support.alerts import RecordedAlerts
 from tests.support.clock import FakeClock
 
@@ -32,6 +39,21 @@ class MemoryTarget(Target):
 
     def fail_next_put(self, stored: bool) -> None:
         self._handles[-1].fail_next(1, stored)
+
+    async def attack(self, attack: Attack, name: str) -> None:
+        """It offers nothing else than its protocol."""
+        if attack == "overwrite":
+            await self._root.put_if_absent(name, b"other", META)
+        elif attack == "metadata":
+            await self._root.put_if_absent(name, b"one", {"legal_hold": "false"})
+        elif attack == "shorten":
+            await self._root.extend_retention(name, 1)
+
+    async def standing(self, name: str) -> Standing:
+        found = self._root.objects[name]
+        return Standing(
+            data=found.data, metadata=found.metadata, retained_until=found.retain_until_ms // 1000
+        )
 
 
 class TestMemory(WormStoreContract):
@@ -74,6 +96,9 @@ class TestResilient(WormStoreContract):
             await super().test_no_name_is_the_folder_of_another(store, first, second)
 
 
+OWNER_CAN = pytest.mark.xfail(strict=True, reason="the owner of a folder can: it is `mutable`")
+
+
 class FileTarget(Target):
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._root = root
@@ -100,6 +125,18 @@ class FileTarget(Target):
         self._monkeypatch.setattr(os, "link", link)
         self._monkeypatch.setattr(os, "fsync", fsync)
 
+    async def attack(self, attack: Attack, name: str) -> None:
+        """The folder's owner; there is no metadata and no retention to change."""
+        path = self._root / name
+        if attack == "overwrite":
+            path.chmod(0o600)
+            path.write_bytes(b"other")
+        elif attack == "delete":
+            path.unlink()
+
+    async def standing(self, name: str) -> Standing:
+        return Standing(data=(self._root / name).read_bytes())
+
 
 class TestFile(WormStoreContract):
     @pytest.fixture
@@ -115,6 +152,18 @@ class TestFile(WormStoreContract):
     )
     async def test_retention_is_extended_and_holds_are_set(self, store: WormStore) -> None:
         await super().test_retention_is_extended_and_holds_are_set(store)
+
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            pytest.param(attack, marks=[OWNER_CAN] if attack in {"overwrite", "delete"} else [])
+            for attack in ATTACKS
+        ],
+    )
+    async def test_the_writer_cannot_change_what_it_stored(
+        self, target: Target, attack: Attack
+    ) -> None:
+        await super().test_the_writer_cannot_change_what_it_stored(target, attack)
 
     async def test_it_never_claims_more_than_mutable(self, store: WormStore) -> None:
         assert (await store.posture()).assurance is Assurance.MUTABLE

@@ -7,16 +7,23 @@ is overridden there with a strict xfail that says why.
 from __future__ import annotations
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
 from audit_stream.ports import PutResult, WormStore
 
+Attack = Literal["overwrite", "delete", "metadata", "shorten"]
 META = {"sha256": "00", "legal_hold": "true"}
 WRITERS = 32
-NAMES = [f"race/{i % 7}/{i:03d}" for i in range(100)]
+#: 1,000 by hand.
+NAMES = [f"race/{i % 7}/{i:03d}" for i in range(int(os.environ.get("AUDIT_TEST_RACE", "100")))]
+ATTACKS: tuple[Attack, ...] = ("overwrite", "delete", "metadata", "shorten")
 
 BAD_NAMES = [
     "",
@@ -46,11 +53,22 @@ BAD_NAMES = [
 BAD_PREFIXES = ["/", "/a", "..", "../", "a//", "a/../b", ".tmp/", "nul\0", "größe", "a b"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a service keeps of an object, seen past the store; None where it keeps no such thing."""
+
+    data: bytes
+    metadata: Mapping[str, str] | None = None
+    retained_until: int | None = None  # Unix seconds
+
+
 class Target(ABC):
     """One storage under test, and the handles on it."""
 
     #: Whether `fail_next_put` shows as an error; a store that retries by itself hides it.
     reports_faults = True
+    #: Whether a put whose answer was lost is settled by the store itself, by looking.
+    settles_lost_answers = False
 
     @abstractmethod
     def open(self, *, read_only: bool = False) -> WormStore:
@@ -60,9 +78,22 @@ class Target(ABC):
     def fail_next_put(self, stored: bool) -> None:
         """Make the next put of any handle fail after, or before, the bytes are stored."""
 
+    @abstractmethod
+    async def attack(self, attack: Attack, name: str) -> None:
+        """Try it past the store, as whoever holds the writer's own credentials could.
+
+        Raises nothing: whether it worked is seen in what stands.
+        """
+
+    @abstractmethod
+    async def standing(self, name: str) -> Standing:
+        """What the service keeps under the name: of its versions, the oldest."""
+
 
 class WormStoreContract:
     """The suite."""
+
+    raced: Sequence[str] = NAMES
 
     @pytest.fixture
     def store(self, target: Target) -> WormStore:
@@ -141,14 +172,14 @@ class WormStoreContract:
 
         async def write(writer: int) -> list[PutResult]:
             body = f"writer {writer}".encode()
-            return [await handles[writer].put_if_absent(name, body, META) for name in NAMES]
+            return [await handles[writer].put_if_absent(name, body, META) for name in self.raced]
 
         results = await asyncio.gather(*map(write, range(WRITERS)))
-        for i, name in enumerate(NAMES):
+        for i, name in enumerate(self.raced):
             winners = [w for w in range(WRITERS) if results[w][i] is PutResult.STORED]
             assert len(winners) == 1, name
             assert await handles[0].get(name) == f"writer {winners[0]}".encode()
-        assert await handles[0].names("race/") == sorted(NAMES)
+        assert await handles[0].names("race/") == sorted(self.raced)
         await asyncio.gather(*(handle.close() for handle in handles))
 
     async def test_racing_twins_are_all_told_stored(self, target: Target) -> None:
@@ -163,7 +194,9 @@ class WormStoreContract:
     ) -> None:
         store = target.open()
         target.fail_next_put(stored)
-        if target.reports_faults:
+        if stored and target.settles_lost_answers:
+            assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
+        elif target.reports_faults:
             with pytest.raises(StoreTransient):
                 await store.put_if_absent("a/b", b"one", META)
             assert await store.get("a/b") == (b"one" if stored else None)
@@ -220,6 +253,18 @@ class WormStoreContract:
         with pytest.raises(StoreRefused):
             await store.put_if_absent(second, b"two", META)
         assert await store.names("") == [first]
+
+    @pytest.mark.parametrize("attack", ATTACKS)
+    async def test_the_writer_cannot_change_what_it_stored(
+        self, target: Target, attack: Attack
+    ) -> None:
+        store = target.open()
+        await store.put_if_absent("a/b", b"one", META)
+        before = await target.standing("a/b")
+        await target.attack(attack, "a/b")
+        assert await target.open().get("a/b") == b"one"
+        assert await store.names("") == ["a/b"]
+        assert await target.standing("a/b") == before
 
     async def test_retention_and_holds_of_a_free_name_are_refused(self, store: WormStore) -> None:
         with pytest.raises(StoreRefused):

@@ -112,7 +112,7 @@ def test_the_readme_shows_every_command() -> None:
 def test_settings_exist(page: Path) -> None:
     # Two are read before there are settings.
     known = {env_name(name) for name in Settings.model_fields} | {"AUDIT_CONFIG", "AUDIT_DEBUG"}
-    assert set(re.findall(r"`(AUDIT_[A-Z_]+[A-Z])", _read(page))) <= known
+    assert set(re.findall(r"`(AUDIT_[A-Z0-9_]+[A-Z0-9])", _read(page))) <= known
 
 
 @every_page

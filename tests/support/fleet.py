@@ -1,4 +1,4 @@
-"""A fleet of real workers on a real Kafka and a file archive, and the checks after a bad day."""
+"""A fleet of real workers on a real Kafka, and the checks after a bad day."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from audit_stream.app.places import archive_reader
 from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.reconcile import cover
 from audit_stream.cli.topics import wanted_topics
-from audit_stream.cli.verify import trusted_keys
+from audit_stream.cli.verify import archive_verifier, trusted_keys
 from audit_stream.evidence.ending import decode_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.topic_apply import apply_plan, plan_topics
 from audit_stream.keys.file import create_keyring
 from audit_stream.settings import Settings
-from audit_stream.stores.file import FileStore
-from audit_stream.verify.archive import ArchiveVerifier
+from audit_stream.verify.part import Part
 from audit_stream.verify.report import Report
 from tests.support.events import Line, Oracle
 
@@ -70,7 +70,8 @@ class Fleet:
 
     async def prepare(self) -> None:
         settings = self.settings
-        settings.archive_path.mkdir(parents=True, exist_ok=True)
+        if isinstance(settings.archive_place, Path):
+            settings.archive_place.mkdir(parents=True, exist_ok=True)
         if not settings.keyring.exists():
             create_keyring(settings.keyring, NAME)
         connection = KafkaConnection.from_settings(settings)
@@ -132,23 +133,23 @@ class Fleet:
         return coverage
 
     def lines(self) -> list[bytes]:
-        root = self.settings.archive_path / "segments"
-        links = (decode_link(path.read_bytes(), path.name) for path in sorted(root.rglob("*.gz")))
-        segments = (link for link in links if isinstance(link, Segment))
-        return [line for segment in segments for line in segment.record_lines()]
+        """Every archived record line, in the order of segment names."""
+        with archive_reader(self.settings) as reader:
+            names = reader.names("segments/")
+            reader.expect(names)
+            links = (decode_link(reader.get(name) or b"", name) for name in names)
+            segments = (link for link in links if isinstance(link, Segment))
+            return [line for segment in segments for line in segment.record_lines()]
 
     async def archived(self, count: int) -> bool:
         """Whether so many records are archived."""
         return await asyncio.to_thread(lambda: len(self.lines()) >= count)
 
     def verify(self) -> Report:
-        settings = self.settings
-        store = FileStore(settings.archive_path, read_only=True)
-        verifier = ArchiveVerifier(
-            list(store.walk_sync("")), store.get_sync, trusted_keys(settings, [])
-        )
-        for _ in verifier.run():
-            pass
+        with archive_reader(self.settings) as reader:
+            verifier = archive_verifier(reader, trusted_keys(self.settings, []), Part())
+            for _ in verifier.run():
+                pass
         return verifier.report
 
     async def check(self, oracle: Oracle, limit: float = 60.0) -> Coverage:

@@ -8,8 +8,10 @@ import pytest
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import PutResult
+from audit_stream.stores.azure import AzureStore
+from audit_stream.stores.azure_subjects import AzureSubjectStore
 from audit_stream.stores.file import FileStore
-from audit_stream.stores.open import file_path, open_store, open_subjects
+from audit_stream.stores.open import open_store, open_subjects, place_of
 
 
 async def test_a_file_url_opens_a_folder(tmp_path: Path) -> None:
@@ -35,13 +37,21 @@ def test_an_archive_to_read_must_be_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["file:///var/x", "file:/var/x", "file://localhost/var/x"])
 def test_the_ways_to_write_a_file_url(url: str) -> None:
-    assert file_path(url) == Path("/var/x")
+    assert place_of(url) == Path("/var/x")
 
 
-@pytest.mark.parametrize("scheme", ["azure", "s3"])
-def test_cloud_stores_say_that_they_come_later(scheme: str) -> None:
+def test_s3_says_that_it_comes_later() -> None:
     with pytest.raises(ConfigError, match="later release"):
-        open_store(f"{scheme}://account/container")
+        open_store("s3://bucket")
+
+
+async def test_an_azure_url_names_account_and_container() -> None:
+    store, subjects = open_store("azure://account/arch-1"), open_subjects("azure://account/subj-1")
+    assert isinstance(store, AzureStore)
+    assert isinstance(subjects, AzureSubjectStore)
+    assert store.url == "azure://account/arch-1"
+    await store.close()
+    await subjects.close()
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,12 @@ def test_cloud_stores_say_that_they_come_later(scheme: str) -> None:
         "file:///x%00",
         "file://[half/x",
         "azure://name:s3cret@host/x?sig=s3cret",
+        "azure://account/arch?sig=s3cret",
+        "azure://account",
+        "azure://account/UPPER",
+        "azure://account/a--b",
+        "azure://account/arch/folder",
+        "file:///",
         "ftp://name:s3cret@host/x",
     ],
 )

@@ -1,0 +1,48 @@
+"""The stores an installation's settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.settings import Settings
+from audit_stream.stores.blocking import BlockingReader, open_reader
+from audit_stream.stores.breaker import CircuitBreaker
+from audit_stream.stores.clock import SystemClock
+from audit_stream.stores.open import open_store, open_subjects
+from audit_stream.stores.retry import ResilientStore
+from audit_stream.telemetry.alerts import AlarmBoard
+
+
+def archive_store(settings: Settings) -> WormStore:
+    """The archive to write to, without retries and breaker."""
+    return open_store(settings.archive, settings.azure_access())
+
+
+def archive_to_read(settings: Settings) -> WormStore:
+    """The archive for commands that only read: what may pass is tried again for half a minute."""
+    return _patient(open_store(settings.archive, settings.azure_access(), read_only=True))
+
+
+def archive_to_write(settings: Settings) -> WormStore:
+    """The archive for a command that writes, as patient."""
+    return _patient(archive_store(settings))
+
+
+def _patient(store: WormStore) -> WormStore:
+    clock = SystemClock()
+    breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
+    return ResilientStore(store, breaker, clock=clock)
+
+
+def subject_store(settings: Settings) -> SubjectStore:
+    """The subject objects."""
+    return open_subjects(settings.subjects, settings.azure_access(subjects=True))
+
+
+@contextmanager
+def archive_reader(settings: Settings) -> Iterator[BlockingReader]:
+    """The archive, read by plain code."""
+    with open_reader(archive_to_read(settings)) as reader:
+        yield reader

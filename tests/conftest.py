@@ -1,0 +1,23 @@
+"""Servers that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.azurite import Azurite, script
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    main = script()
+    if main is None:
+        if os.environ.get("AUDIT_TEST_REQUIRE") == "1":
+            pytest.fail("Azurite is not installed", pytrace=False)
+        pytest.skip("NOT RUN: Azurite is not installed (see tests/support/azurite.py)")
+    server = Azurite(main)
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,236 @@
+"""The Azure store against the write-once double: the whole contract, and each fault settled."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from audit_stream.errors import StoreRefused, StoreTransient
+from audit_stream.ports import Assurance, PutResult, WormStore
+from audit_stream.stores.azure_target import AzureAccess, AzureTarget
+from tests.contract.azure_attacker import AzureAttacker
+from tests.contract.worm_store_contract import META, NAMES, Target, WormStoreContract
+from tests.support.azurite import ACCOUNT, KEY
+from tests.support.blobs import BlobDouble
+from tests.support.blobs.faults import FaultKind
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+MUTABLE = "AUDIT_TEST_MUTABLE_DOUBLE"
+
+
+class DoubleTarget(AzureAttacker):
+    """A container of the double; its owner's key, or a SAS of these rights."""
+
+    def __init__(self, double: BlobDouble, container: str, rights: str | None = None) -> None:
+        self.double = double
+        sas = None
+        if rights is not None:
+            double.service.access.register_sas("mine", rights)
+            sas = "sig=mine"
+        access = AzureAccess(
+            endpoint=double.url, key=None if sas else KEY, sas=(lambda: sas) if sas else None,
+            read_seconds=0.5, connections=4,
+        )  # fmt: skip
+        super().__init__(AzureTarget(account=ACCOUNT, container=container, access=access))
+
+    def fail_next_put(self, stored: bool) -> None:
+        self.double.faults.inject("drop_after" if stored else "drop_before")
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[BlobDouble]:
+    async with BlobDouble() as double:
+        double.service.mutable = os.environ.get(MUTABLE) == "1"
+        double.service.add_container("clw", "clw", days=2557)
+        double.service.add_container("vlw", "vlw", days=2557)
+        double.service.add_container("plain", "plain")
+        yield double
+
+
+class DoubleContract(WormStoreContract):
+    """What all three have in common."""
+
+    @pytest.mark.xfail(strict=True, reason="Azure lets a name be the folder of another; ours never")
+    @pytest.mark.parametrize(("first", "second"), [("a/b", "a"), ("a", "a/b"), ("a/b", "a/b/c/d")])
+    async def test_no_name_is_the_folder_of_another(
+        self, store: WormStore, first: str, second: str
+    ) -> None:
+        await super().test_no_name_is_the_folder_of_another(store, first, second)
+
+
+class TestContainerLevel(DoubleContract):
+    """The default profile; even the account's owner cannot change what is stored."""
+
+    @pytest.fixture
+    async def target(self, double: BlobDouble) -> AsyncIterator[Target]:
+        target = DoubleTarget(double, "clw")
+        yield target
+        await target.close()
+
+    @pytest.mark.xfail(strict=True, raises=StoreRefused, reason="the container's policy holds all")
+    async def test_retention_is_extended_and_holds_are_set(self, store: WormStore) -> None:
+        await super().test_retention_is_extended_and_holds_are_set(store)
+
+
+class TestVersionLevel(DoubleContract):
+    """An overwrite makes a new version there: the oldest is the one that counts."""
+
+    raced = NAMES[:10]  # the race is the same code: once in full is enough
+
+    @pytest.fixture
+    async def target(self, double: BlobDouble) -> AsyncIterator[Target]:
+        target = DoubleTarget(double, "vlw")
+        yield target
+        await target.close()
+
+
+class TestAddOnlyIdentity(DoubleContract):
+    """No policy at all, but an identity that may read and create and nothing else."""
+
+    raced = NAMES[:10]  # the race is the same code: once in full is enough
+
+    @pytest.fixture
+    async def target(self, double: BlobDouble) -> AsyncIterator[Target]:
+        target = DoubleTarget(double, "plain", rights="rlc")
+        yield target
+        await target.close()
+
+    @pytest.mark.xfail(strict=True, raises=StoreRefused, reason="there is no policy to extend")
+    async def test_retention_is_extended_and_holds_are_set(self, store: WormStore) -> None:
+        await super().test_retention_is_extended_and_holds_are_set(store)
+
+
+def test_the_suite_fails_where_nothing_is_enforced() -> None:
+    """A suite that passed against a store which ignores every condition would prove nothing."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:randomly", "-p", "no:cacheprovider",
+         __file__, "-k", "Level and not racing"],
+        env=os.environ | {MUTABLE: "1"}, capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ran.returncode == 1
+    for name in ("test_other_bytes_never_overwrite", "test_the_writer_cannot_change_what_it_stored",
+                 "test_a_restart_loses_nothing", "test_a_rival_may_win_where_a_put_failed",
+                 "test_putting_the_same_again_settles_an_ambiguous_put"):  # fmt: skip
+        for suite in ("TestContainerLevel", "TestVersionLevel"):
+            assert f"{suite}::{name}" in ran.stdout, name
+
+
+# -- each fault, one put
+
+
+@pytest.fixture
+async def clw(double: BlobDouble) -> AsyncIterator[DoubleTarget]:
+    target = DoubleTarget(double, "clw")
+    yield target
+    await target.close()
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "twin", "stall_after"])
+async def test_our_own_bytes_under_the_name_are_stored(
+    clw: DoubleTarget, double: BlobDouble, fault: FaultKind
+) -> None:
+    double.faults.inject(fault)
+    assert await clw.open().put_if_absent("a", b"mine", META) is PutResult.STORED
+    assert sum(seen.method == "PUT" for seen in double.requests) == 1  # nobody sent it again
+
+
+@pytest.mark.parametrize(
+    "fault", ["drop_before", "stall", "busy", "timeout", "throttle", "bit_flip"]
+)
+async def test_what_may_pass_is_said_so_and_the_same_put_settles_it(
+    clw: DoubleTarget, double: BlobDouble, fault: FaultKind
+) -> None:
+    store = clw.open()
+    double.faults.inject(fault, retry_after=7 if fault == "throttle" else None)
+    with pytest.raises(StoreTransient) as caught:
+        await store.put_if_absent("a", b"mine", META)
+    assert caught.value.retry_after == (7 if fault == "throttle" else None)
+    assert await store.get("a") is None
+    assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+
+
+async def test_a_put_that_lands_late_is_ours(clw: DoubleTarget, double: BlobDouble) -> None:
+    store = clw.open()
+    late = double.faults.inject("late")
+    with pytest.raises(StoreTransient):
+        await store.put_if_absent("a", b"mine", META)
+    late.release()
+    await late.landed.wait()
+    assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+
+
+async def test_a_rivals_bytes_are_another_writers(clw: DoubleTarget, double: BlobDouble) -> None:
+    double.faults.inject("rival", body=b"theirs")
+    assert await clw.open().put_if_absent("a", b"mine", META) is PutResult.EXISTS
+    assert await clw.open().get("a") == b"theirs"
+
+
+async def test_a_conflict_that_cannot_be_looked_at_is_unknown(
+    clw: DoubleTarget, double: BlobDouble
+) -> None:
+    store = clw.open()
+    assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+    double.faults.inject("head_busy")
+    with pytest.raises(StoreTransient, match="taken"):
+        await store.put_if_absent("a", b"mine", META)
+    assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+
+
+@pytest.mark.parametrize(
+    "conflict", ["BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold", "ConditionNotMet"]
+)
+async def test_every_conflict_code_is_settled_by_comparing(
+    clw: DoubleTarget, double: BlobDouble, conflict: str
+) -> None:
+    double.service.conflict = conflict  # type: ignore[assignment]
+    store = clw.open()
+    for _ in range(2):
+        assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+    assert await store.put_if_absent("a", b"other", META) is PutResult.EXISTS
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("fault", ["cut_body", "slow_body", "drop_before", "busy"])
+async def test_a_read_that_breaks_off_is_never_short_bytes(
+    clw: DoubleTarget, double: BlobDouble, fault: FaultKind
+) -> None:
+    """The SDK fetches the rest of a body that broke off by itself, up to three times."""
+    store, body = clw.open(), b"mine" * 1000
+    await store.put_if_absent("a", body, META)
+    armed = double.faults.inject(fault, method="GET", path="/clw/a", times=2)
+    try:
+        assert await store.get("a") == body
+    except StoreTransient:
+        assert fault in {"drop_before", "busy"}
+    assert armed.hit.is_set()
+    armed.release()
+    gc.collect()  # the SDK leaves a connection that broke to the collector, which warns: here
+
+
+async def test_a_proxys_refusal_is_told_from_azures(clw: DoubleTarget, double: BlobDouble) -> None:
+    double.faults.inject("proxy_403")
+    with pytest.raises(StoreRefused) as caught:
+        await clw.open().put_if_absent("a", b"mine", META)
+    assert "proxy" in caught.value.hint
+    reader = DoubleTarget(double, "clw", rights="rl")
+    with pytest.raises(StoreRefused, match="AuthorizationPermissionMismatch") as refused:
+        await reader.open().put_if_absent("a", b"mine", META)
+    assert "role" in refused.value.hint
+    await reader.close()
+
+
+async def test_what_is_asked_of_the_container_alone_is_never_locked(
+    clw: DoubleTarget, double: BlobDouble
+) -> None:
+    """The data plane does not tell a locked policy from one that is not."""
+    assert (await clw.open().posture()).assurance is Assurance.WORM_UNLOCKED
+    plain = DoubleTarget(double, "plain")
+    assert (await plain.open().posture()).assurance is Assurance.MUTABLE
+    await plain.close()
