@@ -125,6 +125,8 @@ async def test_p2_a_recreated_topic_goes_on_and_no_state_crosses_over(fleet: Fle
 async def test_p1_a_repartitioned_topic_goes_on_where_its_old_generation_ended(
     fleet: Fleet,
 ) -> None:
+    # So long Kafka remembers the worker of two partitions, and would give it these back.
+    fleet.extra["AUDIT_SESSION_TIMEOUT_SECONDS"] = "20"
     first, second = Events(223, fleet.topic), Events(227, fleet.topic)
     fleet.start(0)
     await fleet.send(first.lines(1000))
