@@ -18,6 +18,7 @@ from audit_stream.app.checks import (
     check_assurance,
     check_epoch,
     check_topics,
+    load_archive_keyring,
     lock_state_dir,
     open_streams,
     topic_faults,
@@ -25,17 +26,18 @@ from audit_stream.app.checks import (
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
-from audit_stream.errors import BrokerError, KeyringError
+from audit_stream.archive.chain import has_next
+from audit_stream.errors import BrokerError, TopicError
 from audit_stream.evidence import layout
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
-from audit_stream.keys.file import load_keyring
 from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import ShutdownTimer, Watchdog, die
+from audit_stream.stream.process import EXIT_FENCED, ShutdownTimer, Watchdog, die
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
@@ -107,18 +109,23 @@ async def _topics_once_the_broker_answers(
     return None
 
 
+async def _faults(
+    connection: KafkaConnection, streams: Mapping[str, StreamObject], context: Context
+) -> Mapping[str, TopicError]:
+    """What is wrong with raw topics by now; the end, where an operator has begun anew."""
+    faults = await topic_faults(connection, streams)
+    for topic in faults:
+        if await has_next(context.store, streams[topic]):
+            context.die(EXIT_FENCED, f"{topic} has a new generation: start again in it")
+    return faults
+
+
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
     stop: asyncio.Event, hook: StepHook, adapt: Callable[[Context], Context],
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
-    ring = load_keyring(settings.keyring)
-    if ring.keyring.archive != settings.archive_name:
-        raise KeyringError(
-            f"the keyring is of the archive {ring.keyring.archive}, AUDIT_ARCHIVE_NAME says "
-            f"{settings.archive_name}",
-            hint="use the archive's own keyring (AUDIT_KEYRING)",
-        )
+    ring = load_archive_keyring(settings)
     topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
     if topic_ids is None:
         return
@@ -158,7 +165,7 @@ async def _run(
             watchdog,
             alarms,
             retention,
-            partial(topic_faults, connection, settings, streams),
+            partial(_faults, connection, streams, context),
         )
     )
     try:

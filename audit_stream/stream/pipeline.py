@@ -16,7 +16,7 @@ from typing import Any
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
-from audit_stream.errors import AuditError, Fenced, TopicError
+from audit_stream.errors import AuditError, Fenced, Superseded, TopicError
 from audit_stream.evidence.layout import source_position
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka.partitioner import partition_of
@@ -104,14 +104,20 @@ class Pipeline:
         self.drop()
         tps = [tp for tp in assigned if tp.topic in self._streams]
         ends = await self.consumer.highwaters(*tps)
-        results = await asyncio.gather(*(self._position(tp, ends.get(tp) or 0) for tp in tps))
+        results = await asyncio.gather(
+            *(self._position(tp, ends.get(tp) or 0, "assignment") for tp in tps)
+        )
         return {tp: at for tp, at in zip(tps, results, strict=True) if at is not None}
 
-    async def _position(self, tp: Any, end: int) -> int | None:
+    async def _position(self, tp: Any, end: int | None, reason: str) -> int | None:
+        """Where a partition goes on; None where it is stopped."""
         try:
-            return await self._open_lane(tp, end, "assignment")
+            return await self._open_lane(tp, end, reason)
         except TopicError as error:
             self._stop(tp, str(error), "raw-topic")
+            return None
+        except Superseded as error:
+            self.context.die(EXIT_FENCED, str(error))
             return None
         except AuditError as error:
             self.context.die(EXIT_INTERNAL, f"{tp.topic}/{tp.partition}: {error}")
@@ -122,6 +128,7 @@ class Pipeline:
         context, stream = self.context, self._streams[tp.topic]
         chain = Chain(context.store, context.trusted, stream, tp.partition)
         link, last = await Resync(self._table, self._changelog).fold(chain)
+        await chain.check_open(link)
         if end is not None:
             await check_same_topic(link, last, end, chain, self._timestamp_at)
         context.metrics.resyncs_total.labels(reason).inc()
@@ -276,8 +283,10 @@ class Pipeline:
             raise
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)
-        except Fenced as error:
+        except (Fenced, Superseded) as error:
             self.context.die(EXIT_FENCED, str(error))
+        except TopicError as error:
+            self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:
             self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
             self.context.die(EXIT_INTERNAL, str(error))
@@ -294,9 +303,6 @@ class Pipeline:
         if lane is None:
             return
         lane.drop()
-        try:
-            at = await self._open_lane(tp, None, "overtaken")
-        except AuditError as error:
-            self.context.die(EXIT_INTERNAL, str(error))
-            return
-        await self.consumer.reseek({tp: at})
+        at = await self._position(tp, None, "overtaken")
+        if at is not None:
+            await self.consumer.reseek({tp: at})

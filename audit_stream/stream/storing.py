@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from audit_stream.archive.chain import Chain, Found, check_continues
+from audit_stream.archive.chain import Chain, Ended, Free, check_continues
 from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
@@ -153,10 +153,12 @@ class Storing:
     async def _meet_winner(self, builder: SegmentBuilder, sealed: Sealed) -> None:
         """Void junk and try the next name, or compare with the winner and start again."""
         found = await self._chain.at(builder.base)
-        if not isinstance(found, Found):
+        if isinstance(found, Free):
             self._void = found.void
             await self._store(builder)
             return
+        if isinstance(found, Ended):
+            raise await self._chain.why_ended()
         check_continues(found.segment, self._lane.link, str(found.name))
         self._compare(sealed, found.segment, str(found.name))
         raise Overtaken(str(found.name))

@@ -1,7 +1,7 @@
 """A worker with something wrong, for the fleet tests.
 
-``kill STEP WHEN N``; ``raise N``: a bug in the sink agent's N-th chunk; ``away FLAG``: no store
-while that file exists; ``faulty-store``.
+``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
+N-th chunk; ``away FLAG``: no store while that file exists; ``faulty-store``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from audit_stream.stream.pipeline import Pipeline
 from audit_stream.telemetry.logs import logging_config
 
 
-def kill_at(step: str, when: str, count: int) -> StepHook:
+def signal_at(number: signal.Signals, step: str, when: str, count: int) -> StepHook:
     seen = 0
 
     def hook(now: str, moment: str) -> None:
@@ -40,9 +40,12 @@ def kill_at(step: str, when: str, count: int) -> StepHook:
         if (now, moment) == (step, when):
             seen += 1
             if seen == count:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     return hook
+
+
+_SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 
 class FaultyStore(FileStore):
@@ -103,8 +106,9 @@ def main() -> None:
     settings = Settings.load(None)
     logging.config.dictConfig(logging_config("INFO", "console"))
     kind, *rest = sys.argv[1:]
-    if kind == "kill":
-        asyncio.run(run_worker(settings, kill_at(rest[0], rest[1], int(rest[2]))))
+    if kind in _SIGNALS:
+        hook = signal_at(_SIGNALS[kind], rest[0], rest[1], int(rest[2]))
+        asyncio.run(run_worker(settings, hook))
     elif kind == "raise":
         with_bug(int(rest[0]))
         asyncio.run(run_worker(settings))
