@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,6 @@ from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBrea
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Brake, Context, StepHook
-from audit_stream.stream.process import die
 from audit_stream.stream.worker import WorkerConfig
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
@@ -55,6 +54,7 @@ def guarded_store(
 def build_context(
     settings: Settings, ring: LoadedKeyring, store: WormStore, assurance: Assurance,
     status_map: StatusMap, metrics: Metrics, alarms: AlarmBoard, hook: StepHook,
+    end: Callable[[int, str], None],
 ) -> Context:  # fmt: skip
     """What the lanes share."""
     archived = archived_topics(settings)
@@ -77,7 +77,7 @@ def build_context(
         placeholders=settings.placeholder_ids, metrics=metrics, alerts=alarms,
         monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         wall_ms=lambda: time.time_ns() // 1_000_000,
-        nonce=secrets.token_bytes, die=partial(die, last_words=alarms.flush), hook=hook,
+        nonce=secrets.token_bytes, die=end, hook=hook,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import typer
 
 from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.output import Output
+from audit_stream.errors import ConfigError
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.settings import Settings
 
@@ -83,6 +84,10 @@ def reconcile(
     wait: Annotated[
         float, typer.Option(help="Seconds to wait until nothing is to come any more.")
     ] = 0.0,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(help="Write metrics there, for node_exporter's textfile collector (.prom)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:
@@ -95,6 +100,8 @@ def reconcile(
     coverage, rekey_lag = asyncio.run(cover(settings, wait))
     out.document(document(coverage, rekey_lag))
     show_coverage(out, coverage)
+    if textfile is not None:
+        write_metrics(coverage, textfile)
     out.say(
         f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
         f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
@@ -102,6 +109,28 @@ def reconcile(
     )
     if coverage.to_come or rekey_lag or coverage.unexplained:
         raise typer.Exit(1)
+
+
+def write_metrics(coverage: Coverage, path: Path) -> None:
+    """The answer as metrics. `ConfigError` when the file cannot be written."""
+    from audit_stream.telemetry.metrics import Reconciled
+
+    metrics = Reconciled()
+    for found in coverage.partitions.values():
+        topic = found.topic
+        metrics.unexplained_offsets.labels(topic).inc(found.unexplained)
+        metrics.unarchived_offsets.labels(topic).inc(found.to_come)
+        metrics.unresolved_offsets.labels(topic).inc(len(found.quarantined - coverage.origins))
+        for letter, name in MEANING.items():
+            metrics.offsets.labels(topic, name).inc(found.counts[letter])
+    metrics.timestamp_seconds.set_to_current_time()
+    try:
+        metrics.write(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--textfile {path}: cannot write: {error.strerror}",
+            hint="name a file ending in .prom in node_exporter's textfile folder",
+        ) from None
 
 
 def show_coverage(out: Output, coverage: Coverage) -> None:
