@@ -149,7 +149,7 @@ class Prometheus(Server):
         """`targets`: ports by job; `pace`, `longest`: see `shortened`."""
         config = yaml.safe_load((MONITORING / "prometheus.yaml").read_text(encoding="utf-8"))
         config["global"] |= {
-            "scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms",
+            "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms",
         }  # fmt: skip
         config["rule_files"] = ["rules.yaml"]
         config["alerting"]["alertmanagers"] = [_static(alertmanager)]
