@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test demo drill bench docs topics audit clean
+.PHONY: install dev fmt lint check test demo drill alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -47,9 +47,14 @@ bench: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/monitoring/grafana/generate.py
 
 topics: install
 	$(BIN)/pytest -q tests/topics
+
+# Needs the Debian packages prometheus and prometheus-alertmanager.
+alerts: install
+	$(BIN)/pytest -q -s tests/integration/test_alerts.py
 
 audit: install
 	$(BIN)/pip-audit --skip-editable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,6 @@ from audit_stream.ports import Assurance
 from audit_stream.seal.builder import Limits, Origin
 from audit_stream.settings import Settings
 from audit_stream.stream.context import Brake, Context, StepHook
-from audit_stream.stream.process import die
 from audit_stream.stream.worker import WorkerConfig
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.metrics import Metrics
@@ -30,6 +29,7 @@ from audit_stream.telemetry.metrics import Metrics
 def build_context(
     settings: Settings, ring: LoadedKeyring, stores: GuardedStores, assurance: Assurance,
     status_map: StatusMap, metrics: Metrics, alarms: AlarmBoard, hook: StepHook,
+    end: Callable[[int, str], None],
 ) -> Context:  # fmt: skip
     """What the lanes share."""
     archived = archived_topics(settings)
@@ -52,7 +52,7 @@ def build_context(
         placeholders=settings.placeholder_ids, metrics=metrics, alerts=alarms,
         monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         wall_ms=lambda: time.time_ns() // 1_000_000,
-        nonce=secrets.token_bytes, die=partial(die, last_words=alarms.flush), hook=hook,
+        nonce=secrets.token_bytes, die=end, hook=hook,
     )  # fmt: skip
 
 

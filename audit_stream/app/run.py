@@ -23,11 +23,14 @@ from audit_stream.app.checks import (
     open_streams,
     topic_faults,
 )
+from audit_stream.app.ends import EndNote
+from audit_stream.app.gauges import describe, folders_of, follow, watch_assurance, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
+from audit_stream.app.lag import Lag
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
-from audit_stream.errors import BrokerError, TopicError
+from audit_stream.errors import AuditError, BrokerError, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
@@ -63,15 +66,18 @@ async def run_worker(
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
-    metrics = Metrics()
+    metrics, note = Metrics(), EndNote(settings.state_dir)
+    if (ended_by := note.take()) is not None:
+        metrics.last_end_info.labels(ended_by).set(1)
     alarms = AlarmBoard(settings.static_member or socket.gethostname())
     if settings.alert_webhook is not None:
         alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
     health = Health("broker", "assigned", "restored", *READY.values())
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
-    web.start()
-    end = partial(die, last_words=alarms.flush)
+    end = partial(die, last_words=alarms.flush, note=note.leave)
     watchdog = Watchdog(settings.stall_seconds, end)
+    follow(metrics, health, alarms, watchdog)
+    web.start()
     health.watch("event_loop", lambda: watchdog.age(LOOP) < settings.stall_seconds)
     timer = ShutdownTimer(settings.shutdown_seconds, end)
     stop = asyncio.Event()
@@ -79,7 +85,10 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, timer, stop)
     try:
-        await _run(settings, metrics, alarms, health, watchdog, stop, hook, adapt)
+        await _run(settings, metrics, alarms, health, watchdog, stop, end, hook, adapt)
+    except AuditError as error:
+        note.leave(error.code)
+        raise
     finally:
         timer.disarm()
         watchdog.stop()
@@ -122,7 +131,8 @@ async def _faults(
 
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
-    stop: asyncio.Event, hook: StepHook, adapt: Callable[[Context], Context],
+    stop: asyncio.Event, end: Callable[[int, str], None], hook: StepHook,
+    adapt: Callable[[Context], Context],
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
     ring = load_archive_keyring(settings)
@@ -137,14 +147,15 @@ async def _run(
     status_map = StatusMap.parse(settings.status_map_path.read_bytes())
     await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
     context = adapt(
-        build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook)
+        build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook, end)
     )
     options = connection.client_options()
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
-    pipeline = Pipeline(context, streams, changelog, quarantine, Inspector(connection).timestamp_at)
+    timestamp_at = Inspector(connection).timestamp_at
+    pipeline = Pipeline(context, streams, changelog, quarantine, timestamp_at)
     pipeline.paused = lambda: stores.failing
     store.be_patient()
     worker = Worker(
@@ -156,22 +167,19 @@ async def _run(
     watchdog.beat(LOOP)
     watchdog.start()
     retention = await retention_seconds(settings, connection, list(streams))
-    watching = asyncio.create_task(
-        watch(
-            worker,
-            pipeline,
-            metrics,
-            health,
-            watchdog,
-            alarms,
-            retention,
-            partial(_faults, connection, streams, context),
-        )
-    )
+    describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
+    lag = Lag(pipeline, metrics, retention, timestamp_at)
+    faults = partial(_faults, connection, streams, context)
+    watching = [
+        asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
+        asyncio.create_task(watch_disks(metrics, folders_of(settings))),
+        asyncio.create_task(watch_assurance(metrics, store, assurance, settings.allow_assurance)),
+    ]
     try:
         await worker.run(stop)
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await rekeyer.stop()
         await quarantine.stop()
         await stores.close()

@@ -12,7 +12,7 @@ import typer
 
 from audit_stream.archive.coverage import Coverage, PartitionCoverage
 from audit_stream.cli.output import Output
-from audit_stream.errors import BrokerError, StoreError
+from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.settings import Settings
 from audit_stream.verify.report import Verdict
@@ -106,6 +106,10 @@ def reconcile(
     wait: Annotated[
         float, typer.Option(help="Seconds to wait until nothing is to come any more.")
     ] = 0.0,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(help="Write metrics there, for node_exporter's textfile collector (.prom)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:
@@ -125,6 +129,8 @@ def reconcile(
     show_coverage(out, coverage)
     for fault in faults:
         out.say(f"WRONG {fault}")
+    if textfile is not None:
+        write_metrics(coverage, textfile)
     out.say(
         f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
         f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
@@ -137,6 +143,28 @@ def reconcile(
 async def _compare(settings: Settings, wait: float) -> tuple[Coverage, int, list[str]]:
     coverage, rekey_lag = await cover(settings, wait)
     return coverage, rekey_lag, await _faults(settings, coverage)
+
+
+def write_metrics(coverage: Coverage, path: Path) -> None:
+    """The answer as metrics. `ConfigError` when the file cannot be written."""
+    from audit_stream.telemetry.metrics import Reconciled
+
+    metrics = Reconciled()
+    for found in coverage.partitions.values():
+        topic = found.topic
+        metrics.unexplained_offsets.labels(topic).inc(found.unexplained)
+        metrics.unarchived_offsets.labels(topic).inc(found.to_come)
+        metrics.unresolved_offsets.labels(topic).inc(len(found.quarantined - coverage.origins))
+        for letter, name in MEANING.items():
+            metrics.offsets.labels(topic, name).inc(found.counts[letter])
+    metrics.timestamp_seconds.set_to_current_time()
+    try:
+        metrics.write(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--textfile {path}: cannot write: {error.strerror}",
+            hint="name a file ending in .prom in node_exporter's textfile folder",
+        ) from None
 
 
 def show_coverage(out: Output, coverage: Coverage) -> None:

@@ -97,6 +97,12 @@ class Pipeline:
             if (end := ends.get(tp)) is not None
         }
 
+    def stopped(self) -> set[Place]:
+        """The archived partitions of this worker that are stopped until an operator acts."""
+        return {
+            (tp.topic, tp.partition) for tp in self.consumer.halted if tp.topic in self._streams
+        }
+
     # -- assignment
 
     async def positions(self, assigned: set[Any]) -> dict[Any, int]:
@@ -120,7 +126,7 @@ class Pipeline:
             self.context.die(EXIT_FENCED, str(error))
             return None
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, f"{tp.topic}/{tp.partition}: {error}")
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
             return None
 
     async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
@@ -133,6 +139,8 @@ class Pipeline:
             await check_same_topic(link, last, end, chain, self._timestamp_at)
         context.metrics.resyncs_total.labels(reason).inc()
         self._start_lane(tp, stream, link, chain)
+        if last is not None:
+            self.lanes[tp.topic, tp.partition].last_ts = last.header.last_ts
         return link.next
 
     def _start_lane(self, tp: Any, stream: StreamObject, link: Link, chain: Chain) -> None:
@@ -284,12 +292,12 @@ class Pipeline:
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)
         except (Fenced, Superseded) as error:
-            self.context.die(EXIT_FENCED, str(error))
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
         except TopicError as error:
             self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:
             self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
-            self.context.die(EXIT_INTERNAL, str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
         except Exception:
             log.exception("storing %s/%s failed", tp.topic, tp.partition)
             self.context.die(

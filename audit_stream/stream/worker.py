@@ -135,7 +135,7 @@ class Worker:
             await self._changelog.own(partitions)
             await self._adopt_changelog(partitions)
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
 
     async def _adopt_changelog(self, partitions: set[int]) -> None:
         """Local state goes if the changelog it was written with is gone: the archive has all."""

@@ -1,7 +1,8 @@
 """A worker with something wrong, for the fleet tests.
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
-N-th chunk; ``away FLAG``: no store while that file exists; ``faulty-store``.
+N-th chunk; ``away FLAG``: no store while that file exists; ``faulty-store``; ``switched FOLDER``:
+see `switched_worker`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.telemetry.logs import logging_config
+from tests.support import switched_worker
 
 
 def signal_at(number: signal.Signals, step: str, when: str, count: int) -> StepHook:
@@ -116,6 +118,8 @@ def main() -> None:
         AwayStore.flag = Path(rest[0])
         stores.FileStore = AwayStore  # type: ignore[misc]
         asyncio.run(run_worker(settings))
+    elif kind == "switched":
+        switched_worker.run(Path(rest[0]), settings)
     else:
         asyncio.run(run_worker(settings, no_hook, with_faults(settings)))  # type: ignore[arg-type]
 
