@@ -42,7 +42,7 @@ def test_each_page_is_for_an_alert_an_alarm_or_the_error_codes() -> None:
 
 def test_each_alarm_has_a_page() -> None:
     keys = _alarm_keys()
-    assert {"internal", "lost", "partitioner", "subjects", "raw-topic"} <= keys
+    assert {"internal", "lost", "partitioner", "raw-topic"} <= keys
     for key in keys:
         assert any(re.search(rf"`{key}[`:]", text) for text in TEXTS.values()), key
 
