@@ -12,6 +12,12 @@ from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.ports import WormStore
 
 
+async def generations(store: WormStore, keys: TrustedKeys, topic: str) -> list[StreamObject]:
+    """Every generation of a topic, the oldest first."""
+    names = await store.names(layout.stream_folder(topic))
+    return [await read_stream(store, keys, name) for name in names]
+
+
 async def newest_stream(store: WormStore, keys: TrustedKeys, topic: str) -> StreamObject | None:
     """The stream object of the topic's highest generation, or None."""
     names = await store.names(layout.stream_folder(topic))
