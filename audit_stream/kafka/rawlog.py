@@ -62,12 +62,6 @@ class RawLog:
             end = await self._consumer.end_offsets([self._tp])
         return start[self._tp], end[self._tp]
 
-    async def offset_at(self, timestamp_ms: int) -> int | None:
-        """The first offset at or after a time (Unix ms), None when everything is older."""
-        async with translated(self._connection):
-            found = await self._consumer.offsets_for_times({self._tp: timestamp_ms})
-        return None if found[self._tp] is None else int(found[self._tp].offset)
-
     async def batches(self, start: int, end: int) -> AsyncIterator[RawBatch]:
         """Everything from `start` on until `end` is covered; the last batch may go beyond it.
 
@@ -127,6 +121,34 @@ async def open_raw_log(
     connection: KafkaConnection, topic: str, partition: int, name: str
 ) -> AsyncIterator[RawLog]:
     """One partition for the block; `name` says to the broker who reads."""
+    async with _consumer(connection, name) as consumer:
+        yield RawLog(connection, consumer, topic, partition)
+
+
+async def log_bounds(
+    connection: KafkaConnection, topic: str, partitions: int, name: str
+) -> list[tuple[int, int]]:
+    """(log start, first offset that is not committed yet) of each partition. `BrokerError`."""
+    tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+    async with _consumer(connection, name) as consumer, translated(connection):
+        starts = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+    return [(starts[tp], ends[tp]) for tp in tps]
+
+
+async def offsets_at(
+    connection: KafkaConnection, topic: str, partitions: int, time_ms: int, name: str
+) -> list[int]:
+    """The first offset at or after a Kafka time of each partition; its end if all is older."""
+    tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+    async with _consumer(connection, name) as consumer, translated(connection):
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, time_ms))
+        ends = await consumer.end_offsets(tps)
+    return [ends[tp] if found[tp] is None else int(found[tp].offset) for tp in tps]
+
+
+@asynccontextmanager
+async def _consumer(connection: KafkaConnection, name: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
         **connection.client_options() | {"client_id": f"{CLIENT_ID}-{name}"},
         enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed",
@@ -135,6 +157,6 @@ async def open_raw_log(
     try:
         async with translated(connection):
             await consumer.start()
-        yield RawLog(connection, consumer, topic, partition)
+        yield consumer
     finally:
         await consumer.stop()

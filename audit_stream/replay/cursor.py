@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Protocol
 
+from audit_stream.archive.ahead import ahead
 from audit_stream.kafka.rawlog import RawBatch
-from audit_stream.replay.ahead import ahead
 
 _AHEAD = 2  # batches of some megabytes
 
