@@ -118,7 +118,7 @@ def _row(report: PartitionReport) -> Sequence[object]:
     tally = report.tally
     return (
         report.topic, report.generation, report.partition, tally.in_range, tally.compared,
-        tally.not_comparable.total(), tally.records, tally.erased, tally.segments, tally.differing,
+        tally.missed, tally.records, tally.erased, tally.segments, tally.differing,
         report.state, report.verdict.name.lower(),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -33,8 +32,13 @@ class Tally:
     only_archived_erased: int = 0  # of them: the keyring still has the person's key
     differing: int = 0  # segments
     differences: list[Difference] = field(default_factory=list)  # the first ones, one a segment
-    not_comparable: Counter[str] = field(default_factory=Counter)  # offsets by reason
+    not_comparable: dict[str, int] = field(default_factory=dict)  # offsets by reason
     folded: int = 0  # offsets whose states were taken from the archive
+
+    @property
+    def missed(self) -> int:
+        """Offsets that were not comparable."""
+        return sum(self.not_comparable.values())
 
     @property
     def independent(self) -> bool:
@@ -44,12 +48,15 @@ class Tally:
     def pass_over(self, header: Header, reason: str) -> None:
         """Count a segment that cannot be compared."""
         self.in_range += header.next - header.base
-        self.not_comparable[reason] += header.next - header.base
+        self._miss(header.next - header.base, reason)
+
+    def _miss(self, offsets: int, reason: str) -> None:
+        self.not_comparable[reason] = self.not_comparable.get(reason, 0) + offsets
 
     def take(self, header: Header, start: int, compared: Compared) -> None:
         """Count a segment that was compared from the offset `start` on."""
         if start > header.base:
-            self.not_comparable[RETENTION] += start - header.base
+            self._miss(start - header.base, RETENTION)
         self.in_range += header.next - header.base
         self.segments += 1
         self.compared += header.next - start
@@ -70,5 +77,4 @@ class Tally:
         """The inverse of `encode`."""
         value: dict[str, Any] = orjson.loads(data)
         differences = [Difference(**item) for item in value.pop("differences")]
-        reasons = Counter(value.pop("not_comparable"))
-        return cls(**value, differences=differences, not_comparable=reasons)
+        return cls(**value, differences=differences)
