@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_stream.archive.chain import Chain
-from audit_stream.evidence import layout
+from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.rawmac import raw_key
+from audit_stream.evidence.segment import decode
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.rawlog import RawBatch
 from audit_stream.ports import WormStore
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.keytree import Buffer
+from audit_stream.privacy.keytree import Buffer, Cover, path_of
+from audit_stream.privacy.subjects import TagMaker, choose_subject
 from audit_stream.replay.compare import Comparison
 from audit_stream.replay.keys import StreamKeys
 from audit_stream.replay.range import EVERYTHING, Range
@@ -22,8 +25,8 @@ from audit_stream.replay.states import States
 from audit_stream.replay.tally import Tally
 from audit_stream.seal.builder import Link
 from audit_stream.stores.memory import MemoryWormStore
-from tests.support import golden
-from tests.support.resealed import MESSAGES, OBJECTS, relinked, resigned, stream_of
+from tests.support import golden, resealed
+from tests.support.resealed import MESSAGES, name, relinked, resigned, stream_of
 
 MAP = golden.STATUS_MAP
 RECORDS = golden.raw_records(MESSAGES)
@@ -33,18 +36,46 @@ END = len(RECORDS)
 def archived(status_map: StatusMap = MAP) -> dict[str, bytes]:
     """The golden archive's messages, whose headers name a map that lies in the archive."""
     objects = {
-        name: resigned(data, status_map=status_map.hash) if name.startswith("segments/") else data
-        for name, data in OBJECTS.items()
-        if f"/{MESSAGES}/" in name
+        each: resigned(data, status_map=status_map.hash) if each.startswith("segments/") else data
+        for each, data in resealed.OBJECTS.items()
+        if f"/{MESSAGES}/" in each
     }
     return relinked(objects) | {layout.map_name(status_map.hash): status_map.canonical_bytes}
+
+
+OBJECTS = archived()
+
+
+def letters(base: int) -> str:
+    header = decode(OBJECTS[name(MESSAGES, base)], "x").header
+    runs = ledger.decode(header.ledger, header.next - header.base)
+    return "".join(letter * count for count, letter in runs)
+
+
+def offset_of(base: int, index: int) -> int:
+    """Offset of a segment's record line."""
+    return [base + i for i, letter in enumerate(letters(base)) if letter == "a"][index]
+
+
+def person(offset: int) -> tuple[str, str, str]:
+    event = json.loads(RECORDS[offset].value or b"")
+    recipient = event["recipient"]
+    return choose_subject(
+        event["tenant"]["id"], recipient.get("external_id"), recipient.get("address"),
+        event["message_id"],
+    )  # fmt: skip
+
+
+def erased_cover(*people: tuple[str, str, str]) -> bytes:
+    tags = TagMaker(golden.KEYRING.trees[0].pepper)
+    return Cover(golden.COVER).puncture([path_of(tags.tag(subject)) for subject in people])
 
 
 async def stored(objects: dict[str, bytes]) -> WormStore:
     """The objects in a store."""
     store = MemoryWormStore()
-    for name, data in objects.items():
-        await store.put_if_absent(name, data, {})
+    for each, data in objects.items():
+        await store.put_if_absent(each, data, {})
     return store
 
 

@@ -14,33 +14,29 @@ from hypothesis import strategies as st
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout, ledger
-from audit_stream.evidence.segment import decode
+from audit_stream.evidence.segment import decode, encode
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import TagMaker, choose_subject
 from audit_stream.replay.range import Bound, Range
 from audit_stream.replay.resume import resume
 from audit_stream.replay.states import States
 from audit_stream.replay.tally import ANOTHER_LOG, LOG_ENDS, NO_MAP, RETENTION, Tally
 from tests.support import golden
-from tests.support.replaying import END, RECORDS, ListLog, Replay, archived
-from tests.support.resealed import MESSAGES, edited, name, relinked, resigned
+from tests.support.replaying import (
+    END,
+    OBJECTS,
+    RECORDS,
+    ListLog,
+    Replay,
+    erased_cover,
+    letters,
+    offset_of,
+    person,
+)
+from tests.support.resealed import MESSAGES, SIGNER, edited, name, relinked, resigned
 
-OBJECTS = archived()
 RECORD_COUNT = sum(
     decode(data, n).header.count for n, data in OBJECTS.items() if n.startswith("segments/")
 )
-
-
-def letters(base: int) -> str:
-    header = decode(OBJECTS[name(MESSAGES, base)], "x").header
-    runs = ledger.decode(header.ledger, header.next - header.base)
-    return "".join(letter * count for count, letter in runs)
-
-
-def offset_of(base: int, index: int) -> int:
-    """Offset of a segment's record line."""
-    return [base + i for i, letter in enumerate(letters(base)) if letter == "a"][index]
 
 
 def tampered(base: int, data: bytes) -> dict[str, bytes]:
@@ -127,6 +123,14 @@ async def test_what_was_changed_and_signed_again_is_named(tmp_path: Path, tamper
     assert (found.topic, found.generation, found.partition) == (MESSAGES, 1, 0)
     assert found.segment == name(MESSAGES, offset // 60 * 60)
     assert tally.compared == END
+
+
+async def test_a_line_too_many_under_the_same_header_is_named(tmp_path: Path) -> None:
+    segment = decode(OBJECTS[name(MESSAGES, 60)], "x")
+    more = segment.body + segment.record_lines()[0] + b"\n"
+    data = encode(segment.header_line, SIGNER.signature_line(segment.header_line), more)
+    tally = await Replay(OBJECTS | {name(MESSAGES, 60): data}, tmp_path / "s").run()
+    assert (tally.differences[0].offset, tally.differences[0].field) == (60, "body")
 
 
 async def test_it_stops_at_the_first_difference_unless_told_otherwise(tmp_path: Path) -> None:
@@ -236,20 +240,6 @@ async def test_a_map_that_is_not_what_its_name_says_is_missing(tmp_path: Path) -
     objects = OBJECTS | {layout.map_name(golden.STATUS_MAP.hash): other_map().canonical_bytes}
     tally = await Replay(objects, tmp_path / "s").run()
     assert tally.not_comparable == {NO_MAP: END}
-
-
-def person(offset: int) -> tuple[str, str, str]:
-    event = json.loads(RECORDS[offset].value or b"")
-    recipient = event["recipient"]
-    return choose_subject(
-        event["tenant"]["id"], recipient.get("external_id"), recipient.get("address"),
-        event["message_id"],
-    )  # fmt: skip
-
-
-def erased_cover(*people: tuple[str, str, str]) -> bytes:
-    tags = TagMaker(golden.KEYRING.trees[0].pepper)
-    return Cover(golden.COVER).puncture([path_of(tags.tag(subject)) for subject in people])
 
 
 async def test_of_an_erased_person_all_but_the_sealed_fields_is_compared(tmp_path: Path) -> None:
