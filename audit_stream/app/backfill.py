@@ -213,8 +213,6 @@ async def _fill(job: BackfillJob, channel: Channel, states: States, report: Back
                 spend=channel.throttle(job.options.rate).spend,
             )  # fmt: skip
             await work.run(until_caught_up=job.options.until_caught_up)
-    except asyncio.CancelledError:
-        pass  # asked to stop: the target's chain says where to go on
     except AuditError as error:
         report.error = f"{error.code}: {error}"
     finally:

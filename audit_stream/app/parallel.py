@@ -47,17 +47,18 @@ class Channel:
         """Whether the parent was asked to stop."""
         return bool(self._stop.is_set())
 
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run it in an event loop; a stop cancels it, which the work itself turns into a result."""
-        return asyncio.run(self._run(work))
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it in an event loop until it ends; a stop cancels it, which is no error."""
+        asyncio.run(self._run(work))
 
-    async def _run(self, work: Coroutine[Any, Any, R]) -> R:
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         while not task.done():
             if self.stopped and not task.cancelling():
                 task.cancel()
             await asyncio.wait({task}, timeout=_POLL_SECONDS)
-        return task.result()
+        if not task.cancelled():
+            task.result()
 
     def throttle(self, rate: int | None) -> Throttle:
         """This job's share of a limit on all of them, records a second."""

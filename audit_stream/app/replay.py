@@ -174,8 +174,6 @@ async def _compare(
         topic, partition = job.stream.topic, job.partition
         async with open_raw_log(connection, topic, partition, FOLDER) as log:
             await _run(job, channel, store, ring, log, states, report)
-    except asyncio.CancelledError:
-        pass  # asked to stop: what is done is noted beside the states
     except AuditError as error:
         report.error = f"{error.code}: {error}"
     finally:

@@ -1,4 +1,4 @@
-"""What the commands over all partitions share: processes, progress by partition."""
+"""What the commands over all partitions share: how far each partition is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from rich.progress import Progress, TaskID
+
 from audit_stream.cli.output import Output
 
 if TYPE_CHECKING:
     from audit_stream.evidence.stream_object import StreamObject
+
+_PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 class Job(Protocol):
@@ -27,25 +31,43 @@ class Job(Protocol):
         ...
 
 
+#: The jobs; which of them, its first offset not done, and where it ends.
+Told = Callable[[Sequence[Job], tuple[int, int, int]], None]
+
+
 @contextmanager
-def job_progress(
-    out: Output, verb: str
-) -> Iterator[Callable[[Sequence[Job], tuple[int, int, int]], None]]:
-    """A bar for each partition that is worked on; silent where there is no terminal."""
+def job_progress(out: Output, verb: str) -> Iterator[Told]:
+    """A bar for each partition in work; without a terminal, a line now and then."""
     with out.progress() as progress:
-        tasks: dict[int, tuple[object, int, float]] = {}
+        yield _as_lines(out, verb) if progress.disable else _as_bars(progress, verb)
 
-        def told(jobs: Sequence[Job], now: tuple[int, int, int]) -> None:
-            index, done, end = now
-            if index not in tasks:
-                job = jobs[index]
-                name = f"{verb} {job.stream.topic}/{job.partition}"
-                tasks[index] = (progress.add_task(name, rate=""), done, time.monotonic())
-            task, first, began = tasks[index]
-            rate = (done - first) / max(time.monotonic() - began, 1e-3)
-            progress.update(
-                task,  # type: ignore[arg-type]  # a NewType of rich
-                completed=done, total=end, rate=f"{rate:,.0f} offsets/s",
-            )  # fmt: skip
 
-        yield told
+def _name(job: Job) -> str:
+    return f"{job.stream.topic}/{job.stream.generation}/{job.partition}"
+
+
+def _as_bars(progress: Progress, verb: str) -> Told:
+    tasks: dict[int, tuple[TaskID, int, float]] = {}
+
+    def told(jobs: Sequence[Job], now: tuple[int, int, int]) -> None:
+        index, done, end = now
+        if index not in tasks:
+            task = progress.add_task(f"{verb} {_name(jobs[index])}", rate="")
+            tasks[index] = (task, done, time.monotonic())
+        task, first, began = tasks[index]
+        rate = (done - first) / max(time.monotonic() - began, 1e-3)
+        progress.update(task, completed=done, total=end, rate=f"{rate:,.0f} offsets/s")
+
+    return told
+
+
+def _as_lines(out: Output, verb: str) -> Told:
+    last: dict[int, float] = {}
+
+    def told(jobs: Sequence[Job], now: tuple[int, int, int]) -> None:
+        index, done, end = now
+        if time.monotonic() - last.setdefault(index, time.monotonic()) >= _PLAIN_SECONDS:
+            last[index] = time.monotonic()
+            out.note(f"{verb} {_name(jobs[index])}: at offset {done:,} of {end:,}")
+
+    return told
