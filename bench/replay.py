@@ -1,9 +1,9 @@
 """``python -m bench.replay``: how fast history is compared and archived anew, beside live ingest.
 
 The same data three times: two workers archive it as in `bench.run`, then ``replay --compare``
-derives it again from the raw topic, then ``backfill`` archives it a second time. The replays' clocks
-include everything from launch to the last word, those of live ingest begin once all is warm. The
-archives are compared at the end, so nobody can look fast by skipping work.
+derives it again from the raw topic, then ``backfill`` archives it a second time. A replay's clock
+runs from launch to the last word, that of live ingest from the moment all is warm. Both archives are
+compared at the end, so nobody can look fast by skipping work.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.evidence.layout import parse_segment_name
@@ -45,12 +45,36 @@ async def messy(fleet: Fleet, seed: int, lines: int = 2000) -> Events:
     return events
 
 
+async def aborted_and_committed(fleet: Fleet, events: Events) -> None:
+    """What a transactional platform leaves: an aborted transaction, a committed one, markers."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=fleet.settings.bootstrap_servers, transactional_id=fleet.prefix
+    )
+    await producer.start()
+    await producer.begin_transaction()
+    for key, value in Events(1, fleet.topic).lines(30):
+        await producer.send(fleet.topic, value, key)
+    await producer.flush()
+    await producer.abort_transaction()
+    async with producer.transaction():
+        for key, value in events.lines(100):
+            await producer.send(fleet.topic, value, key)
+    await producer.stop()
+    fleet.start(0)
+    await fleet.check(events.oracle)
+    await fleet.stop(0)
+
+
 async def test_a_messy_archive_is_what_the_raw_log_gives(fleet: Fleet) -> None:
     events = await messy(fleet, 101)
+    await aborted_and_committed(fleet, events)
     answer = await document(fleet, "replay", "--compare")
     assert answer["verdict"] == "equal"
     partitions = answer["partitions"]
-    assert sum(p["compared"] for p in partitions) == answer["events"] == 2000
+    assert answer["events"] == 2100
+    absent = (await fleet.settled()).totals()["x"]
+    assert sum(p["compared"] for p in partitions) == 2100 + absent
+    assert absent > 30  # the aborted records and the markers
     assert sum(p["records"] for p in partitions) == len(events.oracle.archived)
     assert {p["state_from"] for p in partitions} == {"raw log"}
     assert all(p["complete"] and not p["not_comparable"] for p in partitions)
