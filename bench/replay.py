@@ -2,8 +2,8 @@
 
 The same data three times: two workers archive it as in `bench.run`, then ``replay --compare``
 derives it again from the raw topic, then ``backfill`` archives it a second time. A replay's clock
-runs from launch to the last word, that of live ingest from the moment all is warm. Both archives are
-compared at the end, so nobody can look fast by skipping work.
+runs from launch to the last word, that of live ingest from the moment all is warm. Both archives
+are compared at the end, so nobody can look fast by skipping work.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.evidence.segment import decode
+from tests.support.azurite import ACCOUNT, KEY, Azurite
 from tests.support.commands import document, run, start
 from tests.support.events import Events
 from tests.support.eventually import eventually
@@ -96,6 +97,26 @@ async def test_a_dry_run_makes_nothing_and_says_how_much(fleet: Fleet) -> None:
     answer = await document(fleet, "backfill", "--into", second(fleet).as_uri(), "--dry-run")
     assert sum(p["offsets"] for p in answer["partitions"]) == 300
     assert not second(fleet).exists()
+
+
+async def test_a_copy_can_lie_in_azure(fleet: Fleet, azurite: Azurite) -> None:
+    events = Events(209, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(600))
+    await settle(fleet)
+    archive, subjects = f"a{fleet.prefix}", f"s{fleet.prefix}"
+    await azurite.create_container(archive)
+    await azurite.create_container(subjects)
+    string = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={azurite.endpoint}"
+    fleet.extra["AUDIT_AZURE_CONNECTION_STRING"] = string
+    into = f"azure://{ACCOUNT}/{archive}"
+    done = await document(
+        fleet, "backfill", "--into", into, "--subjects-into", f"azure://{ACCOUNT}/{subjects}"
+    )
+    assert done["complete"]
+    answer = await document(fleet, "archive", "compare", fleet.settings.archive, into)
+    assert answer["verdict"] == "equal"
+    assert sum(p["records"] for p in answer["partitions"]) == len(events.oracle.archived)
 
 
 async def test_other_archives_are_refused(fleet: Fleet) -> None:
