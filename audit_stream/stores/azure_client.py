@@ -6,11 +6,14 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import md5
 from typing import Any
 
 import aiohttp
+from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import ConfigError, StoreRefused
@@ -19,6 +22,7 @@ from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 
 #: Newest REST version that every supported cloud and emulator of ours speaks.
 API_VERSION = "2025-11-05"
+IF_MISSING = {"match_condition": MatchConditions.IfMissing}
 _PAGE = 5000  # names; the service gives no more at once
 _SINGLE_PUT = 256 << 20  # bytes; above it the SDK would stage blocks, which add-only rights forbid
 
@@ -72,6 +76,21 @@ class Connection:
         if isinstance(self._credential, AzureSasCredential) and sas is not None:
             with suppress(ConfigError):
                 self._credential.update(sas().lstrip("?"))
+
+    async def upload(
+        self, name: str, data: bytes, metadata: dict[str, str] | None = None, **condition: Any
+    ) -> None:
+        """One conditional Put Blob, which the service checks by its MD5 and then keeps with it.
+
+        Raises what the SDK raises: its caller knows what a refusal of `condition` means.
+        """
+        checksum = bytearray(md5(data, usedforsecurity=False).digest())
+        settings = ContentSettings(content_type="application/octet-stream", content_md5=checksum)
+        # Without `overwrite` the SDK adds a condition of its own to an If-Match.
+        await self.container().get_blob_client(name).upload_blob(
+            data, overwrite="etag" in condition, content_settings=settings, metadata=metadata,
+            validate_content="md5", timeout=self._target.access.server_seconds, **condition,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Release the pool. May be called twice."""

@@ -22,6 +22,7 @@ CONFLICTS = frozenset((
     "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
     "ConditionNotMet", "UnauthorizedBlobOverwrite",
 ))  # fmt: skip
+_DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))  # on its way: the service kept nothing
 _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
 _SERVER_ERRORS_FOR_GOOD = frozenset((501, 505))
 _GUIDE = "see docs/how-to/firewall.md"
@@ -58,6 +59,8 @@ def is_ambiguous(error: AzureError) -> bool:
         return False  # without a status where no token was to be had: nothing was sent
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         return True  # the body broke off, or the SDK itself gave up: nothing is known
+    if error_code(error) in _DAMAGED:
+        return True
     status = error.status_code
     return status in (408, 429) or (status >= 500 and status not in _SERVER_ERRORS_FOR_GOOD)
 
