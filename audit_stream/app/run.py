@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from audit_stream.app import interpreter
 from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
     check_assurance,
@@ -50,9 +49,7 @@ from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_SWITCH_SECONDS = 0.0005
 _BROKER_RETRY_SECONDS = 2.0
-_GC_THRESHOLDS = (100_000, 20, 50)
 
 
 async def run_worker(
@@ -61,10 +58,7 @@ async def run_worker(
 ) -> None:  # fmt: skip
     """Check, build, run until SIGTERM or SIGINT."""
     lock = lock_state_dir(settings.state_dir)
-    # The consumer's thread needs the interpreter for moments at a time; with Python's 5 ms it would
-    # wait for most of a batch to be judged before it could ask for the next one.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
+    interpreter.tune()
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
     metrics, note = Metrics(), EndNote(settings.state_dir)
     if (ended_by := note.take()) is not None:
