@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
 from audit_stream.app import interpreter
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.telemetry.logs import logging_config
 
 J = TypeVar("J")
@@ -27,6 +28,11 @@ R = TypeVar("R")
 _POLL_SECONDS = 0.1
 #: Job index, first offset not done, where it ends.
 Progress = tuple[int, int, int]
+
+
+def folder_name(stream: StreamObject, partition: int) -> str:
+    """What the folder of a job on one partition is called."""
+    return f"{stream.topic}-{stream.generation:05d}-{partition:05d}"
 
 
 class Channel:
