@@ -29,10 +29,10 @@ from audit_stream.ports import Assurance
 from audit_stream.settings.azure import AzureSettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
-    KafkaSettings,
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.open import Place
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from audit_stream.settings.fields import shown
 from audit_stream.settings.secret import Secret, secret_of
 from audit_stream.stores.azure_target import PUBLIC_CLOUD, AzureAccess, parse_connection_string
 
@@ -39,13 +40,13 @@ class AzureSettings(BaseModel):
     azure_subjects_sas: SecretStr | None = Field(
         None,
         description="SAS token for the subject objects' container.",
-        json_schema_extra={"shown_default": "the archive's"},
+        json_schema_extra=shown("the archive's"),
     )
     azure_subjects_sas_file: Path | None = Field(None, description="File that holds it.")
     azure_subjects_connection_string: SecretStr | None = Field(
         None,
         description="Connection string of the subject objects' account.",
-        json_schema_extra={"shown_default": "the archive's"},
+        json_schema_extra=shown("the archive's"),
     )
     azure_subjects_connection_string_file: Path | None = Field(
         None, description="File that holds it."
@@ -54,7 +55,7 @@ class AzureSettings(BaseModel):
         None,
         description="PEM file of the authorities that sign the service's certificate, or that of "
         "an inspecting proxy.",
-        json_schema_extra={"shown_default": "the system's"},
+        json_schema_extra=shown("the system's"),
     )
     azure_tls13: bool = Field(
         False, description="Refuse TLS below 1.3; otherwise 1.2 at least, 1.3 where both have it."
