@@ -7,12 +7,12 @@ import contextlib
 import gc
 import logging
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from audit_stream.app.alarms import alarm_board
 from audit_stream.app.build import build_context, guarded_store, worker_config
 from audit_stream.app.checks import (
     check_assurance,
@@ -38,7 +38,7 @@ from audit_stream.stream.process import ShutdownTimer, Watchdog, die
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
-from audit_stream.telemetry.alerts import AlarmBoard, Webhook
+from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
@@ -46,6 +46,7 @@ from audit_stream.telemetry.web import WebServer
 log = logging.getLogger(__name__)
 _SWITCH_SECONDS = 0.0005
 _BROKER_RETRY_SECONDS = 2.0
+_LAST_ALARMS_SECONDS = 2.0
 _GC_THRESHOLDS = (100_000, 20, 50)
 
 
@@ -61,9 +62,7 @@ async def run_worker(
     gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
     metrics = Metrics()
-    alarms = AlarmBoard(settings.static_member or socket.gethostname())
-    if settings.alert_webhook is not None:
-        alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
+    alarms = alarm_board(settings)
     health = Health("broker", "assigned", "restored", "breaker_closed")
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     web.start()
@@ -78,6 +77,7 @@ async def run_worker(
     try:
         await _run(settings, metrics, alarms, health, watchdog, stop, hook, adapt)
     finally:
+        alarms.flush(_LAST_ALARMS_SECONDS)
         timer.disarm()
         watchdog.stop()
         web.stop()

@@ -39,6 +39,7 @@ COMMANDS = {
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "alerts": Entry("alerts:app", "Try the ways alarms leave by."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
 EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
@@ -319,16 +318,3 @@ class ProcessSettings(BaseModel):
         "INFO", description="Least level that is logged."
     )
     log_format: Literal["console", "json"] = Field("console", description="Form of a log line.")
-    alert_webhook: SecretStr | None = Field(
-        None, description="URL that gets a JSON POST for each alarm that opens or closes."
-    )
-
-    @field_validator("alert_webhook")
-    @classmethod
-    def _check_webhook(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in (
-            "http",
-            "https",
-        ):
-            raise ValueError("must be an http:// or https:// URL")
-        return value
