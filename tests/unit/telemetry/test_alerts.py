@@ -114,6 +114,22 @@ def test_a_way_that_fails_does_not_stop_the_next_one() -> None:
     assert len(way.told) == 1
 
 
+def test_a_closing_from_another_thread_does_not_overtake_its_opening() -> None:
+    class Slow(Recorder):
+        def __call__(self, alarm: Alarm) -> None:
+            if alarm.state == "open":
+                closer.start()
+                closer.join(0.2)  # time enough to overtake, if it can
+            super().__call__(alarm)
+
+    way = Slow()
+    found = board(way)
+    closer = threading.Thread(target=found.close_alarm, args=("breaker:archive", "up"))
+    found.raise_alarm("breaker:archive", "down")
+    closer.join()
+    assert [alarm.state for alarm in way.told] == ["open", "closed"]
+
+
 def test_many_threads_open_and_close_one_alarm_in_turn() -> None:
     way = Recorder()
     found = board(way)
