@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from audit_stream.app.checks import check_topics
 from audit_stream.errors import BrokerError, TopicError
 from audit_stream.kafka import ops_events
 from audit_stream.kafka.connect import KafkaConnection
@@ -169,6 +170,15 @@ async def test_a_topic_that_is_missing_is_told_with_what_to_run(
     monkeypatch.setattr(ops_events, "_REQUEST_MS", 500)
     with pytest.raises(TopicError, match="topics apply"):
         await ops_events.write_event(connection, "breaker:archive", b"{}")
+
+
+async def test_a_worker_does_not_start_without_the_topic(
+    fleet: Fleet, connection: KafkaConnection, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await check_topics(connection, fleet.settings)
+    monkeypatch.setattr(ops_events, "TOPIC", f"{fresh}-missing")
+    with pytest.raises(TopicError, match=f"no such topic: {fresh}-missing"):
+        await check_topics(connection, fleet.settings)
 
 
 async def test_a_broker_that_never_answers_costs_a_limited_time(
