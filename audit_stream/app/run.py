@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from audit_stream.app import interpreter
+from audit_stream.app.alarms import alarm_board
 from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
     check_assurance,
@@ -43,13 +43,14 @@ from audit_stream.stream.process import EXIT_FENCED, ShutdownTimer, Watchdog, di
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
-from audit_stream.telemetry.alerts import AlarmBoard, Webhook
+from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 _BROKER_RETRY_SECONDS = 2.0
+_LAST_ALARMS_SECONDS = 2.0
 
 
 async def run_worker(
@@ -63,9 +64,7 @@ async def run_worker(
     metrics, note = Metrics(), EndNote(settings.state_dir)
     if (ended_by := note.take()) is not None:
         metrics.last_end_info.labels(ended_by).set(1)
-    alarms = AlarmBoard(settings.static_member or socket.gethostname())
-    if settings.alert_webhook is not None:
-        alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
+    alarms = alarm_board(settings)
     health = Health("broker", "assigned", "restored", *READY.values())
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     end = partial(die, last_words=alarms.flush, note=note.leave)
@@ -84,6 +83,7 @@ async def run_worker(
         note.leave(error.code)
         raise
     finally:
+        alarms.flush(_LAST_ALARMS_SECONDS)
         timer.disarm()
         watchdog.stop()
         web.stop()

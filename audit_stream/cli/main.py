@@ -42,6 +42,7 @@ COMMANDS = {
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "Compare two archives."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "alerts": Entry("alerts:app", "Try the ways alarms leave by."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
 EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
@@ -186,16 +185,3 @@ class ProcessSettings(BaseModel):
         "INFO", description="Least level that is logged."
     )
     log_format: Literal["console", "json"] = Field("console", description="Form of a log line.")
-    alert_webhook: SecretStr | None = Field(
-        None, description="URL that gets a JSON POST for each alarm that opens or closes."
-    )
-
-    @field_validator("alert_webhook")
-    @classmethod
-    def _check_webhook(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in (
-            "http",
-            "https",
-        ):
-            raise ValueError("must be an http:// or https:// URL")
-        return value
