@@ -40,10 +40,9 @@ Route = Callable[[BlobService, Incoming], Answer]
 
 
 def names(path: str) -> tuple[str, str]:
-    """Container and blob of a path below the account."""
-    account, _, rest = path.removeprefix("/").partition("/")
-    container, _, name = rest.partition("/")
-    if account != ACCOUNT or not container:
+    """Container and blob of a path below an account."""
+    container, _, name = path.removeprefix("/").partition("/")[2].partition("/")
+    if not container:
         raise ApiError(400, "InvalidUri")
     return container, name
 
