@@ -11,19 +11,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from audit_stream.archive.chain import Chain, Found, check_continues
-from audit_stream.errors import ForkAlarm, StoreError, StoreRefused, StoreTransient
+from audit_stream.archive.chain import Chain, Ended, Free, check_continues
+from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
 from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
 from audit_stream.seal.builder import Sealed, SegmentBuilder
-from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.lane import Lane
-from audit_stream.stream.table import BatchStore, changes_of
+from audit_stream.stream.state import StateLog, StateTable
+from audit_stream.stream.table import changes_of
 
 T = TypeVar("T")
-_SUBJECT_RETRY_SECONDS = 2.0
 
 
 class Overtaken(Exception):
@@ -34,7 +33,7 @@ class Storing:
     """Takes a lane's full builders through the steps, one after another."""
 
     def __init__(
-        self, lane: Lane, chain: Chain, table: BatchStore, changelog: ChangelogWriter,
+        self, lane: Lane, chain: Chain, table: StateTable, changelog: StateLog,
         ack: Callable[[Lane, int], None],
     ) -> None:  # fmt: skip
         self._lane = lane
@@ -51,10 +50,15 @@ class Storing:
         while lane.live:
             await lane.work.wait()
             lane.work.clear()
-            while lane.full:  # emptied when the lane is dropped
-                await self._store(lane.full[0])
-                if lane.full:
-                    lane.full.popleft()
+            await self.store_full()
+
+    async def store_full(self) -> None:
+        """Store the builders that are full now, one after another."""
+        lane = self._lane
+        while lane.full:  # emptied when the lane is dropped
+            await self._store(lane.full[0])
+            if lane.full:
+                lane.full.popleft()
 
     async def _store(self, builder: SegmentBuilder) -> None:
         context, lane = self._context, self._lane
@@ -91,14 +95,7 @@ class Storing:
         data = seal_tags(
             self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
         )
-        while self._lane.live:
-            try:
-                await self._context.subjects.create(name, data)
-                self._context.alerts.close_alarm("subjects", "the subject store takes objects")
-                return
-            except (StoreTransient, StoreRefused) as error:  # rights, too, can be given back
-                self._context.alerts.raise_alarm("subjects", f"subject store: {error.message}")
-                await asyncio.sleep(_SUBJECT_RETRY_SECONDS)
+        await self._context.subjects.create(name, data)
 
     async def _await_copies(self, until: int) -> None:
         copies = self._lane.copies
@@ -161,10 +158,12 @@ class Storing:
     async def _meet_winner(self, builder: SegmentBuilder, sealed: Sealed) -> None:
         """Void junk and try the next name, or compare with the winner and start again."""
         found = await self._chain.at(builder.base)
-        if not isinstance(found, Found):
+        if isinstance(found, Free):
             self._void = found.void
             await self._store(builder)
             return
+        if isinstance(found, Ended):
+            raise await self._chain.why_ended()
         check_continues(found.segment, self._lane.link, str(found.name))
         self._compare(sealed, found.segment, str(found.name))
         raise Overtaken(str(found.name))

@@ -127,7 +127,7 @@ class Worker:
             await self._changelog.own(partitions)
             await self._adopt_changelog(partitions)
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
 
     async def _adopt_changelog(self, partitions: set[int]) -> None:
         """Local state goes if the changelog it was written with is gone: the archive has all."""
@@ -203,16 +203,21 @@ class Worker:
                 self._fatal("sealing timer", error)
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int]:
-        """Where a rekey source goes on: at the group's committed offset, else at the log start."""
+        """Where a rekey source goes on: at the group's committed offset, else at the log start.
+
+        An offset behind its end is another topic's: then all is copied, which is never wrong.
+        """
         if not tps:
             return {}
         thread = self.app.consumer._thread
         consumer = thread._ensure_consumer()
         starts = await self.app.consumer.earliest_offsets(*tps)
+        ends = await self.app.consumer.highwaters(*tps)
         positions = {}
         for tp in tps:
-            committed = await thread.call_thread(consumer.committed, tp)
-            positions[tp] = max(starts[tp], committed or 0)
+            committed = await thread.call_thread(consumer.committed, tp) or 0
+            same = committed <= (ends.get(tp) or 0)
+            positions[tp] = max(starts[tp], committed) if same else starts[tp]
         return positions
 
     @property
