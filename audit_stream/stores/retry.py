@@ -8,9 +8,17 @@ That also settles an ambiguous one, whose answer was lost. Reads give up after a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from audit_stream.ports import Clock, Posture, PutResult, SubjectStore, Versioned, WormStore
+from audit_stream.ports import (
+    Clock,
+    Finding,
+    Posture,
+    PutResult,
+    SubjectStore,
+    Versioned,
+    WormStore,
+)
 from audit_stream.stores.attempts import Attempts, RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.names import check_body, check_name, check_prefix
@@ -136,6 +144,10 @@ class ResilientSubjectStore:
         return await self._attempts.read(
             lambda: self._inner.names(prefix, after=after, limit=limit)
         )
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`; `StoreTransient` after the time limit."""
+        return await self._attempts.read(self._inner.findings, opens=False)
 
     async def close(self) -> None:
         """See `ports.SubjectStore`."""

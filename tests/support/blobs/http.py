@@ -10,9 +10,10 @@ from typing import Self
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tests.support.blobs import wire
+from tests.support.blobs import authority, management, wire
 from tests.support.blobs.faults import Fault, Faults, flipped
 from tests.support.blobs.log import Seen, seen
+from tests.support.blobs.management import Management
 from tests.support.blobs.model import ApiError
 from tests.support.blobs.routes import ACCOUNT, Incoming, answer, names
 from tests.support.blobs.service import BlobService
@@ -31,6 +32,7 @@ _REFUSALS = {
 }
 _PROXY_PAGE = b"<html><head><title>403 Forbidden</title></head><body>Blocked.</body></html>"
 _LARGEST = 1 << 30
+_MANAGED = "/subscriptions/"
 
 
 class _Gone(Exception):
@@ -49,6 +51,7 @@ class BlobDouble:
     ) -> None:  # fmt: skip
         self.service = service or BlobService()
         self.accounts = {ACCOUNT: self.service}
+        self.management = Management(self.accounts)
         self.faults = Faults()
         self.requests: list[Seen] = []
         self.root = ""  # without an account
@@ -114,6 +117,10 @@ class BlobDouble:
         return await self._send(request, fault, found)
 
     def _answer(self, request: Incoming) -> Answer:
+        if request.path.startswith(_MANAGED):
+            return self.management.answer(request)
+        if request.path.endswith(authority.PATH):
+            return authority.answer(self.service.access, request)
         service = self.accounts.get(request.path.split("/")[1])
         if service is None:
             return wire.error(ApiError(400, "InvalidUri"))
@@ -124,7 +131,7 @@ class BlobDouble:
     async def _meet(self, fault: Fault | None, request: Incoming) -> Answer:
         if fault is None:
             return self._answer(request)
-        if (instead := _instead(fault)) is not None:
+        if (instead := _instead(fault, request.path)) is not None:
             return instead
         if fault.kind == "late":
             return await self._land_late(fault, request)
@@ -193,7 +200,7 @@ class BlobDouble:
         return response
 
 
-def _instead(fault: Fault) -> Answer | None:
+def _instead(fault: Fault, path: str) -> Answer | None:
     """What answers in the service's place."""
     if fault.kind == "drop_before":
         raise _Gone
@@ -204,7 +211,8 @@ def _instead(fault: Fault) -> Answer | None:
     seconds = 1 if fault.kind == "throttle" else None
     seconds = seconds if fault.retry_after is None else fault.retry_after
     headers = {} if seconds is None else {"Retry-After": str(seconds)}
-    return wire.error(ApiError(*_REFUSALS[fault.kind], headers))
+    refusal = ApiError(*_REFUSALS[fault.kind], headers)
+    return management.error(refusal) if path.startswith(_MANAGED) else wire.error(refusal)
 
 
 def _other_writer(fault: Fault, request: Incoming) -> Incoming:

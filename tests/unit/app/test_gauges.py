@@ -11,7 +11,7 @@ import pytest
 
 from audit_stream.app import gauges
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Assurance, Posture
+from audit_stream.ports import Assurance, Finding, Posture
 from audit_stream.settings import Settings
 from audit_stream.stream.process import Watchdog
 from audit_stream.stream.worker import LOOP
@@ -86,7 +86,7 @@ async def test_the_assurance_follows_what_the_store_says(monkeypatch: pytest.Mon
         answer = next(answers, Assurance.MUTABLE)
         if answer is None:
             raise StoreTransient("away")
-        return Posture(assurance=answer)
+        return Posture(findings=[Finding(fact="level", value="", ceiling=answer)])
 
     store: Any = SimpleNamespace(posture=posture)
     task = asyncio.create_task(
