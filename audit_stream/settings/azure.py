@@ -29,6 +29,11 @@ class AzureSettings(BaseModel):
         description="Client id of a user-assigned managed identity. Without a SAS or a connection "
         "string the workload's, then the machine's identity is used.",
     )
+    azure_cli_login: bool = Field(
+        False,
+        description="Take the login of the Azure CLI (`az login`) in place of an identity: for "
+        "people who check, lock or ask, never for workers.",
+    )
     azure_sas: SecretStr | None = Field(
         None, description="SAS token for the archive's container, instead of an identity."
     )
@@ -110,6 +115,7 @@ class AzureSettings(BaseModel):
                 sas = _constant(found.sas)
         return AzureAccess(
             endpoint=endpoint, key=key, sas=sas, client_id=self.azure_client_id,
+            cli_login=self.azure_cli_login,
             ca_file=None if self.azure_ca_file is None else str(self.azure_ca_file),
             require_tls13=self.azure_tls13, connections=self.azure_connections,
             management=self._management(subjects), retention_days=self.retention_days,

@@ -141,8 +141,14 @@ def transport_over(session: aiohttp.ClientSession, access: AzureAccess) -> AioHt
 def identity(access: AzureAccess, session: aiohttp.ClientSession) -> Any:
     """The workload's identity, else the machine's. The authority is asked over `session`, as it may
     stand behind the same proxy and private CA; the machine's own endpoint is not."""
-    from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCredential
+    from azure.identity.aio import (
+        AzureCliCredential,
+        ManagedIdentityCredential,
+        WorkloadIdentityCredential,
+    )
 
+    if access.cli_login:
+        return AzureCliCredential()
     try:
         return WorkloadIdentityCredential(transport=transport_over(session, access))
     except ValueError:  # its environment is not set: not in a cluster

@@ -39,6 +39,7 @@ class AzureAccess:
     sas: Secret | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)  # account key: for emulators
     client_id: str | None = None  # of a user-assigned managed identity
+    cli_login: bool = False  # the Azure CLI's login in place of an identity
     ca_file: str | None = None  # certificates of a private CA
     require_tls13: bool = False  # else 1.2 at least; 1.3 is taken where both ends have it
     connections: int = 16

@@ -168,21 +168,30 @@ class Management:
         self._allow(request, "c" if request.method == "GET" else "w")
         service = self._accounts[account]
         if not rest and request.method == "PUT":
-            service.containers.setdefault(name, Container(name))
-            raise _Made(201, {"name": name})
+            self._create(service, account, name, json.loads(request.body)["properties"])
         if name not in service.containers:
             raise ApiError(404, "ContainerNotFound")
         container = service.containers[name]
         if rest:
             return self._policy(request, container, rest)
         if request.method == "DELETE":
-            if container.immutable or container.holds:
+            if container.immutable or container.holds or _has_blobs(container):
                 raise ApiError(409, "ContainerProtectedFromDeletion")
             del service.containers[name]
             raise _Made(200, {})
         if request.method != "GET":
             raise ApiError(405, "MethodNotAllowed")
         return {"name": name, "properties": described(container)}
+
+    def _create(
+        self, service: BlobService, account: str, name: str, given: dict[str, Any]
+    ) -> None:  # fmt: skip
+        versioned = given.get("immutableStorageWithVersioning", {}).get("enabled", False)
+        if versioned and not self.facts(account).versioning:
+            raise ApiError(409, "VersioningNotEnabled")
+        if name not in service.containers:
+            service.add_container(name, "vlw" if versioned else "plain")
+        raise _Made(201, {"name": name})
 
     def _policy(self, request: Incoming, container: Container, rest: str) -> dict[str, Any]:
         act = (request.method, rest.removeprefix("/immutabilityPolicies/default"))
@@ -201,6 +210,10 @@ class Management:
         change(container, given)
         container.changes += 1
         return policy(container) or {"etag": container.policy_etag, "properties": {}}
+
+
+def _has_blobs(container: Container) -> bool:
+    return container.kind == "vlw" and any(b.versions() for b in container.blobs.values())
 
 
 class _Made(Exception):
