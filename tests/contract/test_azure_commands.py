@@ -14,6 +14,7 @@ import click
 import pytest
 
 from audit_stream.cli.main import COMMANDS, main, run_command
+from audit_stream.keys.file import create_keyring
 from tests.support.blobs.cloud import SUBJECTS_ACCOUNT, Cloud
 from tests.support.blobs.model import Kind
 from tests.support.blobs.routes import ACCOUNT
@@ -257,13 +258,17 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("words", [*leaves(main, ())], ids=" ".join)
-def test_no_command_weakens_a_locked_policy(run: Run, cloud: Cloud, words: tuple[str, ...]) -> None:
+def test_no_command_weakens_a_locked_policy(
+    run: Run, cloud: Cloud, words: tuple[str, ...], tmp_path: Path
+) -> None:
     """Run by one who may do everything: the most that goes out is the extension that was typed."""
     assert {words[0] for words in leaves(main, ())} == set(COMMANDS)
+    keyring = tmp_path / "keys" / "keyring.json"
+    create_keyring(keyring, "audit-stream")
     for more in ARGUMENTS.get(words, [[]]):
         run(
-            *words, *more, typed="audit\n" * 3,
-            AUDIT_BROKER="kafka://127.0.0.1:1", AUDIT_BROKER_WAIT_SECONDS="0",
+            *words, *more, typed="audit\n" * 3, AUDIT_KEYRING=str(keyring),
+            AUDIT_BROKER="kafka://127.0.0.1:1", AUDIT_WEB_PORT="0", AUDIT_BROKER_WAIT_SECONDS="0",
         )  # fmt: skip
     assert cloud.archive.locked
     ours = [each for each in cloud.changes() if each[1].startswith("audit/")]
@@ -340,8 +345,7 @@ def test_doctor_locks_a_version_only_when_told(
     answer = doctor(run, capsys, "--lock-version", code=1)
     found = {each["key"]: each for each in answer["answers"]}
     assert found["e"]["answer"] == "409 BlobImmutableDueToPolicy"
-    [left] = answer["left"]  # the double's minute does not pass by itself
-    assert "audit-doctor-" in left
+    assert [each for each in answer["left"] if "-v" in each]  # the double's minute does not pass
 
 
 def test_doctor_asks_first(run: Run, cloud: Cloud) -> None:

@@ -63,10 +63,15 @@ class Cloud:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.double.__aexit__(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self.double.__aexit__()
+        for _ in range(20):  # what was cut is let go of in the loop's next turns
+            await asyncio.sleep(0)
 
     def _assertion(self, name: str) -> Path:
         return self._folder / f"{name}.token"

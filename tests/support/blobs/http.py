@@ -95,6 +95,12 @@ class BlobDouble:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
         if self._runner is not None:
+            server = self._runner.server
+            for connection in server.connections if server is not None else ():
+                if (
+                    connection.transport is not None
+                ):  # the end of TLS waits for a client that is gone
+                    connection.transport.abort()
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
