@@ -40,6 +40,12 @@ class ConfigError(AuditError):
     fault = Fault.OPERATOR
 
 
+class AssuranceError(ConfigError):
+    """The archive's store protects less than was asked for, or than it did. Exit code 2."""
+
+    code = "AS-1002"
+
+
 class KeyringError(AuditError):
     """The keyring is missing, malformed, of another archive, or older than the archive."""
 

@@ -11,8 +11,9 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from audit_stream.app.assurance import check_assurance
 from audit_stream.app.build import build_context
-from audit_stream.app.checks import check_assurance, check_epoch, lock_state_dir, topic_faults
+from audit_stream.app.checks import check_epoch, lock_state_dir, topic_faults
 from audit_stream.app.guarded import guarded_stores
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_store, archive_to_read

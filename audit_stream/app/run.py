@@ -12,9 +12,9 @@ from functools import partial
 
 from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
+from audit_stream.app.assurance import AssuranceWatch, check_assurance
 from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
-    check_assurance,
     check_epoch,
     check_topics,
     load_archive_keyring,
@@ -23,7 +23,7 @@ from audit_stream.app.checks import (
     topic_faults,
 )
 from audit_stream.app.ends import EndNote
-from audit_stream.app.gauges import describe, folders_of, follow, watch_assurance, watch_disks
+from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.lag import Lag
 from audit_stream.app.topics import archived_topics, changelog_topic
@@ -167,7 +167,7 @@ async def _run(
     watching = [
         asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
         asyncio.create_task(watch_disks(metrics, folders_of(settings))),
-        asyncio.create_task(watch_assurance(metrics, store, assurance, settings.allow_assurance)),
+        asyncio.create_task(AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings)),
     ]
     try:
         await worker.run(stop)

@@ -12,6 +12,7 @@ import typer
 
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
+from audit_stream.cli.posture import check, lock
 from audit_stream.cli.verify import trusted_keys
 from audit_stream.errors import ForkAlarm, FormatError, StoreError
 from audit_stream.evidence.signing import TrustedKeys
@@ -26,7 +27,11 @@ _COLUMNS = (
     "other dispositions", "only in A", "only in B",
 )  # fmt: skip
 
-app = typer.Typer(help="Whole archives: compare two of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Whole archives: how one is protected; compare two of them.", no_args_is_help=True
+)
+app.command()(check)
+app.command()(lock)
 
 
 @app.callback()

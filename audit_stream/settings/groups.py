@@ -42,6 +42,12 @@ class ArchiveSettings(BaseModel):
         description="The lowest assurance to run on: `worm_locked`, `worm_unlocked` or `mutable` "
         "(the file store is `mutable`: what can be rewritten unseen proves nothing).",
     )
+    assurance_check_seconds: float = Field(
+        3600.0,
+        ge=1,
+        description="A running worker asks the store again after so many seconds what it enforces, "
+        "and ends when that is less than it was.",
+    )
     keyring: Path = Field(
         Path("var/keyring.json"),
         description="Keyring file; its cover file lies beside it.",

@@ -17,7 +17,8 @@ from azure.storage.blob import BlobProperties, ImmutabilityPolicy
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Posture, PutResult
+from audit_stream.ports import Posture, PutResult
+from audit_stream.stores import azure_canary
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import (
     CONFLICTS,
@@ -26,6 +27,8 @@ from audit_stream.stores.azure_errors import (
     error_code,
     is_ambiguous,
 )
+from audit_stream.stores.azure_judge import judge_archive
+from audit_stream.stores.azure_survey import survey_archive
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
@@ -171,21 +174,13 @@ class AzureStore:
         return found
 
     async def posture(self) -> Posture:
-        """What the container says of itself. The data plane does not tell locked from unlocked:
-        without a look at the management plane the level is `worm_unlocked` at most."""
-        with self._connection.errors("asking the container what it enforces"):
-            found = await self._container().get_container_properties()
-        findings = [
-            f"{name}: {'yes' if value else 'no'}"
-            for name, value in (
-                ("time-based retention policy", found.has_immutability_policy),
-                ("legal hold on the container", found.has_legal_hold),
-                ("version-level immutability", found.immutable_storage_with_versioning_enabled),
-            )
-        ]
-        worm = found.has_immutability_policy or found.immutable_storage_with_versioning_enabled
-        level = Assurance.WORM_UNLOCKED if worm else Assurance.MUTABLE
-        return Posture(assurance=level, findings=(*findings, "whether it is locked: not asked"))
+        """See `ports.WormStore`. The data plane does not tell locked from unlocked: `worm_locked`
+        takes a look at the management plane, and a canary that withstood us."""
+        put = None if self._read_only else self._put_canary
+        return judge_archive(await survey_archive(self._connection, self._target, put))
+
+    async def _put_canary(self) -> PutResult:
+        return await self.put_if_absent(azure_canary.NAME, azure_canary.BODY, {})
 
     async def close(self) -> None:
         """See `ports.WormStore`."""

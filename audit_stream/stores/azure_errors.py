@@ -36,8 +36,9 @@ _SETTINGS = "check AUDIT_ARCHIVE and AUDIT_SUBJECTS, and any proxy in between"
 def error_code(error: AzureError) -> str | None:
     """The service's code, from the error or the header; some calls fill in only one of them."""
     code = getattr(error, "error_code", None)
-    if code is None:
-        return response_header(error, "x-ms-error-code")
+    if code is None:  # the management plane has its code in the body alone
+        body = getattr(getattr(error, "error", None), "code", None)
+        return response_header(error, "x-ms-error-code") or body
     return str(getattr(code, "value", code))
 
 

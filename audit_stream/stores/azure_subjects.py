@@ -6,7 +6,7 @@ be brought back.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
@@ -14,9 +14,11 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Versioned
+from audit_stream.ports import Finding, Versioned
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import check_container, doubt, error_code, is_ambiguous
+from audit_stream.stores.azure_judge import judge_subjects
+from audit_stream.stores.azure_survey import survey_subjects
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
@@ -35,6 +37,7 @@ class AzureSubjectStore:
     """
 
     def __init__(self, target: AzureTarget) -> None:
+        self._target = target
         self._connection = Connection(target)
 
     async def create(self, name: str, data: bytes) -> bool:
@@ -77,6 +80,10 @@ class AzureSubjectStore:
         check_prefix(prefix)
         with self._connection.errors(f"listing {prefix or 'the subjects'}"):
             return await list_names(self._connection.container(), prefix, after, limit)
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`."""
+        return judge_subjects(await survey_subjects(self._connection, self._target))
 
     async def close(self) -> None:
         """See `ports.SubjectStore`."""

@@ -8,10 +8,18 @@ That also settles an ambiguous one, whose answer was lost. Reads give up after a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from audit_stream.ports import Clock, Posture, PutResult, SubjectStore, Versioned, WormStore
+from audit_stream.ports import (
+    Clock,
+    Finding,
+    Posture,
+    PutResult,
+    SubjectStore,
+    Versioned,
+    WormStore,
+)
 from audit_stream.stores.attempts import Attempts, RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.names import check_body, check_name, check_prefix
@@ -122,3 +130,7 @@ class ResilientSubjectStore(_Resilient[SubjectStore]):
         """See `ports.SubjectStore`; waits for as long as the store fails."""
         check_name(name)
         return await self._attempts.until_done(lambda: self._inner.remove(name, etag))
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`; `StoreTransient` after the time limit."""
+        return await self._attempts.read(self._inner.findings, opens=False)

@@ -215,11 +215,9 @@ async def test_a_proxys_refusal_is_told_from_azures(clw: DoubleTarget, double: B
     await reader.close()
 
 
-async def test_what_is_asked_of_the_container_alone_is_never_locked(
-    clw: DoubleTarget, double: BlobDouble
-) -> None:
-    """The data plane does not tell a locked policy from one that is not."""
-    assert (await clw.open().posture()).assurance is Assurance.WORM_UNLOCKED
-    plain = DoubleTarget(double, "plain")
-    assert (await plain.open().posture()).assurance is Assurance.MUTABLE
-    await plain.close()
+async def test_plain_http_vouches_for_nothing(clw: DoubleTarget) -> None:
+    """Whatever the container says: what speaks there is an emulator, or anybody."""
+    posture = await clw.open().posture()
+    assert posture.assurance is Assurance.MUTABLE
+    assert "endpoint: http" in map(str, posture.missing(Assurance.WORM_UNLOCKED))
+    assert "retention policy: there is one (data plane)" in map(str, posture.findings)
