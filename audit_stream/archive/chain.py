@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.ending import End, Ending, decode_link
@@ -148,7 +149,7 @@ class Chain:
 
     async def last(self) -> Found | None:
         """The last segment, found by its name; None before the first."""
-        newest = await self._newest_base()
+        newest = await newest_number(self._store, self._folder, layout.BASE_DIGITS)
         if newest is None:
             return None
         at = await self.at(newest)
@@ -191,18 +192,6 @@ class Chain:
         async for found in self.follow(self.genesis):
             last = found
         return last
-
-    async def _newest_base(self) -> int | None:
-        """The highest base by descending digits: 200 cheap listings at worst, never all names."""
-        prefix = ""
-        while len(prefix) < layout.BASE_DIGITS:
-            for digit in "9876543210":
-                if await self._store.names(f"{self._folder}{prefix}{digit}", limit=1):
-                    prefix += digit
-                    break
-            else:
-                return None
-        return int(prefix)
 
 
 def check_continues(segment: Segment, link: Link, name: str) -> None:
