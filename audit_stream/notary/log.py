@@ -60,10 +60,6 @@ class Head:
         """Root of the log."""
         return self.frontier.root
 
-    def take(self, batch: Batch, key: NoteKey, name: str) -> Head:
-        """The head with the next batch. `ForkAlarm` when a signed batch does not continue it."""
-        return head_of(self.frontier, batch, key, name)
-
 
 def head_of(before: Frontier, batch: Batch, key: NoteKey, name: str) -> Head:
     """Check a batch behind a log that is known up to it. `FormatError`, `ForkAlarm`."""
@@ -98,8 +94,13 @@ class ArchiveLog:
     async def follow(self, head: Head) -> Head:
         """The head with every batch that was stored since."""
         while (batch := await self.batch(head.size)) is not None:
-            head = head.take(batch, self.key, batch_name(head.size))
+            head = self.head_behind(head, batch)
         return head
+
+    def head_behind(self, head: Head | None, batch: Batch) -> Head:
+        """The head with one more batch, checked. `FormatError`, `ForkAlarm`."""
+        before = Frontier() if head is None else head.frontier
+        return head_of(before, batch, self.key, batch_name(batch.old_size))
 
     async def batch(self, old_size: int) -> Batch | None:
         """The batch that begins there, or None."""
