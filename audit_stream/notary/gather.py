@@ -52,6 +52,11 @@ class Gatherer:
         """Partitions that are left out."""
         return sum(logged.stopped for logged in self._places.values())
 
+    @property
+    def topics(self) -> list[str]:
+        """Of every stream that is followed."""
+        return sorted({topic for topic, _, _ in self._places})
+
     async def resume(self, coverage: Iterable[Covered]) -> None:
         """Begin where a log's last digest says it is. `FormatError`, `ForkAlarm`."""
         for covered in coverage:

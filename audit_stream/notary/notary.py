@@ -39,12 +39,17 @@ class Notary:
 
     def __init__(
         self, store: WormStore, signer: NoteSigner, gatherer: Gatherer, ends: AskEnds,
-        now: Callable[[], str],
+        now: Callable[[], str], batch_seconds: float = 60.0,
     ) -> None:  # fmt: skip
-        self._store, self._signer = store, signer
+        self._store, self._signer, self._batch_seconds = store, signer, batch_seconds
         self._gatherer, self._ends, self._now = gatherer, ends, now
         self.log = ArchiveLog(store, signer.key)
         self.head: Head | None = None
+
+    @property
+    def left_out(self) -> int:
+        """Partitions whose segments do not fit."""
+        return self._gatherer.stopped
 
     async def resume(self) -> Head | None:
         """Read where the log is. Raises `FormatError`, `ForkAlarm`, `StoreError`."""
@@ -69,11 +74,11 @@ class Notary:
         return taken
 
     def seconds_until_due(self) -> float:
-        """Until the newest batch is a minute old: whoever of the notaries is first writes."""
+        """Until the newest batch is old enough; the first of the notaries writes the next."""
         if self.head is None:
             return 0.0
         age = (_moment(self._now()) - _moment(self.head.digest.time)).total_seconds()
-        return max(0.0, 60.0 - age)
+        return max(0.0, self._batch_seconds - age)
 
     async def write(self) -> Written:
         """Put batches until nothing is left to log: one at least, with the digest alone if idle."""

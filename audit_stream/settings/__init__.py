@@ -34,6 +34,7 @@ from audit_stream.settings.groups import (
     SegmentSettings,
 )
 from audit_stream.settings.kafka import KafkaSettings
+from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.open import Place
 
@@ -46,6 +47,7 @@ class Settings(
     ArchiveSettings,
     AzureSettings,
     SegmentSettings,
+    NotarySettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -60,6 +62,7 @@ class Settings(
         ArchiveSettings,
         AzureSettings,
         SegmentSettings,
+        NotarySettings,
         ProcessSettings,
         AlertSettings,
     )

@@ -1,0 +1,103 @@
+"""`audit-stream log`: the archive log's newest checkpoint, its key, and one that was kept."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit_stream.cli.options import Config, Json
+from audit_stream.cli.output import Output
+from audit_stream.errors import AuditError, FormatError, StoreError
+from audit_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from audit_stream.evidence.note import NoteKey
+    from audit_stream.notary.log import Head
+
+app = typer.Typer(
+    help="The archive log: its checkpoint, its key, what it says of one kept.", no_args_is_help=True
+)
+LogKey = Annotated[
+    str | None, typer.Option("--log-key", help="The log's public key (name+id+base64).")
+]
+_FOUND, _CANNOT_JUDGE = 1, 3
+
+
+@app.command()
+def key(config: Config = None) -> None:
+    """Print the log's public key: what verifiers and witnesses are given."""
+    Output().say(str(_key(Settings.load(config), None)))
+
+
+@app.command()
+def checkpoint(log_key: LogKey = None, as_json: Json = False, config: Config = None) -> None:
+    """Print the newest checkpoint, checked: keep it somewhere else.
+
+    Exit 1: the log is broken or was not begun. 3: the store cannot be read.
+    """
+    settings, out = Settings.load(config), Output(as_json)
+    head, _ = asyncio.run(_look(settings, _key(settings, log_key), None, out))
+    note = head.note.encode().decode()
+    out.document({
+        "checkpoint": note, "root": head.root.hex(), "size": head.size, "time": head.digest.time,
+    })  # fmt: skip
+    out.say(note.removesuffix("\n"))
+
+
+@app.command()
+def check(
+    kept: Annotated[Path, typer.Argument(help="A checkpoint that was kept elsewhere.")],
+    log_key: LogKey = None, as_json: Json = False, config: Config = None,
+) -> None:  # fmt: skip
+    """Does the log of today continue the one that a kept checkpoint vouches for?
+
+    Exit 0: it does. 1: it does not: what it held then was changed, dropped or reordered. 3: the
+    store cannot be read.
+    """
+    settings, out = Settings.load(config), Output(as_json)
+    head, old = asyncio.run(_look(settings, _key(settings, log_key), kept.read_bytes(), out))
+    out.document({"consistent": True, "kept_size": old, "size": head.size})
+    out.say(f"the log of {head.size} leaves continues the kept one of {old}")
+
+
+def _key(settings: Settings, text: str | None) -> NoteKey:
+    from audit_stream.app.notary import log_signer
+    from audit_stream.evidence.note import parse_vkey
+    from audit_stream.keys.file import load_keyring
+
+    return log_signer(load_keyring(settings.keyring)).key if text is None else parse_vkey(text)
+
+
+async def _look(
+    settings: Settings, key: NoteKey, kept: bytes | None, out: Output
+) -> tuple[Head, int]:  # fmt: skip
+    """The head, and the size of a kept checkpoint that it continues."""
+    from audit_stream.app.places import archive_to_read
+    from audit_stream.evidence.checkpoint import open_checkpoint
+    from audit_stream.notary.log import ArchiveLog
+
+    store = archive_to_read(settings)
+    try:
+        log = ArchiveLog(store, key)
+        head = await log.head()
+        if head is None:
+            raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
+        if kept is None:
+            return head, 0
+        old, _ = open_checkpoint(kept, key, "the kept checkpoint")
+        if old.size > head.size:
+            raise FormatError(f"the log has {head.size} leaves, the kept checkpoint {old.size}")
+        if old.size:
+            await log.consistency(old.size, old.root, head)
+        return head, old.size
+    except StoreError as error:
+        out.note(f"{error.code}: {error}")
+        raise typer.Exit(_CANNOT_JUDGE) from error
+    except AuditError as error:
+        out.note(f"{error.code}: {error}")
+        raise typer.Exit(_FOUND) from error
+    finally:
+        await store.close()
