@@ -34,6 +34,7 @@ from audit_stream.rocks import batch_of, new_cache, open_database
 
 _VERSION = b"audit-index/1"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
+_BEHIND_TAGS = bytes([TAG[0] + 1])
 _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
 
 
@@ -138,22 +139,27 @@ class ArchiveIndex:
         for key, _ in self._scan(TAG):
             yield key, Tagged.decode(key[len(TAG) + TAG_BYTES :])
 
-    def forget(self, tags: Iterable[bytes]) -> None:
-        """Remove all rows of these tags, from the files on disk too.
+    def forget(self, tags: Iterable[bytes]) -> int:
+        """Remove all rows of these tags, from the files on disk too; how many there were.
 
         The redaction of a person calls it in the gateway once the subject objects are rewritten,
         with the person's tag under each tree of the keyring: `TagMaker(tree.pepper).tag(subject)`.
         A gateway that was not told finds out by `sweep`, and does not answer with these rows until
         then: a look-up compares each with the subject object.
         """
-        for tag in tags:
-            begin, end = TAG + tag, TAG + _successor(tag)
-            self._db.delete_range(begin, end)
-            self._db.compact_range(begin, end)
+        keys = [key for tag in tags for key, _ in self._scan(TAG + tag)]
+        self.write((key, None) for key in keys)
+        if keys:
+            self.compact_tags()
+        return len(keys)
 
-    def compact(self) -> None:
-        """Write the files anew without what was deleted."""
-        self._db.compact_range(None, None)
+    def compact_tags(self) -> None:
+        """Write the files of the tag rows anew, without those that were deleted: what RocksDB
+        deletes stays in its files until then. Not by a tag's own range, for its log would name it.
+        """
+        options = rocksdict.CompactOptions()
+        options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
+        self._db.compact_range(TAG, _BEHIND_TAGS, options)
 
     def _scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         rows: Iterator[Any] = iter(self._db.items(from_key=prefix if start is None else start))
@@ -161,12 +167,6 @@ class ArchiveIndex:
             if not key.startswith(prefix):
                 return
             yield key, value
-
-
-def _successor(tag: bytes) -> bytes:
-    """The least bytes that sort behind everything that begins with `tag`."""
-    stripped = tag.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\xff" * (len(tag) + 1)
 
 
 def _how(error: Exception) -> str:

@@ -30,6 +30,7 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.seal.builder import Link
 
@@ -73,6 +74,10 @@ class Ids:
     def message(self, tenant: str, message: str) -> bytes:
         """The 24 bytes by which rows name a tenant's message."""
         return self.id(message) + self.id(tenant)[:_TENANT_BYTES]
+
+    def is_of(self, message: bytes, tenant: str) -> bool:
+        """Whether what `message` gave is this tenant's."""
+        return message.endswith(self.id(tenant)[:_TENANT_BYTES])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +218,11 @@ class Tagged:
         """The inverse of `encode`."""
         time, place, base, index = _TAGGED.unpack(data)
         return cls(time=time, place=place, base=base, index=index)
+
+
+def tag_of(key: bytes) -> bytes:
+    """The tag in a tag row's key."""
+    return key[len(TAG) : len(TAG) + TAG_BYTES]
 
 
 class _Pub(msgspec.Struct, gc=False):

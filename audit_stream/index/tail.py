@@ -19,7 +19,6 @@ from audit_stream.archive.tags import Tags, read_tags
 from audit_stream.errors import AuditError, ForkAlarm, FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import Indexed, SegmentRow, segment_rows
@@ -53,14 +52,12 @@ class Archive:
     keys: TrustedKeys
     keyring: Keyring
 
-    async def tags(self, place: SegmentName, segment: Segment) -> Tags | None:
+    async def tags(self, name: SegmentName, leaf: bytes, count: int) -> Tags | None:
         """The tags of a segment's records, None when its subject object is away or damaged."""
         try:
-            return await read_tags(
-                self.subjects, self.keyring.index_key, place, segment.leaf, segment.header.count
-            )
+            return await read_tags(self.subjects, self.keyring.index_key, name, leaf, count)
         except FormatError as error:
-            log.warning("a segment is indexed without its persons: %s", error.message)
+            log.warning("a segment's subject object is no use: %s", error.message)
             return None
 
 
@@ -135,7 +132,9 @@ class Tail:
 
     async def _segments(self, chain: Chain, link: Link) -> AsyncIterator[tuple[Found, Tags | None]]:
         async for found in chain.follow(link):
-            yield found, await self._archive.tags(found.name, found.segment)
+            segment = found.segment
+            tags = await self._archive.tags(found.name, segment.leaf, segment.header.count)
+            yield found, tags
 
     async def _take(
         self, place: bytes, found: Found, tags: Tags | None, taken: Taken
