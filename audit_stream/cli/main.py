@@ -40,6 +40,7 @@ COMMANDS = {
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "log": Entry("log:app", "The archive log: its checkpoint, its key, what it says of one kept."),
+    "index": Entry("index:app", "The gateway's index: made from the archive alone; how far it is."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),

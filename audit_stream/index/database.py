@@ -33,6 +33,7 @@ from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.rocks import batch_of, new_cache, open_database
 
 _VERSION = b"audit-index/1"
+_MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
 _BEHIND_TAGS = bytes([TAG[0] + 1])
 _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
@@ -52,6 +53,8 @@ class ArchiveIndex:
         `StateError` when another process writes it, there is none to read, or it is of another
         archive, key or release.
         """
+        if read_only and not (path / "CURRENT").exists():  # opening would make the folder
+            raise StateError(f"there is no index in {path}", hint=_MAKE)
         ids = Ids(index_key)
         meta = _VERSION + b"\n" + ids.id(archive)
         try:
@@ -169,7 +172,20 @@ class ArchiveIndex:
             yield key, value
 
 
+def discard(path: Path) -> None:
+    """Delete the index in the folder `path`, and nothing else that lies there.
+
+    `StateError` when a process has it open.
+    """
+    if not path.exists():
+        return
+    try:
+        rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
+    except Exception as error:
+        raise StateError(f"the index in {path} stays: {error}", hint=_how(error)) from error
+
+
 def _how(error: Exception) -> str:
     if "lock" in str(error).lower():
         return "another process writes it: use one AUDIT_INDEX_DIR a gateway, or stop it"
-    return "run: audit-stream index rebuild"
+    return _MAKE

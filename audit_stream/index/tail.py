@@ -77,26 +77,25 @@ class Tail:
         `StoreError` when a store cannot be read; what was indexed before it is kept.
         """
         taken = Taken()
-        for name in await self._archive.store.names(_STREAMS):
-            if name not in self._streams:
-                await self._open(name)
+        await self._open_new()
         for place, chain in self._chains.items():
             if str(self._indexed[place]) not in self._stopped:
                 await self._follow(place, chain, limit, told or _nobody, taken)
         taken.stopped = list(self._stopped)
         return taken
 
-    async def ends(self) -> dict[str, int]:
-        """Where each partition's chain ends now: what there is to index, for progress."""
+    async def ends(self) -> list[tuple[Indexed, int]]:
+        """How far each partition is, and where its chain ends now."""
+        await self._open_new()
+        lasts = [(place, await chain.last()) for place, chain in self._chains.items()]
+        return [
+            (self._indexed[place], last.link.next) for place, last in lasts if last is not None
+        ]  # fmt: skip
+
+    async def _open_new(self) -> None:
         for name in await self._archive.store.names(_STREAMS):
             if name not in self._streams:
                 await self._open(name)
-        lasts = {place: await chain.last() for place, chain in self._chains.items()}
-        return {
-            str(self._indexed[place]): last.link.next
-            for place, last in lasts.items()
-            if last is not None
-        }
 
     async def _open(self, name: str) -> None:
         try:
