@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
-from audit_stream.errors import BrokerError, ForkAlarm, FormatError, KeyringError
-from audit_stream.evidence.note import NoteSigner
+from audit_stream.errors import BrokerError, ForkAlarm, FormatError
 from audit_stream.kafka.connect import KafkaConnection, topic_ends
-from audit_stream.keys.file import LoadedKeyring
+from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Alerts, WormStore
@@ -33,15 +32,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def log_signer(ring: LoadedKeyring) -> NoteSigner:
-    """The key that signs checkpoints; `KeyringError` in a view that has none."""
-    if ring.keyring.log_key is None:
-        raise KeyringError(
-            "this view of the keyring has no log key", hint="give the notary the notary's view"
-        )
-    return NoteSigner(ring.keyring.archive, ring.keyring.log_key)
-
-
 def build_notary(
     settings: Settings, ring: LoadedKeyring, store: WormStore, alarms: Alerts
 ) -> Notary:  # fmt: skip
@@ -53,7 +43,7 @@ def build_notary(
     async def ends() -> Ends | None:
         return await _ends(connection, gatherer.topics)
 
-    return Notary(store, log_signer(ring), gatherer, ends, now, settings.log_batch_seconds)
+    return Notary(store, log_signer(ring.keyring), gatherer, ends, now, settings.log_batch_seconds)
 
 
 async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | None:
@@ -68,7 +58,7 @@ async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | No
 async def run_notary(settings: Settings, *, once: bool = False) -> None:
     """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end."""
     ring = load_archive_keyring(settings)
-    log_signer(ring)
+    log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
     metrics.open_alarms.set_function(lambda: len(alarms.open()))
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
