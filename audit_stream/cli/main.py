@@ -40,6 +40,9 @@ COMMANDS = {
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "log": Entry("log:app", "The archive log: its checkpoint, its key, what it says of one kept."),
+    "prove-complete": Entry(
+        "prove_complete:prove_complete", "A signed statement: nothing of a period is missing."
+    ),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),

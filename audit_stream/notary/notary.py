@@ -85,7 +85,6 @@ class Notary:
 
         `only`: the partitions that are known to have news; None looks at all of them.
         """
-        ends = await self._ends()
         ours = batches = 0
         while True:
             head = await self.catch_up()
@@ -93,7 +92,7 @@ class Notary:
             if batches and not leaves:
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, ends)
+            batch = self._batch(head, leaves, await self._ends())
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)
