@@ -33,6 +33,7 @@ from audit_stream.settings.groups import (
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.secret import PREFIX
@@ -48,6 +49,7 @@ class Settings(
     AzureSettings,
     SegmentSettings,
     NotarySettings,
+    IndexSettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -63,6 +65,7 @@ class Settings(
         AzureSettings,
         SegmentSettings,
         NotarySettings,
+        IndexSettings,
         ProcessSettings,
         AlertSettings,
     )

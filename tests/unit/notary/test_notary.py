@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import ForkAlarm, FormatError
+from audit_stream.evidence import layout
 from audit_stream.evidence.batch import Batch, decode_batch
 from audit_stream.evidence.checkpoint import Checkpoint, open_checkpoint
 from audit_stream.evidence.digest import Covered
@@ -264,6 +265,19 @@ async def test_a_hole_stops_its_partition(store: WormStore, time: Time, maker: C
     await check(store, STREAM, good)
     assert found.alarmed == ["fork:t/0"]
     assert "no segment stands at" in found.alarms.open()[0]["summary"]
+
+
+async def test_junk_where_the_next_segment_will_stand_is_no_hole(
+    store: WormStore, time: Time, maker: ChainMaker
+) -> None:
+    good = await maker.add(0)
+    folder = layout.segment_folder("t", 1, 0)
+    for suffix in ("", ".1"):
+        await store.put_if_absent(f"{folder}{10:020d}{suffix}.ndjson.gz", b"junk", {})
+    found = await office(store, time)
+    await found.notary.write()
+    await check(store, STREAM, good)
+    assert found.alarmed == []
 
 
 async def test_a_stream_nobody_trusted_signed_is_left_out(store: WormStore, time: Time) -> None:
