@@ -86,7 +86,7 @@ class History:
             record = parse_record(line, f"{name} line {index + 3}")
             if tenant is not None and record.pub["platform_tenant_id"] != tenant:
                 continue
-            tag = tags.values[index] if tags is not None else None
+            tag = tags[index] if tags is not None else None
             personal = self._opener.open(segment.header, record, tag, customer)
             found.append(Sighting(record, segment, name, index, personal))
         return found

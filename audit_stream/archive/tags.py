@@ -9,7 +9,8 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.ports import SubjectStore
-from audit_stream.privacy.subject_object import open_tags
+from audit_stream.privacy.keytree import TAG_BYTES
+from audit_stream.privacy.subject_object import decrypt_tags, split_tags
 
 DIGEST_BYTES = 16
 
@@ -18,8 +19,16 @@ DIGEST_BYTES = 16
 class Tags:
     """A subject object as it is now: a tag for each record, `NO_TAG` for an erased subject's."""
 
-    values: list[bytes] = field(repr=False)
+    joined: bytes = field(repr=False)
     digest: bytes  # of the stored bytes: another one means it was rewritten
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.joined[index * TAG_BYTES : (index + 1) * TAG_BYTES]
+
+    @property
+    def values(self) -> list[bytes]:
+        """All of them."""
+        return split_tags(self.joined)
 
 
 async def read_tags(
@@ -35,7 +44,9 @@ async def read_tags(
     stored = await subjects.get(name)
     if stored is None:
         return None
-    values = open_tags(index_key, name, stored.data)
-    if len(values) != count:
-        raise FormatError(f"{name} has {len(values)} tags, its segment {count} records")
-    return Tags(values, sha256(stored.data).digest()[:DIGEST_BYTES])
+    joined = decrypt_tags(index_key, name, stored.data)
+    if len(joined) != count * TAG_BYTES:
+        raise FormatError(
+            f"{name} has {len(joined) // TAG_BYTES} tags, its segment {count} records"
+        )
+    return Tags(joined, sha256(stored.data).digest()[:DIGEST_BYTES])

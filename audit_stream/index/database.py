@@ -14,6 +14,7 @@ from typing import Any, Self
 import rocksdict
 
 from audit_stream.errors import StateError
+from audit_stream.index.groups import Groups
 from audit_stream.index.rows import (
     CARRIER,
     MESSAGE,
@@ -42,8 +43,8 @@ _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no orde
 class ArchiveIndex:
     """The database, opened with `ArchiveIndex.open`; all calls block for microseconds."""
 
-    def __init__(self, database: rocksdict.Rdict, ids: Ids) -> None:
-        self._db = database
+    def __init__(self, database: rocksdict.Rdict, ids: Ids, *, read_only: bool) -> None:
+        self._db, self._read_only = database, read_only
         self.ids = ids
 
     @classmethod
@@ -73,7 +74,7 @@ class ArchiveIndex:
             raise StateError(
                 f"the index in {path} is of another archive, keyring or release", hint=_FRESH
             )
-        return cls(database, ids)
+        return cls(database, ids, read_only=read_only)
 
     def close(self) -> None:
         """Close the database; it stays where it is."""
@@ -110,6 +111,16 @@ class ArchiveIndex:
             return None
         row = SegmentRow.decode(rows.key(), rows.value())
         return row if offset < row.next else None
+
+    def groups(self, row: SegmentRow) -> Groups | None:
+        """The groups of a segment that was looked into before."""
+        value = self._db.get(row.groups_key)
+        return None if value is None else Groups.decode(value)
+
+    def keep_groups(self, row: SegmentRow, groups: Groups) -> None:
+        """Keep them for the next look, if this process writes the index."""
+        if not self._read_only:
+            self._db.put(row.groups_key, groups.encode())
 
     def messages(self, message_id: str) -> list[bytes]:
         """The messages with this id: one a tenant."""
@@ -170,6 +181,13 @@ class ArchiveIndex:
             if not key.startswith(prefix):
                 return
             yield key, value
+
+
+def stale(what: str) -> StateError:
+    """The error that something is not where the index says."""
+    return StateError(
+        f"the index does not fit the archive: {what} is not where it says", hint=_FRESH
+    )
 
 
 def discard(path: Path) -> None:

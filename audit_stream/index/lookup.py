@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from audit_stream.archive.opening import Closed, Opener, Personal
 from audit_stream.archive.tags import Tags
-from audit_stream.errors import FormatError, StateError
+from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.record import Record
 from audit_stream.evidence.segment import Header, Segment
-from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.database import ArchiveIndex, stale
 from audit_stream.index.rows import TAGGED_BYTES, Indexed, Position, SegmentRow, Tagged
 from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegments, tampered
 from audit_stream.index.tail import Archive
@@ -110,7 +110,9 @@ class Lookup:
     ) -> None:  # fmt: skip
         self._index, self._archive = index, archive
         self._opener = Opener(archive.keyring, cover_of)
-        self._segments = StoredSegments(archive.store, archive.keys, cache_bytes=cache_bytes)
+        self._segments = StoredSegments(
+            archive.store, archive.keys, index, cache_bytes=cache_bytes
+        )  # fmt: skip
         self._tags = [TagMaker(tree.pepper) for tree in archive.keyring.trees]
 
     async def by_message(
@@ -175,7 +177,7 @@ class Lookup:
         """The message, if this is its first record of the tag, as the subject object has it."""
         found = await self._message(message, customer)
         if found is None:
-            raise _stale("a person's record")
+            raise stale("a person's record")
         theirs = [each.tagged for each in found.revisions if each.tag == tag]
         return found if theirs and min(theirs) == tagged else None
 
@@ -210,7 +212,7 @@ class Lookup:
         indexed = self._index.place(position.place)
         row = self._index.segment(position.place, position.base)
         if indexed is None or row is None:
-            raise _stale("a record's segment")
+            raise stale("a record's segment")
         name = indexed.segment_name(row.base, row.attempt)
         stored = await self._segments.read(name, row)
         proven = stored.proven(position.index)
@@ -220,7 +222,7 @@ class Lookup:
             ids.message(pub["platform_tenant_id"], pub["message_uuid"]) != message
             or pub["source"] != f"{indexed}/{position.offset}"
         ):
-            raise _stale(f"record {position.index} of {name}")
+            raise stale(f"record {position.index} of {name}")
         tags = await self._archive.tags(name, row.leaf, row.count)
         return self._revealed(stored.segment, str(name), proven, row, tags, customer)
 
@@ -228,7 +230,7 @@ class Lookup:
         self, segment: Segment, name: str, proven: Proven, row: SegmentRow, tags: Tags | None,
         customer: str | None,
     ) -> Revision:  # fmt: skip
-        tag = None if tags is None else tags.values[proven.index]
+        tag = None if tags is None else tags[proven.index]
         try:
             personal = self._opener.open(segment.header, proven.record, tag, customer)
         except FormatError as error:
@@ -244,13 +246,6 @@ class Lookup:
 def _order(revision: Revision) -> tuple[str, int, int, int]:
     header, offset = revision.header, int(revision.record.pub["source"].rpartition("/")[2])
     return header.topic, header.generation, header.partition, offset
-
-
-def _stale(what: str) -> StateError:
-    return StateError(
-        f"the index does not fit the archive: {what} is not where it says",
-        hint="make it anew: audit-stream index rebuild --fresh",
-    )
 
 
 def _cursor(tree: int, after: Tagged | None) -> str:

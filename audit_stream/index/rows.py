@@ -3,6 +3,7 @@
     meta      00 meta                          version, check of archive and keyring
     place     p place                          `Indexed`: stream, partition, how far it is indexed
     segment   s place base                     `SegmentRow`
+    groups    g place base                     `Groups`, once it was looked into
     message   m message tenant place offset    `Position`
     carrier   c carrier-message message tenant
     tag       t tag time place base index      message tenant
@@ -35,7 +36,9 @@ from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.seal.builder import Link
 
 Pair = tuple[bytes, bytes | None]
-META, PLACE, SEGMENT, MESSAGE, CARRIER, TAG = b"\x00meta", b"p", b"s", b"m", b"c", b"t"
+META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
+    b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
+)  # fmt: skip
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
@@ -161,6 +164,11 @@ class SegmentRow:
     def key(self) -> bytes:
         """Of the row."""
         return segment_key(self.place, self.base)
+
+    @property
+    def groups_key(self) -> bytes:
+        """Of the row that holds its `Groups`."""
+        return GROUPS + self.place + _NUMBER.pack(self.base)
 
     def encode(self) -> bytes:
         """The row's value."""

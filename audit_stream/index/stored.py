@@ -7,25 +7,23 @@ segments, and used only if the bytes are still the same.
 from __future__ import annotations
 
 import asyncio
-from binascii import Error, unhexlify
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import accumulate
 
 from audit_stream.errors import FormatError, Tampered, UnknownVersion
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.evidence.signing import TrustedKeys
-from audit_stream.evidence.tree import leaf_hash, levels_of, path_in, verify_inclusion
+from audit_stream.evidence.tree import leaf_hash, verify_inclusion
+from audit_stream.index.database import ArchiveIndex, stale
+from audit_stream.index.groups import Groups
 from audit_stream.index.rows import SegmentRow
 from audit_stream.ports import WormStore
 
-_HASH = slice(len('{"integrity_hash":"sha256:'), len('{"integrity_hash":"sha256:') + 64)
 _FIRST_RECORD_LINE = 3
-_BYTES_A_LINE = 200  # its leaf, the nodes above it, where it ends
 CACHE_BYTES = 256 << 20
 
 
@@ -47,8 +45,14 @@ class Proven:
 class StoredSegment:
     """A segment that is signed, is the one that was indexed, and holds what its header says."""
 
-    def __init__(self, data: bytes, name: SegmentName, row: SegmentRow, keys: TrustedKeys) -> None:
-        """`Tampered` says what failed, `UnknownVersion` that a newer release wrote it."""
+    def __init__(
+        self, data: bytes, name: SegmentName, row: SegmentRow, keys: TrustedKeys,
+        groups: Groups | None = None,
+    ) -> None:  # fmt: skip
+        """`Tampered` says what failed, `UnknownVersion` that a newer release wrote it.
+
+        `groups` as the index has them; used if they lead to the root in the header.
+        """
         self.data, self.name = data, name
         self.segment = _decoded(data, str(name))
         _need(self.segment.is_signed(keys), name, "line 2 is not a trusted key's signature")
@@ -58,34 +62,34 @@ class StoredSegment:
             sha256(body).hexdigest() == header.body, name,
             "line 1 body is not the hash of the record lines",
         )  # fmt: skip
-        lines = self.segment.record_lines()
-        self._ends = list(accumulate(len(line) + 1 for line in lines))  # behind the newlines
-        self._levels = levels_of(_leaves(lines, name))
-        _need(
-            self._levels[-1][0].hex() == header.root, name,
-            "line 1 root is not the root of the records",
-        )  # fmt: skip
+        self._root = bytes.fromhex(header.root)
+        if groups is None or groups.root != self._root:
+            groups = _groups_of(self.segment, name)
+            _need(groups.root == self._root, name, "line 1 root is not the root of the records")
+        self.groups = groups
 
     @property
     def size(self) -> int:
         """About the memory it takes."""
-        return len(self.data) + len(self.segment.body) + _BYTES_A_LINE * len(self._ends)
+        return len(self.data) + len(self.segment.body)
 
     def proven(self, index: int) -> Proven:
         """A record; `Tampered` when its hash does not fit, or it is not in the tree."""
-        count, what = len(self._ends), f"line {index + _FIRST_RECORD_LINE}"
+        count, what = self.segment.header.count, f"line {index + _FIRST_RECORD_LINE}"
         _need(index < count, self.name, f"there is no {what}")
-        line = self.segment.body[self._ends[index - 1] if index else 0 : self._ends[index] - 1]
+        try:
+            line, path = self.groups.find(self.segment.body, index)
+        except (ValueError, IndexError) as error:  # the body is what was signed
+            raise stale(f"a group of {self.name}") from error
         try:
             record = parse_record(line, what)
         except UnknownVersion:
             raise
         except FormatError as error:
             raise tampered(self.name, error.message) from error
-        path, root = path_in(self._levels, index), bytes.fromhex(self.segment.header.root)
         leaf = leaf_hash(record.integrity_hash)
         _need(
-            verify_inclusion(leaf, index, count, path, root), self.name,
+            verify_inclusion(leaf, index, count, path, self._root), self.name,
             f"{what} is not in the tree of the segment",
         )  # fmt: skip
         return Proven(record, line, index, path)
@@ -100,10 +104,10 @@ def _decoded(data: bytes, name: str) -> Segment:
         raise tampered(name, error.message) from error
 
 
-def _leaves(lines: Sequence[bytes], name: SegmentName) -> list[bytes]:
+def _groups_of(segment: Segment, name: SegmentName) -> Groups:
     try:
-        return [leaf_hash(unhexlify(line[_HASH])) for line in lines]
-    except Error as error:
+        return Groups.of(segment.record_lines())
+    except ValueError as error:
         raise tampered(name, "a line has no integrity hash") from error
 
 
@@ -124,9 +128,11 @@ class StoredSegments:
     """Reads indexed segments; keeps those read last, within a budget of memory."""
 
     def __init__(
-        self, store: WormStore, keys: TrustedKeys, *, cache_bytes: int = CACHE_BYTES
-    ) -> None:
-        self._store, self._keys, self._budget = store, keys, cache_bytes
+        self, store: WormStore, keys: TrustedKeys, index: ArchiveIndex, *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:  # fmt: skip
+        self._store, self._keys, self._index = store, keys, index
+        self._budget = cache_bytes
         self._kept: OrderedDict[str, StoredSegment] = OrderedDict()
         self._size = 0
 
@@ -139,7 +145,10 @@ class StoredSegments:
         if kept is not None and kept.data == data:
             self._kept.move_to_end(str(name))
             return kept
-        read = await asyncio.to_thread(StoredSegment, data, name, row, self._keys)
+        groups = self._index.groups(row)
+        read = await asyncio.to_thread(StoredSegment, data, name, row, self._keys, groups)
+        if read.groups is not groups:
+            self._index.keep_groups(row, read.groups)
         self._keep(str(name), read)
         return read
 

@@ -18,7 +18,7 @@ from audit_stream.archive.tags import Tags
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import NO_TAGS, Indexed, Pair, SegmentRow, tag_of, tag_rows
-from audit_stream.index.stored import StoredSegments
+from audit_stream.index.stored import StoredSegment, tampered
 from audit_stream.index.tail import Archive
 
 _GROUP = 256  # changed segments whose tags are held at once; each group scans all tag rows
@@ -93,13 +93,17 @@ def _gone(index: ArchiveIndex, changed: Mapping[tuple[bytes, int], _Changed]) ->
         found = changed.get((tagged.place, tagged.base))
         if found is None:
             continue
-        if found.tags is None or found.tags.values[tagged.index] != tag_of(key):
+        if found.tags is None or found.tags[tagged.index] != tag_of(key):
             yield key, None
 
 
 async def _missing(archive: Archive, index: ArchiveIndex, changed: _Changed) -> list[Pair]:
     assert changed.tags is not None
-    segments = StoredSegments(archive.store, archive.keys, cache_bytes=0)
-    stored = await segments.read(changed.name, changed.row)
+    data = await archive.store.get(str(changed.name))
+    if data is None:
+        raise tampered(changed.name, "the object is gone")
+    stored = await asyncio.to_thread(
+        StoredSegment, data, changed.name, changed.row, archive.keys, index.groups(changed.row)
+    )
     found = Found(changed.name, stored.segment, ())
     return tag_rows(found, changed.row, changed.tags, index.ids)
