@@ -43,6 +43,8 @@ COMMANDS = {
     "prove-complete": Entry(
         "prove_complete:prove_complete", "A signed statement: nothing of a period is missing."
     ),
+    "gateway": Entry("gateway:gateway", "Serve signed, verified answers until SIGTERM."),
+    "tokens": Entry("gateway:tokens", "Who may ask the gateway: create, list, revoke."),
     "index": Entry("index:app", "The gateway's index: made from the archive alone; how far it is."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),

@@ -28,6 +28,7 @@ from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
     ProcessSettings,
@@ -50,6 +51,7 @@ class Settings(
     SegmentSettings,
     NotarySettings,
     IndexSettings,
+    GatewaySettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -66,6 +68,7 @@ class Settings(
         SegmentSettings,
         NotarySettings,
         IndexSettings,
+        GatewaySettings,
         ProcessSettings,
         AlertSettings,
     )
