@@ -39,6 +39,7 @@ import tempfile
 import zlib
 from collections import namedtuple
 from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def ed_point(data: bytes) -> Point | None:
 ED_BASE = ed_point((4 * pow(5, -1, ED_P) % ED_P).to_bytes(32, "little"))
 
 
+@cache
 def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) over `message` is the key's."""
     key = ed_point(public) if len(public) == 32 and len(signature) == 64 else None
@@ -294,6 +296,15 @@ def read_vkey(text: str) -> Key:
     return Key(name, bytes.fromhex(key_id), raw[0], raw[1:])
 
 
+def read_pem(data: bytes) -> bytes:
+    """The Ed25519 public key of a PEM file in its one spelling (RFC 8410)."""
+    key = unb64("".join(data.decode().split("\n")[1:-2]), "a PEM file", 44)[12:]
+    text = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + key)
+    begin, end = b"-----BEGIN PUBLIC KEY-----\n", b"\n-----END PUBLIC KEY-----\n"
+    need(begin + text + end == data, "a PEM file is not one of ours")
+    return key
+
+
 def read_signature(line: str) -> tuple[str, bytes, bytes]:
     """Name, key id and signature of a line below a note."""
     dash, name, rest = line.split(" ")
@@ -378,20 +389,25 @@ def pack(files: Files) -> bytes:
     return b"".join((*parts, *index, end))
 
 
-def load(path: Path) -> Files:
-    """The files of a bundle, or of the folder it was unpacked to."""
-    if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if not each.is_dir())
-        return {each.relative_to(path).as_posix(): each.read_bytes() for each in found}
-    data, files, at = path.read_bytes(), {}, 0
+def read_zip(data: bytes) -> Files:
+    """The files of a bundle, which has every byte that packing them again gives."""
+    files, at = {}, 0
     while data[at : at + 4] == b"PK\3\4" and len(data) >= at + 30:
         size, length = struct.unpack_from("<IH", data, at + 22)
         at += 30 + length
-        files[data[at - length : at].decode("ascii", "replace")] = data[at : at + size]
+        files[data[at - length : at].decode("ascii")] = data[at : at + size]
         at += size
-    whole = files and all(name.isascii() for name in files) and pack(files) == data
-    need(whole, "the zip was changed, or packed again; if so unpack it, and check the folder")
+    same = files and pack(files) == data
+    need(same, "it was changed, or packed again: then unpack it, and check the folder")
     return files
+
+
+def load(path: Path) -> Files:
+    """The files of a bundle, or of the folder it was unpacked to."""
+    if not path.is_dir():
+        return read_zip(path.read_bytes())
+    found = (each for each in path.rglob("*") if not each.is_dir())
+    return {each.relative_to(path).as_posix(): each.read_bytes() for each in found}
 
 
 # ---- the steps ---------------------------------------------------------------------------------
@@ -421,6 +437,10 @@ class Verifier:
         self.used.add(name)
         return self.files[name]
 
+    def names(self, start: str, end: str = "") -> list[str]:
+        """Files by their names' start and end."""
+        return sorted(each for each in self.files if each.startswith(start) and each.endswith(end))
+
     def check(self, step: int, what: str, call: Any, *values: Any) -> Any:
         """What the call gives, or None where it failed; the result is kept."""
         try:
@@ -439,14 +459,13 @@ class Verifier:
         """All steps, in an order in which each has what it needs."""
         self.check(1, "manifest.json", self.package)
         self.checkpoint = self.check(7, "checkpoint.txt", self.signed_checkpoint)
-        for name in sorted(self.files):
-            if name.startswith("records/") and name.endswith(".json") and self.checkpoint:
-                self.record(name[8:-5])
+        for name in self.names("records/", ".json") if self.checkpoint else ():
+            self.record(name[8:-5])
         self.check(3, "disclosures.json", self.same_disclosures)
         folders = ("records/", "proofs/", "headers/", "streams/", "maps/")
-        proven = {name for name in self.files if name.startswith(folders)}
-        self.check(1, "records", lambda: need(self.records, "there is none"))
-        self.check(1, "proofs", lambda: need(proven <= self.used, "some belong to no record"))
+        unused = {name for name in self.files if name.startswith(folders)} - self.used
+        self.check(1, "records", need, self.records, "there is none")
+        self.check(1, "proofs", need, not unused, "some belong to no record")
         self.check(8, "revisions", self.revisions)
         if not self.trust.policy.logs:
             self.check(7, "key", need, False, "only its own: name the log's (--policy)", Missing)
@@ -456,9 +475,8 @@ class Verifier:
             self.check(10, "your checkpoint", self.compared)
         if self.checkpoint:
             self.signed = self.check(11, "cosignatures", self.cosigned) or {}
-        for name in sorted(self.files):
-            if name.startswith("anchors/") and name.endswith(".tsr"):
-                self.stamps.append(self.check(12, name, self.stamped, name))
+        for name in self.names("anchors/", ".tsr"):
+            self.stamps.append(self.check(12, name, self.stamped, name))
 
     def package(self) -> None:
         """Step 1."""
@@ -474,7 +492,7 @@ class Verifier:
     def signed_checkpoint(self) -> Checkpoint:
         """Step 7. Without a key of yours only the bundle's own can be tried."""
         checkpoint = read_checkpoint(self.file("checkpoint.txt"))
-        beside = map(read_vkey, self.file("keys/vkeys.txt").decode().split())
+        beside = [read_vkey(line) for line in self.file("keys/vkeys.txt").decode().split()]
         keys = self.trust.policy.logs or beside
         self.log_keys = [key for key in keys if is_signed(checkpoint, key)]
         need(self.log_keys, "it is not signed by the log's key")
@@ -515,7 +533,9 @@ class Verifier:
         """Step 3: personal fields by name."""
         shown, digests = {}, list(pub.get("_sd", ()))
         for text in texts:
-            digests.remove(b64u(sha256(text.encode()).digest()))  # ValueError where there is none
+            digest = b64u(sha256(text.encode()).digest())
+            need(digest in digests, "a disclosure has no digest in the record")
+            digests.remove(digest)
             _, field, value = parse(unb64u(text, "it"), "a disclosure")
             need(field in PERSONAL and field not in shown, "it discloses something else, or twice")
             shown[field] = value
@@ -562,10 +582,8 @@ class Verifier:
         """Line 1, signed by line 2: by the key `kid`, or by any of the verifier's."""
         line, sig, end = self.file(name).split(b"\n")
         signature = unb64u(parse(sig, "its signature")["sig"], "its signature")
-        keys = self.trust.segments or [
-            unb64("".join(self.files[pem].decode().split("\n")[1:-2]), pem, 44)[12:]
-            for pem in sorted(self.files) if re.fullmatch("keys/segment-.*[.]pem", pem)
-        ]  # fmt: skip
+        beside = [read_pem(self.files[each]) for each in self.names("keys/segment-", ".pem")]
+        keys = self.trust.segments or beside
         fits = [key for key in keys if kid in (None, sha256(key).hexdigest()[:16])]
         signed = not end and any(ed25519(key, line, signature) for key in fits)
         need(signed, f"{name} is not signed by the key it names")
@@ -631,11 +649,10 @@ class Verifier:
     def cosigned(self) -> dict[str, int]:
         """Step 11 (C2SP tlog-cosignature)."""
         lines, signed = list(self.checkpoint.signatures), {}
-        for name in sorted(self.files):
-            if name.startswith("anchors/") and name.endswith(".note"):
-                note = read_checkpoint(self.files[name])
-                need(note.text == self.checkpoint.text, f"{name} is for another checkpoint")
-                lines += note.signatures
+        for name in self.names("anchors/", ".note"):
+            note = read_checkpoint(self.files[name])
+            need(note.text == self.checkpoint.text, f"{name} is for another checkpoint")
+            lines += note.signatures
         for label, key in self.trust.policy.witnesses.items():
             for blob in [line[2] for line in lines if line[:2] == (key.name, key.id)]:
                 signed[label] = int.from_bytes(blob[:8], "big")
@@ -652,7 +669,7 @@ class Verifier:
         need(self.trust.authorities, "name an authority you trust (--tsa-ca)", Missing)
         need(shutil.which("openssl"), "the program openssl is not here", Missing)
         with tempfile.TemporaryDirectory() as folder:
-            chain = b"".join(self.files[each] for each in self.files if each.endswith("-chain.pem"))
+            chain = b"".join(self.files[each] for each in self.names("anchors/", "-chain.pem"))
             for file, data in {"note": note, "token": self.files[name], "chain": chain,
                                "ca": self.trust.authorities}.items():  # fmt: skip
                 Path(folder, file).write_bytes(data)
