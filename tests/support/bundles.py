@@ -13,7 +13,15 @@ from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentF
 from audit_stream.bundle.shipped import verify
 from audit_stream.evidence import layout
 from audit_stream.evidence.encoding import b64u_decode
-from audit_stream.evidence.note import COSIGNATURE, NoteKey, NoteSignature, NoteSigner, cosigned
+from audit_stream.evidence.note import (
+    COSIGNATURE,
+    Note,
+    NoteKey,
+    NoteSignature,
+    NoteSigner,
+    cosigned,
+    parse_note,
+)
 from audit_stream.evidence.record import PERSONAL_FIELDS, Record, disclosure, parse_record
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
@@ -186,3 +194,7 @@ def check(bundle: bytes | Path, folder: Path, *arguments: str, policy: str = "")
 
 def steps(done: dict[str, Any], state: str) -> set[int]:
     return {step for step, found, _ in done["steps"] if found == state}
+
+
+def note_of(facts: BundleFacts) -> Note:
+    return parse_note(facts.checkpoint, "the checkpoint")
