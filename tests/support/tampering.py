@@ -138,6 +138,8 @@ def changes(value: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         if held is not None:
             yield f"{member} null", value | {member: None}
     yield "a new member", value | {"zz": 1}
+    if "v" in value:
+        yield "of a newer version", value | {"v": value["v"][:-1] + "2"}
 
 
 def _first(files: Files, folder: str, end: str) -> str:

@@ -532,10 +532,7 @@ class Verifier:
         need(canonical(whole["pub"]) == fields, "its fields are not those of its line")
         hashed = sha256(fields).hexdigest()
         need(whole["integrity_hash"] == f"sha256:{hashed}", "SHA-256 of its fields is not its hash")
-        pub = whole["pub"]
-        need_version(pub, "audit-record/1")
-        need(key == pub["source"].replace("/", "."), "its source is another")
-        return pub
+        return whole["pub"]
 
     def same_disclosures(self) -> None:
         """Step 3: the file for people has what the proofs have."""
@@ -565,18 +562,23 @@ class Verifier:
         need(set(extra) == {"disclosures", "header", "index", "path", "pub"}, "no proof of ours")
         need(canonical(extra["pub"]) == canonical(pub), "its proof is of other fields")
         need(type(extra["index"]) is int, "its proof has no index in the segment")
-        header = parse(extra["header"].encode(), "its header")
+        line, hashes = extra["header"].encode(), [unhash(each) for each in path]
+        header = parse(line, "its header")
+        if header.get("v") != "audit-segment/1":  # a newer one only if it is the archive's
+            self.in_log(header, line, int(index[6:]), hashes)
         need_version(header, "audit-segment/1")
         leaf, steps = leaf_hash(sha256(canonical(pub)).digest()), map(unhash, extra["path"])
         root = tree_root(leaf, extra["index"], header["count"], steps)
-        need(root and root.hex() == header["root"], "it is not in the tree of its segment")
+        need(root.hex() == header["root"], "it is not in the tree of its segment")
+        need_version(pub, "audit-record/1")
+        need(key == pub["source"].replace("/", "."), "its source is another")
         place, offset = pub["source"].rsplit("/", 1)
         its_place = "{topic}/{generation}/{partition}".format(**header)
         need(place == its_place, "its segment is of another stream")
         need(type(header["base"]) is int, "its header has no base")
         there = place_in(header["ledger"], header["base"], int(offset))
         need(there == extra["index"], "its offset has another place in the ledger")
-        return header, extra, int(index[6:]), [unhash(each) for each in path]
+        return header, extra, int(index[6:]), hashes
 
     def signed_header(self, header: Any, line: bytes) -> bool:
         """Step 5."""
@@ -586,6 +588,7 @@ class Verifier:
         any_of_mine = None if self.trust.segments else header["kid"]
         named = "streams/{topic}.{generation}.json".format(**header)
         stream = self.signed_lines(named, any_of_mine)
+        need_version(stream, "audit-stream/1")
         for member in ("archive", "generation", "stream", "topic"):
             need(stream[member] == header[member], f"its stream has another {member}")
         hashed = sha256(self.file(f"maps/{header['status_map']}.json")).hexdigest()
