@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentFact
 from audit_stream.bundle.shipped import verify
 from audit_stream.evidence import layout
+from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.note import (
     COSIGNATURE,
@@ -198,3 +200,8 @@ def steps(done: dict[str, Any], state: str) -> set[int]:
 
 def note_of(facts: BundleFacts) -> Note:
     return parse_note(facts.checkpoint, "the checkpoint")
+
+
+def forged(size: int, signer: NoteSigner = LOG_SIGNER) -> bytes:
+    root = sha256(b"another history").digest()
+    return signer.sign(Checkpoint(origin=NAME, size=size, root=root).text()).encode()

@@ -46,15 +46,13 @@ from typing import Any
 
 STEPS = ("package", "record", "disclosures", "segment", "header", "log", "checkpoint", "revisions",
          "answer", "kept", "witnesses", "timestamps")  # fmt: skip
-CODES = {"INVALID": 40, "DIVERGED": 30, "UNANCHORED": 10, "CANNOT JUDGE": 3, "TIMESTAMPED": 2,
-         "WITNESSED": 0}  # fmt: skip
-MEANING = {
-    "INVALID": "something in the bundle was changed, or does not belong together: see FAILED above",
-    "DIVERGED": "another history than the one whose checkpoint you kept",
-    "UNANCHORED": "all of it fits together, and nobody outside the archive vouches for it",
-    "CANNOT JUDGE": "it was made by a newer release: take the verify.py of that one",
-    "TIMESTAMPED": "all of it fits together, under a key you trust, and is as old as stamped",
-    "WITNESSED": "all of it fits together, and the witnesses of your policy saw the same history",
+VERDICTS = {  # exit code and meaning
+    "INVALID": (40, "something was changed, or does not belong together: see FAILED above"),
+    "DIVERGED": (30, "another history than the one whose checkpoint you kept"),
+    "UNANCHORED": (10, "all of it fits together, and nobody outside the archive vouches for it"),
+    "CANNOT JUDGE": (3, "it was made by a newer release: take the verify.py of that one"),
+    "TIMESTAMPED": (2, "all of it fits together, under a key you trust, and is as old as stamped"),
+    "WITNESSED": (0, "all of it fits together; the witnesses of your policy saw the same history"),
 }
 PERSONAL = ("customer_external_id", "recipient_address")
 Files = dict[str, bytes]
@@ -195,6 +193,11 @@ def unb64(text: str, what: str, size: int | None = None) -> bytes:
     return data
 
 
+def unhash(text: str) -> bytes:
+    """A hash in base64, as the C2SP formats have them."""
+    return unb64(text, "a hash", 32)
+
+
 def unb64u(text: str, what: str) -> bytes:
     """Bytes of base64url without padding, in its one spelling."""
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -273,11 +276,6 @@ def is_prefix(old: Checkpoint, new: Checkpoint, path: list[bytes]) -> bool:
     return climb(fn, sn, first, rest) == (old.root, new.root)
 
 
-def unhash(text: str) -> bytes:
-    """A hash in base64, as the C2SP formats have them."""
-    return unb64(text, "a hash", 32)
-
-
 def place_in(ledger: str, base: int, offset: int) -> int | None:
     """How many archived offsets a segment has before this one; None if it is not archived."""
     place = 0
@@ -347,28 +345,33 @@ class Policy:
         self.logs = [read_vkey(key) for key in keys]
         self.witnesses: dict[str, Key] = {}
         self.groups: dict[str, tuple[int, list[str]]] = {}
-        self.quorum = "none"
+        self.quorum = ""
         for line in text.split("\n"):
             words = line.split()
             if words and not words[0].startswith("#"):
                 self.read(*words)
+        need(self.quorum or not text, "a policy needs a quorum line, if only: quorum none")
 
     def read(self, kind: str, name: str, *rest: str) -> None:
-        """One line."""
+        """One line. No key and no member counts twice."""
         known = {*self.witnesses, *self.groups}
         if kind == "log":
             self.logs.append(read_vkey(name))
         elif kind == "witness" and name not in {*known, "none"}:
-            self.witnesses[name] = read_vkey(rest[0])
+            key = read_vkey(rest[0])
+            there = [each for each in self.witnesses.values() if each.public == key.public]
+            need(not there, f"the witness {name} is another one, too")
+            self.witnesses[name] = key
         elif kind == "group" and name not in {*known, "none"}:
             members = rest[1:]
+            taken = [each for _, others in self.groups.values() for each in others]
             count = {"any": "1", "all": str(len(members))}.get(rest[0], rest[0])
-            fits = 0 < int(count) <= len(members) and {*members} <= known
+            fits = 0 < int(count) <= len(members) and {*members} <= known - {*taken}
             need(fits and len({*members}) == len(members), f"the group {name} cannot be met")
             self.groups[name] = int(count), list(members)
         else:
-            fits = kind == "quorum" and name in {*known, "none"}
-            need(fits, f"a policy has no line {kind} {name}")
+            fits = kind == "quorum" and name in {*known, "none"} and not self.quorum
+            need(fits, f"a policy has no line {kind} {name} here")
             self.quorum = name
 
     def met(self, name: str, signed: Iterable[str]) -> bool:
@@ -667,7 +670,9 @@ class Verifier:
         """Step 11 (C2SP tlog-cosignature)."""
         lines, signed = list(self.checkpoint.signatures), {}
         for name in self.names("anchors/", ".note"):
-            note = read_checkpoint(self.files[name])
+            data = self.files[name]  # a whole note, or the lines that a witness answers with
+            bare = b"" if b"\n\n" in data else f"{self.checkpoint.text}\n".encode()
+            note = read_checkpoint(bare + data)
             need(note.text == self.checkpoint.text, f"{name} is for another checkpoint")
             lines += note.signatures
         for label, key in self.trust.policy.witnesses.items():
@@ -712,7 +717,7 @@ class Verifier:
         policy, uncompared = self.trust.policy, (10, "not checked")
         if not policy.logs or uncompared in {(step, state) for step, state, _ in self.results}:
             return "UNANCHORED"
-        if policy.quorum != "none" and policy.met(policy.quorum, self.signed):
+        if policy.quorum not in ("", "none") and policy.met(policy.quorum, self.signed):
             return "WITNESSED"
         return "TIMESTAMPED" if any(self.stamps) else "UNANCHORED"
 
@@ -735,7 +740,8 @@ def told(verifier: Verifier) -> Iterable[str]:
     """What was found, for a person; escaped, so that no text here can steer a terminal."""
     for step, state, text in summary(verifier):
         yield f"{step:3} {STEPS[step - 1]:12} {state:12} {ascii(text)[1:-1]}"
-    if CODES[verifier.verdict] < CODES["DIVERGED"] and verifier.checkpoint:
+    code, meaning = VERDICTS[verifier.verdict]
+    if code < VERDICTS["DIVERGED"][0] and verifier.checkpoint:
         log = verifier.checkpoint
         proven = "Proven to be" if verifier.trust.policy.logs else "By its own account"
         yield f"\n{proven} in the archive {log.origin!a} at log size {log.size}:"
@@ -747,7 +753,7 @@ def told(verifier: Verifier) -> Iterable[str]:
     yield from (f"existed at {time}" for time in verifier.stamps if time)
     if not verifier.trust.policy.logs:
         yield "\nYou named no key of the log: the bundle vouches for itself."
-    yield f"\n{verifier.verdict}: {MEANING[verifier.verdict]}"
+    yield f"\n{verifier.verdict}: {meaning}"
 
 
 class Parser(argparse.ArgumentParser):
@@ -788,14 +794,14 @@ def main() -> int:
     verifier = Verifier({}, trust)
     verifier.files = verifier.check(1, str(given.bundle), load, given.bundle) or {}
     verifier.run()
+    code, _ = VERDICTS[verifier.verdict]
     if given.json:
-        result = {"exit": CODES[verifier.verdict], "steps": summary(verifier),
-                  "verdict": verifier.verdict}  # fmt: skip
+        result = {"exit": code, "steps": summary(verifier), "verdict": verifier.verdict}
         lines: Iterable[str] = [json.dumps(result)]
     else:
         lines = told(verifier)
     sys.stdout.write("\n".join(lines) + "\n")
-    return CODES[verifier.verdict]
+    return code
 
 
 if __name__ == "__main__":

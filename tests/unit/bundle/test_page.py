@@ -17,16 +17,21 @@ from playwright.sync_api import Browser, Page, expect
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import BundleFacts
 from audit_stream.bundle.shipped import verify
+from audit_stream.evidence.checkpoint import encode_hash
 from tests.support import bundles, tampering
+from tests.support.answers import answered, jwks, with_answer
 from tests.support.browser import chromium
+from tests.support.policies import NO_POLICIES, POLICIES
 
 PAGE = Path(verify.__file__).with_name("verify.html")
 VECTORS = Path(__file__).parents[2] / "vectors" / "wycheproof"
-_JUDGE = """async ([text, policy]) => {
-    const data = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-    const verifier = await judge(data, {policy});
+_JUDGE = """async ([text, policy, files]) => {
+    const bytes = each => Uint8Array.from(atob(each), letter => letter.charCodeAt(0));
+    const brought = Object.entries(files).map(([name, each]) => [name, bytes(each)]);
+    const verifier = await judge(bytes(text), {policy, ...Object.fromEntries(brought)});
     return [verifier.verdict, verifier.results.map(([step, state]) => `${step} ${state}`)];
 }"""
+_POLICY = "text => { try { new Policy(text); return 'one'; } catch { return 'none'; } }"
 _ED25519 = "each => ed25519(unhex(each.public), unhex(each.msg), unhex(each.sig))"
 _ES256 = """each => {
     const point = unhex(each.public);
@@ -35,7 +40,7 @@ _ES256 = """each => {
 
 
 @pytest.fixture(scope="module")
-def browser(facts: BundleFacts) -> Iterator[Browser]:
+def browser(facts: BundleFacts, path: list[bytes]) -> Iterator[Browser]:
     """After the archive is made: Playwright's loop leaves no room for another."""
     with chromium() as found:
         yield found
@@ -62,9 +67,20 @@ def good(facts: BundleFacts) -> bytes:
     return build_bundle(facts)
 
 
-def judged(page: Page, data: bytes, policy: str = bundles.POLICY) -> tuple[str, set[str]]:
-    verdict, states = page.evaluate(_JUDGE, [b64encode(data).decode(), policy])
+def judged(
+    page: Page, data: bytes, policy: str = bundles.POLICY, **files: bytes
+) -> tuple[str, set[str]]:
+    brought = {name: b64encode(each).decode() for name, each in files.items()}
+    verdict, states = page.evaluate(_JUDGE, [b64encode(data).decode(), policy, brought])
     return verdict, set(states)
+
+
+def agreed(page: Page, data: bytes, policy: str, **files: bytes) -> str:
+    """The verdict that the page and verify.py both give, by the same states of the same steps."""
+    program = tampering.judged(data, policy, **files)
+    states = {f"{step} {state}" for step, state, _ in program.results}
+    assert judged(page, data, policy, **files) == (program.verdict, states)
+    return program.verdict
 
 
 def same(page: Page, found: Iterator[tampering.Tampered]) -> list[str]:
@@ -102,6 +118,35 @@ def test_good_and_clumsily_changed_bundles_get_the_verdict_of_verify_py(
 
 def test_knowingly_changed_bundles_get_the_verdict_of_verify_py(page: Page, good: bytes) -> None:
     assert same(page, tampering.knowing(good, random.Random(8), flips=2)) == []
+
+
+def test_policies_are_read_as_verify_py_reads_them(page: Page, good: bytes) -> None:
+    found = {policy: agreed(page, good, policy) for policy in POLICIES}
+    assert found == POLICIES
+    for policy in NO_POLICIES:
+        assert page.evaluate(_POLICY, policy) == "none", policy
+
+
+def test_kept_checkpoints_get_the_verdict_of_verify_py(
+    page: Page, archive: bundles.Archive, path: list[bytes], good: bytes
+) -> None:
+    old, _, head = archive.heads
+    proof = "".join(f"{encode_hash(each)}\n" for each in path).encode()
+    keys = bundles.POLICY
+    assert agreed(page, good, keys, kept=head.note.encode()) == "WITNESSED"
+    assert agreed(page, good, keys, kept=old.note.encode()) == "UNANCHORED"
+    assert agreed(page, good, keys, kept=old.note.encode(), proof=proof) == "WITNESSED"
+    for size in (head.size, old.size):
+        assert agreed(page, good, keys, kept=bundles.forged(size), proof=proof) == "DIVERGED"
+
+
+def test_signed_answers_get_the_verdict_of_verify_py(page: Page, facts: BundleFacts) -> None:
+    answer, keys = answered(facts), {"answers": jwks()}
+    assert agreed(page, with_answer(facts, answer), bundles.POLICY, **keys) == "WITNESSED"
+    assert agreed(page, with_answer(facts, answer), bundles.POLICY) == "WITNESSED"
+    lie = answer | {"audit_record": answer["audit_record"] | {"delivery_status": "FAILED"}}
+    assert agreed(page, with_answer(facts, lie), bundles.POLICY, **keys) == "INVALID"
+    assert agreed(page, with_answer(facts, answer, alg="none"), bundles.POLICY) == "INVALID"
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["with WebCrypto", "without WebCrypto"])

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from audit_stream.bundle.build import attached, build_bundle
-from audit_stream.bundle.facts import BundleFacts, RecordFact
+from audit_stream.bundle.facts import BundleFacts
 from audit_stream.evidence.canonical import canonical
-from audit_stream.evidence.checkpoint import Checkpoint, checkpoint_of, encode_hash
-from audit_stream.evidence.encoding import b64u
-from audit_stream.evidence.note import COSIGNATURE, NoteKey, NoteSigner
+from audit_stream.evidence.checkpoint import checkpoint_of, encode_hash
+from audit_stream.evidence.note import NoteSigner
 from audit_stream.evidence.signing import LineSigner
 from tests.support import bundles, tampering
-from tests.support.bundles import LOG_SIGNER, NAME, WITNESS_KEY, check, steps
+from tests.support.answers import answered, jwks, signed, with_answer
+from tests.support.bundles import LOG_SIGNER, NAME, check, steps
+from tests.support.policies import NO_POLICIES, POLICIES
 from tests.support.timestamps import Authority
 
-ANSWERS = generate_private_key(SECP256R1())
 JUST_LOG = f"log {LOG_SIGNER.key}\nquorum none\n"
 
 
@@ -41,41 +37,15 @@ def test_another_log_s_key_is_not_this_one_s(facts: BundleFacts, tmp_path: Path)
     assert done["verdict"] == "UNANCHORED"
 
 
-def witness(number: int) -> NoteKey:
-    public = NoteSigner("w", bytes([number]) * 32).key.public
-    return NoteKey(name=f"w{number}.example", kind=COSIGNATURE, public=public)
-
-
-@pytest.mark.parametrize(
-    ("rule", "verdict"),
-    [
-        ("quorum auditor", "WITNESSED"), ("quorum none", "UNANCHORED"), ("", "UNANCHORED"),
-        ("group g any auditor w1\nquorum g", "WITNESSED"),
-        ("group g 1 w1 auditor\nquorum g", "WITNESSED"),
-        ("group g all auditor w1\nquorum g", "UNANCHORED"),
-        ("group g 2 auditor w1 w2\nquorum g", "UNANCHORED"),
-        ("quorum w1", "UNANCHORED"),
-        ("group a any auditor w1\ngroup b 1 a w2\nquorum b", "WITNESSED"),
-        ("group a any auditor w1\ngroup b all a w2\nquorum b", "UNANCHORED"),
-    ],
-)  # fmt: skip
-def test_quorums(facts: BundleFacts, tmp_path: Path, rule: str, verdict: str) -> None:
-    lines = ("# mine", "", f"log {LOG_SIGNER.key} https://log.example",
-             f"witness auditor {WITNESS_KEY}", f"witness w1 {witness(1)}",
-             f"\twitness  w2 {witness(2)} ", rule)  # fmt: skip
-    policy = "\n".join(lines)
+@pytest.mark.parametrize(("policy", "verdict"), POLICIES.items(), ids=range(len(POLICIES)))
+def test_quorums(facts: BundleFacts, tmp_path: Path, policy: str, verdict: str) -> None:
     assert check(build_bundle(facts), tmp_path, policy=policy)["verdict"] == verdict
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["logs x", "quorum nobody", "group g 0 auditor", "group g 2 auditor", "group g 1 nobody",
-     "group g 2 auditor auditor", "group auditor 1 auditor", "group none 1 auditor",
-     "witness auditor x", "log a+b+c"],
-)  # fmt: skip
-def test_a_policy_that_is_none(line: str) -> None:
+@pytest.mark.parametrize("policy", NO_POLICIES, ids=range(len(NO_POLICIES)))
+def test_a_policy_that_is_none(policy: str) -> None:
     with pytest.raises((tampering.verify.Bad, ValueError)):
-        tampering.verify.Policy(f"{bundles.POLICY}{line}\n", ())
+        tampering.verify.Policy(policy, ())
 
 
 def test_a_false_cosignature_is_no_missing_one(facts: BundleFacts, tmp_path: Path) -> None:
@@ -86,6 +56,15 @@ def test_a_false_cosignature_is_no_missing_one(facts: BundleFacts, tmp_path: Pat
     spoilt = replace(facts, anchors={"auditor.note": note.replace(line, other)})
     done = check(build_bundle(spoilt), tmp_path, policy=bundles.POLICY)
     assert (done["verdict"], steps(done, "FAILED")) == ("INVALID", {11})
+
+
+def test_the_lines_a_witness_answers_with_are_enough(facts: BundleFacts, tmp_path: Path) -> None:
+    line = bundles.cosignature(bundles.note_of(facts).text).line().encode()
+    bare = build_bundle(replace(facts, anchors={"auditor.note": line}))
+    assert check(bare, tmp_path, policy=bundles.POLICY)["verdict"] == "WITNESSED"
+    signed_by_it = facts.checkpoint + line
+    inside = build_bundle(replace(facts, checkpoint=signed_by_it, anchors={}))
+    assert check(inside, tmp_path, policy=bundles.POLICY)["verdict"] == "WITNESSED"
 
 
 def test_segment_keys_of_your_own(facts: BundleFacts, tmp_path: Path) -> None:
@@ -106,19 +85,13 @@ def kept(folder: Path, note: bytes) -> tuple[str, str]:
     return "--checkpoint", str(folder / "kept.txt")
 
 
-def forged(size: int, signer: NoteSigner = LOG_SIGNER) -> bytes:
-    root = sha256(b"another history").digest()
-    return signer.sign(Checkpoint(origin=NAME, size=size, root=root).text()).encode()
-
-
-async def test_a_kept_checkpoint_of_the_same_history(
-    archive: bundles.Archive, facts: BundleFacts, tmp_path: Path
+def test_a_kept_checkpoint_of_the_same_history(
+    archive: bundles.Archive, path: list[bytes], facts: BundleFacts, tmp_path: Path
 ) -> None:
     old, _, head = archive.heads
     same = kept(tmp_path, head.note.encode())
     assert check(build_bundle(facts), tmp_path, *same, policy=bundles.POLICY)["code"] == 0
     before = kept(tmp_path, old.note.encode())
-    path = await archive.log.consistency(old.size, old.root, head)
     shown = replace(facts, consistency={(old.size, head.size): path})
     assert check(build_bundle(shown), tmp_path, *before, policy=bundles.POLICY)["code"] == 0
     proof = tmp_path / "proof.txt"
@@ -129,14 +102,17 @@ async def test_a_kept_checkpoint_of_the_same_history(
     assert (unproven["verdict"], 10 in steps(unproven, "not checked")) == ("UNANCHORED", True)
 
 
-async def test_another_history_than_the_kept_one_is_diverged(
-    archive: bundles.Archive, facts: BundleFacts, tmp_path: Path
+def test_another_history_than_the_kept_one_is_diverged(
+    archive: bundles.Archive, path: list[bytes], facts: BundleFacts, tmp_path: Path
 ) -> None:
     old, _, head = archive.heads
-    path = await archive.log.consistency(old.size, old.root, head)
     shown = build_bundle(replace(facts, consistency={(old.size, head.size): path}))
     stranger = NoteSigner(NAME, b"\x55" * 32)
-    for note in (forged(head.size), forged(old.size), forged(head.size, stranger)):
+    for note in (
+        bundles.forged(head.size),
+        bundles.forged(old.size),
+        bundles.forged(head.size, stranger),
+    ):
         done = check(shown, tmp_path, *kept(tmp_path, note), policy=bundles.POLICY)
         assert (done["verdict"], done["code"]) == ("DIVERGED", 30)
 
@@ -206,42 +182,6 @@ def test_without_openssl_a_timestamp_is_not_checked(
 
 
 # -- signed answers
-
-
-def signed(answer: dict[str, Any], **header: object) -> dict[str, Any]:
-    """With its detached signature (RFC 7515, appendix F)."""
-    members = {"alg": "ES256", "kid": "k1", "typ": "audit-response+jws"} | header
-    head, payload = (b64u(canonical(each)) for each in (members, answer))
-    r, s = decode_dss_signature(ANSWERS.sign(f"{head}.{payload}".encode(), ECDSA(SHA256())))
-    return answer | {"signature": f"{head}..{b64u(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"}
-
-
-def audit_record(record: RecordFact) -> dict[str, Any]:
-    hashed = json.loads(record.line)["integrity_hash"]
-    names = ("audit_id", "message_uuid", "delivery_status", "carrier_error_code", "regulatory_tag")
-    first = bundles.personal(record)[0]
-    return {name: record.pub[name] for name in names} | {
-        "customer_external_id": first, "integrity_hash": hashed,
-    }  # fmt: skip
-
-
-def answered(facts: BundleFacts) -> dict[str, Any]:
-    message = facts.records[0].pub["message_uuid"]
-    history = [audit_record(each) for each in facts.records if each.pub["message_uuid"] == message]
-    log = checkpoint_of(bundles.note_of(facts), "it")
-    return {"as_of": {"root": log.root.hex(), "size": log.size}, "audit_record": history[-1],
-            "history": history, "status": "verified"}  # fmt: skip
-
-
-def jwks() -> bytes:
-    numbers = ANSWERS.public_key().public_numbers()
-    x, y = (b64u(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
-    return canonical({"keys": [{"crv": "P-256", "kid": "k1", "kty": "EC", "x": x, "y": y}]})
-
-
-def with_answer(facts: BundleFacts, answer: dict[str, Any], **header: object) -> bytes:
-    text = attached(signed(answer, **header))
-    return build_bundle(replace(facts, answer=text, answer_keys=jwks()))
 
 
 def test_a_signed_answer(facts: BundleFacts, tmp_path: Path) -> None:
