@@ -19,6 +19,7 @@ from audit_stream.evidence.encoding import b64u, b64u_decode
 #: Files that nothing but the manifest vouches for, and what README.txt says of them.
 UNPROVEN = ("README.txt", "custody.json", "fre902.md", "loadfile.dat", "openssl.sh", "report.html",
             "verify.html", "verify.py", "certificates/", "consistency/", "keys/log-")  # fmt: skip
+PROOF = ("records/", "proofs/", "headers/", "streams/", "maps/")
 ALARMS = ("INVALID", "DIVERGED")
 UNCHANGED = ("WITNESSED",)
 LESS = ("UNANCHORED",)
@@ -106,15 +107,17 @@ def knowing(good: bytes, chance: random.Random, flips: int) -> Iterator[Tampered
             if rest[other] != data:
                 swapped = files | {name: rest[other], other: data}
                 yield Tampered(f"{name} and {other} swapped", remade(swapped))
-        if name.startswith(("records/", "proofs/", "headers/", "streams/", "maps/")):
+        if name.startswith(PROOF):
             copied = name.replace(".", "x.", 1)
             yield Tampered(f"{name} doubled", remade(files | {copied: data}))
     yield from _records(files)
     yield from _proofs(files)
     yield from _disclosures(files)
     yield from _lines(files)
-    bare = {each: files[each] for each in files if not each.startswith(("records/", "proofs/"))}
-    yield Tampered("no record", remade(bare))
+    for folders in (("records/", "proofs/"), PROOF):
+        bare = {each: files[each] for each in files if not each.startswith(folders)}
+        yield Tampered("no record", remade(bare | {"disclosures.json": b"{}"}))
+    yield from _spelling(files)
 
 
 def other(value: Any) -> Any:
@@ -158,12 +161,16 @@ def _records(files: Files) -> Iterator[Tampered]:
         changed = files | {f"records/{key}.json": fields, f"records/{key}.line": line}
         yield Tampered(f"record {what}", remade(changed))
         proof = f"proofs/{key}.tlog-proof"
-        with_proof = changed | {proof: _with_extra(files[proof], pub=pub)}
+        with_proof = changed | {proof: with_extra(files[proof], pub=pub)}
         yield Tampered(f"record and proof {what}", remade(with_proof))
     for what, line in changes(whole):
         hidden = what in ("pii changed", "pii null")  # only the archive's keys tell of these
         changed = files | {f"records/{key}.line": canonical(line) + b"\n"}
         yield Tampered(f"line {what}", remade(changed), UNCHANGED if hidden else ALARMS)
+    renamed = {each.replace(key, f"{key}0"): data for each, data in files.items()}
+    named = renamed["disclosures.json"].replace(key.encode(), f"{key}0".encode())
+    yield Tampered("all of a record under the name of another position",
+                   remade(renamed | {"disclosures.json": named}))  # fmt: skip
     gone = {each: data for each, data in files.items() if key not in each}
     shown = {each: texts for each, texts in json.loads(files["disclosures.json"]).items()
              if each != key}  # fmt: skip
@@ -176,7 +183,7 @@ def _extra(proof: bytes) -> dict[str, Any]:
     return json.loads(b64decode(line))
 
 
-def _with_extra(proof: bytes, extra: dict[str, Any] | None = None, **members: Any) -> bytes:
+def with_extra(proof: bytes, extra: dict[str, Any] | None = None, **members: Any) -> bytes:
     first, _, rest = proof.split(b"\n", 2)
     text = b64encode(canonical((extra or _extra(proof)) | members))
     return b"\n".join((first, b"extra " + text, rest))
@@ -188,19 +195,19 @@ def _proofs(files: Files) -> Iterator[Tampered]:
     proof, extra = files[name], _extra(files[name])
     header_file = _first(files, "headers/", "")
     for what, changed in changes(extra):
-        yield Tampered(f"extra {what}", remade(files | {name: _with_extra(proof, changed)}))
+        yield Tampered(f"extra {what}", remade(files | {name: with_extra(proof, changed)}))
     yield Tampered("extra without a step",
-                   remade(files | {name: _with_extra(proof, path=extra["path"][:-1])}))  # fmt: skip
+                   remade(files | {name: with_extra(proof, path=extra["path"][:-1])}))  # fmt: skip
     for what, header in changes(json.loads(extra["header"])):
         line = canonical(header)
-        changed = files | {name: _with_extra(proof, header=line.decode())}
+        changed = files | {name: with_extra(proof, header=line.decode())}
         yield Tampered(f"header in the proof {what}", remade(changed))
         signature = files[header_file].split(b"\n")[1]
         changed[header_file] = line + b"\n" + signature + b"\n"
         yield Tampered(f"header {what}", remade(changed))
     lines = proof.split(b"\n")
     gap = lines.index(b"")
-    for at in range(2, gap):
+    for at in range(gap):
         index = lines[at].startswith(b"index ")
         changed_line = b"index 1" if index and lines[at] != b"index 1" else b"index 2"
         line = changed_line if index else b64encode(sha256(lines[at]).digest())
@@ -208,6 +215,28 @@ def _proofs(files: Files) -> Iterator[Tampered]:
                            ("dropped", [*lines[:at], *lines[at + 1 :]]),
                            ("doubled", [*lines[:at], lines[at], *lines[at:]])):  # fmt: skip
             yield Tampered(f"proof line {at} {what}", remade(files | {name: b"\n".join(some)}))
+
+
+def _spelling(files: Files) -> Iterator[Tampered]:
+    """The same values, written in another way."""
+    for name, data in files.items():
+        if proven(name) and b'":' in data:
+            spaced = files | {name: data.replace(b'":', b'": ', 1)}
+            yield Tampered(f"{name} with a space", remade(spaced))
+    name = _first(files, "proofs/", "")
+    extra = json.dumps(_extra(files[name])).encode()
+    lines = files[name].split(b"\n")
+    lines[1] = b"extra " + b64encode(extra)
+    yield Tampered("extra with spaces", remade(files | {name: b"\n".join(lines)}))
+    hashes = {each: sha256(data).hexdigest() for each, data in files.items()}
+    for what, manifest in (
+        ("with spaces", json.dumps({"files": hashes, "v": "audit-bundle/1"}, sort_keys=True)),
+        ("with more", canonical({"files": hashes, "more": 1, "v": "audit-bundle/1"}).decode()),
+    ):
+        packed = pack(files | {"manifest.json": manifest.encode()})
+        yield Tampered(f"manifest {what}", packed)
+    older = files[name].replace(files["checkpoint.txt"], files["checkpoint.txt"] + b"\n")
+    yield Tampered("proof with another checkpoint", remade(files | {name: older}))
 
 
 def _disclosures(files: Files) -> Iterator[Tampered]:
@@ -222,11 +251,11 @@ def _disclosures(files: Files) -> Iterator[Tampered]:
         texts = [b64u(canonical(made)), *shown[key][1:]]
         changed = files | {"disclosures.json": canonical(shown | {key: texts})}
         yield Tampered(f"disclosure {at} in the file", remade(changed))
-        changed[proof] = _with_extra(files[proof], disclosures=texts)
+        changed[proof] = with_extra(files[proof], disclosures=texts)
         yield Tampered(f"disclosure {at} in file and proof", remade(changed))
     twice = [*shown[key], shown[key][0]]
     changed = files | {"disclosures.json": canonical(shown | {key: twice}),
-                       proof: _with_extra(files[proof], disclosures=twice)}  # fmt: skip
+                       proof: with_extra(files[proof], disclosures=twice)}  # fmt: skip
     yield Tampered("a disclosure twice", remade(changed))
 
 
