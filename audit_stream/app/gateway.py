@@ -16,6 +16,7 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, subject_store
+from audit_stream.bundle.collect import Collector
 from audit_stream.errors import ConfigError
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
@@ -46,10 +47,12 @@ def build_gateway(settings: Settings) -> FastAPI:
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
+    archive_log = ArchiveLog(store, log_signer(ring.keyring).key)
     service = Service(
         index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
         lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
-        archive_log=ArchiveLog(store, log_signer(ring.keyring).key),
+        archive_log=archive_log,
+        collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),
     )  # fmt: skip
     rules = None
     if settings.gateway_jwks is not None:

@@ -29,6 +29,7 @@ from audit_stream.gateway.signing import AnswerSigner
 log = logging.getLogger(__name__)
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
+BUNDLE = "/api/v1/audit/evidence"
 KEYS = "/.well-known/jwks.json"
 _BODY_BYTES, _BODY_SECONDS = 16 << 10, 10.0
 _HEADERS = {
@@ -66,6 +67,23 @@ class Gateway:
         await self._write_down(caller, query, 200, _messages(document))
         return Response(self.signer.signed(document), media_type="application/json")
 
+    async def bundle(self, request: Request, read: Callable[[], Any]) -> Response:
+        """As `answer`, as an evidence bundle."""
+        caller = self.door.admit(request.headers.get("authorization"))
+        request.state.caller = caller.id
+        caller.may("audit:export")
+        query: Query = await read()
+        keys = orjson.dumps(self.signer.key_set)
+        try:
+            data, messages = await self.service.evidence(query, caller, self.signer.signed, keys)
+        except Problem as problem:
+            await self._write_down(caller, query, problem.status, [], kind="export")
+            raise
+        await self._write_down(caller, query, 200, messages, kind="export")
+        return Response(data, media_type="application/zip", headers={
+            "Content-Disposition": 'attachment; filename="evidence.zip"',
+        })  # fmt: skip
+
     def _signed_state(self, problem: Problem) -> dict[str, Any]:
         """The members of a problem, signed as a whole."""
         signed = orjson.loads(self.signer.signed(
@@ -74,12 +92,12 @@ class Gateway:
         return {k: v for k, v in signed.items() if k not in ("type", "title", "status", "detail")}
 
     async def _write_down(
-        self, caller: Caller, query: Query, status: int, messages: list[str]
+        self, caller: Caller, query: Query, status: int, messages: list[str], kind: str = "read"
     ) -> None:  # fmt: skip
         try:
             await self.journal.record({
-                "caller": caller.id, "messages": messages, "query": query.kind, "status": status,
-                "time": self.now(), "v": "audit-access-entry/1",
+                "caller": caller.id, "kind": kind, "messages": messages, "query": query.kind,
+                "status": status, "time": self.now(), "v": "audit-access-entry/1",
             })  # fmt: skip
         except StateError as error:
             log.warning("%s", error)
@@ -133,6 +151,15 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
 
         return await gateway.answer(request, read)
 
+    @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BODY)
+    async def bundle(request: Request) -> Response:
+        """One message's evidence bundle, to be checked without us."""
+
+        async def read() -> Query:
+            return parse_fields(await _json_body(request))
+
+        return await gateway.bundle(request, read)
+
     @app.get(KEYS, responses=schema.KEYS)
     async def keys() -> Response:
         """The public keys of answers (JWKS), those of old answers included."""
@@ -176,7 +203,7 @@ async def _around(request: Request, call_next: Any) -> Response:
 def _known(request: Request) -> str:
     """The path, if it is one of ours: others may hold anything."""
     path = request.url.path
-    return path if path in (LOOK_UP, SEARCH, KEYS, "/openapi.json") else "(other)"
+    return path if path in (LOOK_UP, SEARCH, BUNDLE, KEYS, "/openapi.json") else "(other)"
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -88,4 +88,9 @@ def _responses(*problems: int, good: dict[str, Any]) -> dict[int | str, dict[str
 
 LOOK_UP = _responses(400, 401, 403, 404, 409, 429, 500, 503, good=_ANSWER)
 SEARCH = _responses(400, 401, 403, 404, 409, 413, 415, 429, 500, 503, good=_ANSWER)
+BUNDLE = _responses(400, 401, 403, 404, 409, 413, 415, 429, 500, 503, good={})
+BUNDLE[200] = {
+    "description": "The bundle",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
 KEYS = _responses(500, good={"type": "object", "required": ["keys"]})

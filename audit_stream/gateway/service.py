@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
+from audit_stream import __version__
+from audit_stream.bundle.build import attached, build_bundle
+from audit_stream.bundle.collect import Collector
+from audit_stream.bundle.facts import Custody
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.gateway.answer import AsOf, answer
@@ -31,6 +38,7 @@ class Service:
     tail: Tail
     lookup: Lookup
     archive_log: ArchiveLog
+    collector: Collector
     alarms: Alerts
     now: Callable[[], str]
     head: Head | None = None
@@ -84,15 +92,20 @@ class Service:
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer to a query, for this caller. `Problem` 404 and 409 among others."""
-        try:
+        async with self._translated():
             if query.is_page:
                 return await self._page(query, caller)
             return await self._one(query, caller)
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """Our errors as the API's."""
+        try:
+            yield
         except Tampered as error:
             self.alarms.raise_alarm(f"tampered:{error.message.partition(' ')[0]}", str(error))
-            raise Problem(409, "what is stored is not what was archived", {
-                "failed": error.message, **self._state(),
-            }) from error  # fmt: skip
+            failed = {"failed": error.message, **self._state()}
+            raise Problem(409, "what is stored is not what was archived", failed) from error
         except StoreError as error:
             raise Problem(503, f"the archive cannot be read: {error.message}") from error
         except StateError as error:
@@ -101,7 +114,32 @@ class Service:
                 503, "the index does not fit the archive and must be made anew"
             ) from error
 
+    async def evidence(
+        self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
+    ) -> tuple[bytes, list[str]]:
+        """A bundle of what a query finds, its signed answer included, and the messages' ids."""
+        async with self._translated():
+            if query.is_page:
+                raise Problem(400, "a bundle is of one message: name it")
+            message = await self._message(query, caller)
+            signed = orjson.loads(sign(self._answer(message)))
+            custody = Custody(
+                exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
+                software=f"audit-stream {__version__}",
+            )  # fmt: skip
+            collector = replace(self.collector, places=self._logged or {})
+            try:
+                facts = await collector.collect(
+                    [message], custody, answer=attached(signed), answer_keys=keys
+                )
+            except FormatError as error:
+                raise Problem(503, f"{error.message}; {error.hint}") from error
+            return await asyncio.to_thread(build_bundle, facts), [message.message_uuid]
+
     async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
+        return self._answer(await self._message(query, caller))
+
+    async def _message(self, query: Query, caller: Caller) -> Message:
         found = [each for each in await self._messages(query) if caller.sees(each.tenant)]
         if query.customer is not None:
             found = [each for each in found if each.is_of(query.customer)]
@@ -113,7 +151,7 @@ class Service:
             raise Problem(
                 400, "more than one message has this id: name platform_tenant_id or message_uuid"
             )
-        return self._answer(found[0])
+        return found[0]
 
     async def _messages(self, query: Query) -> list[Message]:
         if query.message is not None and query.carrier is None:

@@ -594,8 +594,9 @@ class Verifier:
         need_version(stream, "audit-stream/1")
         for member in ("archive", "generation", "stream", "topic"):
             need(stream[member] == header[member], f"its stream has another {member}")
-        hashed = sha256(self.file(f"maps/{header['status_map']}.json")).hexdigest()
-        need(hashed == header["status_map"], "its status map is another")
+        if header["status_map"] != "0" * 64:  # else made before there was a map to name
+            hashed = sha256(self.file(f"maps/{header['status_map']}.json")).hexdigest()
+            need(hashed == header["status_map"], "its status map is another")
         return True
 
     def signed_lines(self, name: str, kid: str | None) -> Any:
