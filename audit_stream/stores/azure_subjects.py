@@ -6,7 +6,7 @@ be brought back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import md5
 from typing import Any
 
@@ -25,6 +25,9 @@ from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
 _CHANGED = frozenset(("BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"))
+#: A worker need not have the right to rewrite: the service then says so before it looks at the
+#: condition. Of a rewrite the same code is a refusal.
+_TAKEN = _CHANGED | {"UnauthorizedBlobOverwrite"}
 _IF_MISSING = {"match_condition": MatchConditions.IfMissing}
 
 
@@ -101,7 +104,7 @@ class AzureSubjectStore:
         )  # fmt: skip
         try:
             with self._connection.errors(f"storing {name}"):
-                return await self._conditional(upload)
+                return await self._conditional(upload, _CHANGED if "etag" in condition else _TAKEN)
         except _Unclear as unclear:
             standing = await self.get(name)
             if standing is not None and standing.data == data:
@@ -111,14 +114,14 @@ class AzureSubjectStore:
             raise StoreTransient(unclear.message, hint=unclear.hint) from unclear
 
     @staticmethod
-    async def _conditional(call: Any) -> bool:
-        """Whether its condition held; `_Unclear` when the answer was lost."""
+    async def _conditional(call: Any, no: Collection[str] = _CHANGED) -> bool:
+        """Whether its condition held, `no` are the codes that deny it; `_Unclear` when the answer was lost."""
         try:
             await call
         except AzureError as error:
             code = error_code(error)
             check_container(error)
-            if code in _CHANGED:
+            if code in no:
                 return False
             if is_ambiguous(error):
                 lost = doubt("writing", error)

@@ -62,7 +62,9 @@ class Installation(Fleet):
             self.double.tell("faults", **hit.armed(share, seed + number, container))
 
     def measured(self, metric: str) -> list[dict[str, float]]:
-        """Each worker's values of a metric, by what its labels say."""
+        """Each worker's values of a metric, by what its labels say; a worker that ended fails."""
+        ended = [index for index, each in self.workers.items() if each.poll() is not None]
+        assert not ended, f"workers {ended} ended\n{self.log()}"
         return [_scrape(port, metric) for port in self.ports]
 
     async def stored(self) -> int:
@@ -75,7 +77,6 @@ class Installation(Fleet):
         try:
             found = await asyncio.to_thread(self.measured, "audit_stream_ready")
         except OSError:
-            assert all(each.poll() is None for each in self.workers.values()), self.log()
             return False
         return all(values and all(values.values()) for values in found)
 

@@ -70,7 +70,8 @@ SCENARIOS = (
     _one("proxy_403", refuses=True, hint="a proxy or a firewall's SNI list refused"),
     _one("cut_body", Hit(kind="cut_body", method="GET"), opens=("archive",)),
     _one(
-        "slow_body", Hit(kind="slow_body", method="GET", hold_seconds=_TOO_LONG),
+        "slow_body",
+        Hit(kind="slow_body", method="GET", hold_seconds=_TOO_LONG),
         opens=("archive",),
     ),
     _one("stall", Hit(kind="stall", method="PUT", hold_seconds=_TOO_LONG)),
