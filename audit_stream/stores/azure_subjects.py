@@ -115,7 +115,8 @@ class AzureSubjectStore:
 
     @staticmethod
     async def _conditional(call: Any, no: Collection[str] = _CHANGED) -> bool:
-        """Whether its condition held, `no` are the codes that deny it; `_Unclear` when the answer was lost."""
+        """Whether its condition held; `no`: the codes that deny it. `_Unclear` when the answer was
+        lost."""
         try:
             await call
         except AzureError as error:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 _OPENED, _CLOSED = "ALARM breaker:", "alarm closed breaker:"
 _PREFIX = "breaker:"
+#: What reaches the store so soon after an opening had left before it.
+UNDER_WAY_SECONDS = 0.25
 
 
 class Turn(NamedTuple):
@@ -86,21 +88,19 @@ def _state(opened: bool) -> str:
 
 
 def while_broken(
-    pairs: Iterable[Outage], requests: Iterable[Mapping[str, Any]], containers: Mapping[str, str]
-) -> dict[tuple[str, str], list[float]]:
-    """(worker, target) -> when that target was asked between its opening and its closing."""
-    asked: dict[tuple[str, str], list[float]] = {}
-    pairs = list(pairs)
+    pairs: Sequence[Outage], requests: Iterable[Mapping[str, Any]], path: str = ""
+) -> dict[str, list[float]]:
+    """Worker -> when it asked for something with `path` in its path during one of its outages."""
+    asked: dict[str, list[float]] = {}
     for request in requests:
-        for outage in pairs:
-            mine = request["client"] == outage.worker and _within(request["at"], outage)
-            if mine and containers[outage.target] in request["path"]:
-                asked.setdefault((outage.worker, outage.target), []).append(request["at"])
+        if path in request["path"] and any(_during(outage, request) for outage in pairs):
+            asked.setdefault(request["client"], []).append(request["at"])
     return asked
 
 
-def _within(at: float, outage: Outage) -> bool:
-    return outage.begin < at < outage.end
+def _during(outage: Outage, request: Mapping[str, Any]) -> bool:
+    begin = outage.begin + UNDER_WAY_SECONDS
+    return bool(request["client"] == outage.worker and begin < request["at"] < outage.end)
 
 
 def most_in_a_second(times: Iterable[float]) -> int:

@@ -158,7 +158,7 @@ async def test_a_sas_that_was_replaced_is_taken_up_after_the_refusal(double: Blo
 async def test_who_may_only_create_is_told_that_an_object_stands_and_may_not_rewrite_it(
     double: BlobDouble,
 ) -> None:
-    """As Azure answers without the right to write: 403 UnauthorizedBlobOverwrite, not a conflict."""
+    """Without the right to write Azure answers 403 UnauthorizedBlobOverwrite, not a conflict."""
     double.service.access.register_sas("creator", "rlac")
     access = AzureAccess(endpoint=double.url, sas=lambda: "sig=creator")
     store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
