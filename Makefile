@@ -1,10 +1,11 @@
 # The only entry point; CI calls the same targets.
 PY ?= python3
+EVENTS ?= 20000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test demo bench docs topics audit clean
+.PHONY: install dev fmt lint check test demo drill alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -37,14 +38,23 @@ test: install lint
 demo: install
 	$(BIN)/audit-stream demo
 
+drill: install
+	AUDIT_TEST_REQUIRE=1 AUDIT_DRILL_EVENTS=$(EVENTS) $(BIN)/pytest -s -p no:randomly \
+		tests/integration/test_disaster.py
+
 bench: install
 	$(BIN)/python -m bench.run --write
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/monitoring/grafana/generate.py
 
 topics: install
 	$(BIN)/pytest -q tests/topics
+
+# Needs the Debian packages prometheus and prometheus-alertmanager.
+alerts: install
+	$(BIN)/pytest -q -s tests/integration/test_alerts.py
 
 audit: install
 	$(BIN)/pip-audit --skip-editable

@@ -111,6 +111,13 @@ class ForkAlarm(AuditError):
     fault = Fault.PEER
 
 
+class Superseded(AuditError):
+    """An operator began the topic's next generation: the process must start again in it."""
+
+    code = "AS-4002"
+    fault = Fault.OPERATOR
+
+
 class BrokerError(AuditError):
     """Kafka did not do what was asked."""
 

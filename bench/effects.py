@@ -18,6 +18,8 @@ from typing import Any, Self
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from audit_stream.evidence.segment import Segment, decode
+from audit_stream.ports import WormStore
 from bench.generate import PARTITIONS
 from bench.processes import RunFailed
 from bench.rule import canonical
@@ -27,6 +29,8 @@ _READ_LIMIT_MS = 30_000
 
 class Effect(ABC):
     """Rises that stand durably at the far end."""
+
+    poll_seconds = 0.02  # between two looks while the clock runs
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...
@@ -141,3 +145,42 @@ class ArchiveEffect(Effect):
 
     def _segments(self) -> Iterable[Path]:
         return self._folder.glob("*/*/*.ndjson.gz")
+
+
+class StoreEffect(Effect):
+    """Record lines in the segments of an archive in any store, read as any reader would."""
+
+    poll_seconds = 0.2  # a look is a request: more of them would be load
+
+    def __init__(self, bootstrap: str, topic: str, store: WormStore) -> None:
+        self._prefix = f"segments/{topic}/"
+        self._topic = TopicEffect(bootstrap, topic)
+        self._store = store
+        self._segments: dict[str, Segment] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._topic.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._topic.__aexit__(*exc)
+        await self._store.close()
+
+    async def count(self) -> int:
+        """The record counts in the headers, summed; each segment is read once."""
+        for name in await self._store.names(self._prefix):
+            if name not in self._segments:
+                self._segments[name] = decode(await self._store.get(name) or b"", name)
+        return sum(segment.header.count for segment in self._segments.values())
+
+    async def complete(self) -> bool:
+        """Whether the segments cover as many offsets as the raw topic has."""
+        headers = [segment.header for segment in self._segments.values()]
+        covered = sum(header.next - header.base for header in headers)
+        return bool(covered == await self._topic.count())
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The record lines of every segment."""
+        for segment in self._segments.values():
+            for line in segment.record_lines():
+                yield line

@@ -126,7 +126,7 @@ async def _wait(effect: Effect, rises: int, fleet: Fleet) -> None:
         if now - moved > _STALL_LIMIT_SECONDS:
             raise RunFailed(f"no progress: {count} of {rises} rises\n{fleet.tails()}")
         fleet.watch()
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(effect.poll_seconds)
     if count > rises:
         raise RunFailed(f"{count - rises} rises too many")
 

@@ -229,10 +229,10 @@ def _shown(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit == "×" else f"{value:,.0f}{unit}"
 
 
-def update_page(page: Path, text: str) -> None:
+def update_page(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put `text` between the markers of `page`; a page without them gets them at its end."""
     old = page.read_text("utf-8") if page.exists() else "# Performance\n"
-    head, found, rest = old.partition(BEGIN)
-    tail = rest.partition(END)[2] if found else "\n"
+    head, found, rest = old.partition(begin)
+    tail = rest.partition(end)[2] if found else "\n"
     lead = head if found else f"{head.rstrip()}\n\n"
-    page.write_text(f"{lead}{BEGIN}\n\n{text}\n{END}{tail}", "utf-8")
+    page.write_text(f"{lead}{begin}\n\n{text}\n{end}{tail}", "utf-8")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit_stream.cli.main import COMMANDS, EPILOG
 from audit_stream.precedence.matrix import MATRIX, STATUSES
 from audit_stream.settings import Settings, env_name
-from audit_stream.telemetry.catalogue import CATALOGUE, PREFIX
+from audit_stream.telemetry.catalogue import (
+    CATALOGUE,
+    PREFIX,
+    PROCESS,
+    RECONCILED,
+    RECONCILED_PREFIX,
+    Metric,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 _DISPOSITION = {"a": "archived", "d": "duplicate", "r": "regressed"}
@@ -39,11 +47,21 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """The metric catalogue."""
-    rows = [[f"`{PREFIX}{m.name}`", m.kind, ", ".join(m.labels) or "-", m.help] for m in CATALOGUE]
-    return "# Metrics\n\nServed on `/metrics`.\n\n" + table(
-        ["metric", "kind", "labels", "meaning"], rows
+    """The metric catalogues."""
+    return (
+        "# Metrics\n\nServed by each worker on `/metrics`. What they are for: "
+        "[monitoring](../how-to/monitoring.md).\n\n"
+        + _metrics(PREFIX, CATALOGUE)
+        + "\n## Any process\n\nServed beside them.\n\n"
+        + _metrics("", PROCESS)
+        + "\n## Proved\n\nWritten by `audit-stream reconcile --textfile FILE.prom`, which reads "
+        "the whole archive.\n\n" + _metrics(RECONCILED_PREFIX, RECONCILED)
     )
+
+
+def _metrics(prefix: str, catalogue: Sequence[Metric]) -> str:
+    rows = [[f"`{prefix}{m.name}`", m.kind, ", ".join(m.labels) or "-", m.help] for m in catalogue]
+    return table(["metric", "kind", "labels", "meaning"], rows)
 
 
 def precedence_page() -> str:

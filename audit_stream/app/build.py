@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from audit_stream import __version__
-from audit_stream.app.places import archive_store, subject_store
+from audit_stream.app.guarded import GuardedStores
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.errors import TopicError
 from audit_stream.evidence.rawmac import raw_key
@@ -17,44 +17,19 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection, describe_topics
 from audit_stream.keys.file import LoadedKeyring
-from audit_stream.ports import Assurance, WormStore
+from audit_stream.ports import Assurance
 from audit_stream.seal.builder import Limits, Origin
 from audit_stream.settings import Settings
-from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBreaker
-from audit_stream.stores.clock import SystemClock
-from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Brake, Context, StepHook
-from audit_stream.stream.process import die
 from audit_stream.stream.worker import WorkerConfig
 from audit_stream.telemetry.alerts import AlarmBoard
-from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 
 
-def guarded_store(
-    settings: Settings, alarms: AlarmBoard, metrics: Metrics, health: Health
-) -> tuple[CircuitBreaker, ResilientStore]:
-    """The archive's store behind its breaker, which metrics and readiness follow."""
-    clock = SystemClock()
-    policy = BreakerPolicy(
-        max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds
-    )
-    breaker = CircuitBreaker("archive", clock=clock, alerts=alarms, policy=policy)
-
-    def tell(_old: BreakerState, new: BreakerState, _reason: str) -> None:
-        closed = new is BreakerState.CLOSED
-        metrics.breaker_open.labels("archive").set(0 if closed else 1)
-        health.set_ready("breaker_closed", closed)
-
-    breaker.add_listener(tell)
-    health.set_ready("breaker_closed", True)
-    metrics.breaker_open.labels("archive").set(0)
-    return breaker, ResilientStore(archive_store(settings), breaker, clock=clock)
-
-
 def build_context(
-    settings: Settings, ring: LoadedKeyring, store: WormStore, assurance: Assurance,
+    settings: Settings, ring: LoadedKeyring, stores: GuardedStores, assurance: Assurance,
     status_map: StatusMap, metrics: Metrics, alarms: AlarmBoard, hook: StepHook,
+    end: Callable[[int, str], None],
 ) -> Context:  # fmt: skip
     """What the lanes share."""
     archived = archived_topics(settings)
@@ -64,7 +39,7 @@ def build_context(
         key_epoch=ring.keyring.epoch, raw_key=raw_key(ring.keyring.index_key),
     )  # fmt: skip
     return Context(
-        store=store, subjects=subject_store(settings), signer=ring.signer,
+        store=stores.archive, subjects=stores.subjects, signer=ring.signer,
         trusted=ring.trusted, keyring=ring.keyring, cover=ring.cover,
         status_map=status_map, origin=origin,
         limits=Limits(
@@ -77,7 +52,7 @@ def build_context(
         placeholders=settings.placeholder_ids, metrics=metrics, alerts=alarms,
         monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         wall_ms=lambda: time.time_ns() // 1_000_000,
-        nonce=secrets.token_bytes, die=partial(die, last_words=alarms.flush), hook=hook,
+        nonce=secrets.token_bytes, die=end, hook=hook,
     )  # fmt: skip
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TextIO
 
 from audit_stream.app.topics import archived_topics, changelog_topic
-from audit_stream.archive.chain import Chain, Found
-from audit_stream.archive.streams import found_stream, newest_stream
+from audit_stream.archive.chain import Chain, new_generation
+from audit_stream.archive.streams import found_stream, generations, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import quarantine
 from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
-from audit_stream.keys.file import LoadedKeyring
+from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.ports import Assurance, WormStore
 from audit_stream.settings import Settings
 
@@ -43,23 +43,23 @@ async def check_topics(connection: KafkaConnection, settings: Settings) -> Mappi
         raise TopicError(
             f"no such topic: {', '.join(missing)}", hint="run: audit-stream topics apply"
         )
-    for topic in (*archived.values(), changelog_topic(settings)):
-        _check_partitions(found[topic], settings)
+    for topic in archived.values():
+        _check_partitions(found[topic], settings, new_generation(topic))
+    _check_partitions(found[ours[0]], settings, "make it anew: audit-stream state rebuild")
     return {topic: found[topic].topic_id for topic in archived.values()}
 
 
-def _check_partitions(found: TopicInfo, settings: Settings) -> None:
+def _check_partitions(found: TopicInfo, settings: Settings, if_right: str) -> None:
     if found.partitions != settings.partitions:
         raise TopicError(
             f"{found.name} has {found.partitions} partitions, AUDIT_PARTITIONS says "
             f"{settings.partitions}",
-            hint="set AUDIT_PARTITIONS to what the raw topics have; a changed count needs a "
-            "new generation of the stream",
+            hint=f"set AUDIT_PARTITIONS to what the raw topics have; if it is, {if_right}",
         )
 
 
 async def topic_faults(
-    connection: KafkaConnection, settings: Settings, streams: Mapping[str, StreamObject]
+    connection: KafkaConnection, streams: Mapping[str, StreamObject]
 ) -> dict[str, TopicError]:
     """What is wrong with archived topics by now, beside what a start refuses: they may be gone."""
     found = await describe_topics(connection, list(streams))
@@ -71,8 +71,7 @@ async def topic_faults(
                     f"{topic} is gone from the broker",
                     hint="find out who deleted it, then restart (docs/runbooks/raw-topic.md)",
                 )
-            _check_partitions(found[topic], settings)
-            _check_stream(stream, settings, found[topic].topic_id)
+            check_same(stream, found[topic].partitions, found[topic].topic_id)
         except TopicError as error:
             faults[topic] = error
     return faults
@@ -112,28 +111,45 @@ async def open_streams(
                 f"the archive's streams were not founded under this keyring: {error.message}",
                 hint="use the keyring the archive was made with (AUDIT_KEYRING)",
             ) from error
-        _check_stream(stream, settings, topic_id)
+        _check_archive(stream, settings)
+        check_same(stream, settings.partitions, topic_id)
         streams[topic] = stream
     return streams
 
 
-def _check_stream(stream: StreamObject, settings: Settings, topic_id: str | None) -> None:
+def load_archive_keyring(settings: Settings) -> LoadedKeyring:
+    """The keyring, refused when it is another archive's."""
+    ring = load_keyring(settings.keyring)
+    if ring.keyring.archive != settings.archive_name:
+        raise KeyringError(
+            f"the keyring is of the archive {ring.keyring.archive}, AUDIT_ARCHIVE_NAME says "
+            f"{settings.archive_name}",
+            hint="use the archive's own keyring (AUDIT_KEYRING)",
+        )
+    return ring
+
+
+def _check_archive(stream: StreamObject, settings: Settings) -> None:
     if stream.archive != settings.archive_name:
         raise ConfigError(
             f"the archive is named {stream.archive}, AUDIT_ARCHIVE_NAME says "
             f"{settings.archive_name}",
             hint="set AUDIT_ARCHIVE_NAME to the archive's name",
         )
-    if stream.partitions != settings.partitions:
+
+
+def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> None:
+    """`TopicError` when the topic is not the one its newest generation was founded on."""
+    if stream.partitions != partitions:
         raise TopicError(
-            f"the stream of {stream.topic} has {stream.partitions} partitions, the topic has "
-            f"{settings.partitions}",
-            hint="a changed count needs a new generation of the stream, by an operator's word",
+            f"{stream.topic} has {partitions} partitions, its generation {stream.generation} in "
+            f"the archive {stream.partitions}",
+            hint=new_generation(stream.topic),
         )
     if stream.topic_id and topic_id and stream.topic_id != topic_id:
         raise TopicError(
             f"{stream.topic} was recreated: its topic id is not the stream's",
-            hint="start a new generation once you know why (docs/runbooks/raw-topic.md)",
+            hint=new_generation(stream.topic),
         )
 
 
@@ -141,12 +157,20 @@ async def check_epoch(
     store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject]
 ) -> None:
     """Refuse a keyring older than the archive's newest segments: it would revive the erased."""
-    for stream in streams.values():
-        for partition in range(stream.partitions):
-            last = await Chain(store, ring.trusted, stream, partition).last()
-            if isinstance(last, Found) and last.segment.header.key_epoch > ring.keyring.epoch:
-                raise KeyringError(
-                    f"the keyring has the epoch {ring.keyring.epoch}, the archive is at "
-                    f"{last.segment.header.key_epoch}",
-                    hint="use the newest keyring: an older one could open what was erased",
-                )
+    for topic in streams:
+        epoch = await _newest_epoch(store, ring, topic)
+        if epoch > ring.keyring.epoch:
+            raise KeyringError(
+                f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
+                hint="use the newest keyring: an older one could open what was erased",
+            )
+
+
+async def _newest_epoch(store: WormStore, ring: LoadedKeyring, topic: str) -> int:
+    """The highest key epoch at the chains' ends, of the newest generation that has a segment."""
+    for stream in reversed(await generations(store, ring.trusted, topic)):
+        chains = (Chain(store, ring.trusted, stream, p) for p in range(stream.partitions))
+        ends = [last for chain in chains if (last := await chain.last()) is not None]
+        if ends:
+            return max(last.segment.header.key_epoch for last in ends)
+    return 0

@@ -22,7 +22,15 @@ def archive_store(settings: Settings) -> WormStore:
 
 def archive_to_read(settings: Settings) -> WormStore:
     """The archive for commands that only read: what may pass is tried again for half a minute."""
-    store = open_store(settings.archive, settings.azure_access(), read_only=True)
+    return _patient(open_store(settings.archive, settings.azure_access(), read_only=True))
+
+
+def archive_to_write(settings: Settings) -> WormStore:
+    """The archive for a command that writes, as patient."""
+    return _patient(archive_store(settings))
+
+
+def _patient(store: WormStore) -> WormStore:
     clock = SystemClock()
     breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)

@@ -13,28 +13,34 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from audit_stream.app.build import build_context, guarded_store, worker_config
+from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
     check_assurance,
     check_epoch,
     check_topics,
+    load_archive_keyring,
     lock_state_dir,
     open_streams,
     topic_faults,
 )
+from audit_stream.app.ends import EndNote
+from audit_stream.app.gauges import describe, folders_of, follow, watch_assurance, watch_disks
+from audit_stream.app.guarded import READY, guarded_stores
+from audit_stream.app.lag import Lag
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
-from audit_stream.errors import BrokerError, KeyringError
+from audit_stream.archive.chain import has_next
+from audit_stream.errors import AuditError, BrokerError, TopicError
 from audit_stream.evidence import layout
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
-from audit_stream.keys.file import load_keyring
 from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import ShutdownTimer, Watchdog, die
+from audit_stream.stream.process import EXIT_FENCED, ShutdownTimer, Watchdog, die
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
@@ -60,15 +66,18 @@ async def run_worker(
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
-    metrics = Metrics()
+    metrics, note = Metrics(), EndNote(settings.state_dir)
+    if (ended_by := note.take()) is not None:
+        metrics.last_end_info.labels(ended_by).set(1)
     alarms = AlarmBoard(settings.static_member or socket.gethostname())
     if settings.alert_webhook is not None:
         alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
-    health = Health("broker", "assigned", "restored", "breaker_closed")
+    health = Health("broker", "assigned", "restored", *READY.values())
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
-    web.start()
-    end = partial(die, last_words=alarms.flush)
+    end = partial(die, last_words=alarms.flush, note=note.leave)
     watchdog = Watchdog(settings.stall_seconds, end)
+    follow(metrics, health, alarms, watchdog)
+    web.start()
     health.watch("event_loop", lambda: watchdog.age(LOOP) < settings.stall_seconds)
     timer = ShutdownTimer(settings.shutdown_seconds, end)
     stop = asyncio.Event()
@@ -76,7 +85,10 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, timer, stop)
     try:
-        await _run(settings, metrics, alarms, health, watchdog, stop, hook, adapt)
+        await _run(settings, metrics, alarms, health, watchdog, stop, end, hook, adapt)
+    except AuditError as error:
+        note.leave(error.code)
+        raise
     finally:
         timer.disarm()
         watchdog.stop()
@@ -106,37 +118,46 @@ async def _topics_once_the_broker_answers(
     return None
 
 
+async def _faults(
+    connection: KafkaConnection, streams: Mapping[str, StreamObject], context: Context
+) -> Mapping[str, TopicError]:
+    """What is wrong with raw topics by now; the end, where an operator has begun anew."""
+    faults = await topic_faults(connection, streams)
+    for topic in faults:
+        if await has_next(context.store, streams[topic]):
+            context.die(EXIT_FENCED, f"{topic} has a new generation: start again in it")
+    return faults
+
+
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
-    stop: asyncio.Event, hook: StepHook, adapt: Callable[[Context], Context],
+    stop: asyncio.Event, end: Callable[[int, str], None], hook: StepHook,
+    adapt: Callable[[Context], Context],
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
-    ring = load_keyring(settings.keyring)
-    if ring.keyring.archive != settings.archive_name:
-        raise KeyringError(
-            f"the keyring is of the archive {ring.keyring.archive}, AUDIT_ARCHIVE_NAME says "
-            f"{settings.archive_name}",
-            hint="use the archive's own keyring (AUDIT_KEYRING)",
-        )
+    ring = load_archive_keyring(settings)
     topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
     if topic_ids is None:
         return
-    breaker, store = guarded_store(settings, alarms, metrics, health)
+    stores = guarded_stores(settings, alarms, metrics, health)
+    store = stores.archive
     assurance = await check_assurance(store, settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)
     await check_epoch(store, ring, streams)
     status_map = StatusMap.parse(settings.status_map_path.read_bytes())
     await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
     context = adapt(
-        build_context(settings, ring, store, assurance, status_map, metrics, alarms, hook)
+        build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook, end)
     )
     options = connection.client_options()
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
-    pipeline = Pipeline(context, streams, changelog, quarantine, Inspector(connection).timestamp_at)
-    pipeline.paused = lambda: not breaker.is_closed
+    timestamp_at = Inspector(connection).timestamp_at
+    pipeline = Pipeline(context, streams, changelog, quarantine, timestamp_at)
+    pipeline.paused = lambda: stores.failing
+    store.be_patient()
     worker = Worker(
         worker_config(settings, streams, twins, connection), context, pipeline, changelog,
         rekeyer, watchdog,
@@ -146,23 +167,19 @@ async def _run(
     watchdog.beat(LOOP)
     watchdog.start()
     retention = await retention_seconds(settings, connection, list(streams))
-    watching = asyncio.create_task(
-        watch(
-            worker,
-            pipeline,
-            metrics,
-            health,
-            watchdog,
-            alarms,
-            retention,
-            partial(topic_faults, connection, settings, streams),
-        )
-    )
+    describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
+    lag = Lag(pipeline, metrics, retention, timestamp_at)
+    faults = partial(_faults, connection, streams, context)
+    watching = [
+        asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
+        asyncio.create_task(watch_disks(metrics, folders_of(settings))),
+        asyncio.create_task(watch_assurance(metrics, store, assurance, settings.allow_assurance)),
+    ]
     try:
         await worker.run(stop)
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await rekeyer.stop()
         await quarantine.stop()
-        await store.close()
-        await context.subjects.close()
+        await stores.close()

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from audit_stream.app.lag import Lag
 from audit_stream.errors import TopicError
 from audit_stream.kafka.connect import KafkaConnection, topic_configs
 from audit_stream.settings import Settings
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import Watchdog
-from audit_stream.stream.worker import LOOP, Worker
+from audit_stream.stream.worker import Worker
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
@@ -68,36 +68,58 @@ TopicFaults = Callable[[], Awaitable[Mapping[str, TopicError]]]
 
 
 async def watch(
-    worker: Worker, pipeline: Pipeline, metrics: Metrics, health: Health, watchdog: Watchdog,
-    alarms: AlarmBoard, retention: Mapping[str, float], topic_faults: TopicFaults,
+    worker: Worker, pipeline: Pipeline, lag: Lag, metrics: Metrics, health: Health,
+    alarms: AlarmBoard, topic_faults: TopicFaults,
 ) -> None:  # fmt: skip
-    """Readiness, sizes, lag and the raw topics themselves, off the data path."""
+    """Readiness, restore, sizes, lag and the raw topics themselves, off the data path."""
     next_look = 0.0
+    restore = Restore(metrics)
     while True:
         for name, value in worker.ready.items():
             health.set_ready(name, value)
-        metrics.loop_heartbeat_age_seconds.set(watchdog.age(LOOP))
-        metrics.open_alarms.set(len(alarms.open()))
+        restore.look(not all(worker.ready.values()), time.monotonic())
         metrics.restore_remaining_records.set(worker.restore_remaining)
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + _BROKER_SECONDS
-            for partition, keys in worker.table.batches.sizes().items():
-                metrics.table_keys.labels(str(partition)).set(keys)
-            reached = await _look_at_broker(pipeline, metrics, alarms, retention, topic_faults)
+            _measure_table(worker, metrics)
+            reached = await _look_at_broker(pipeline, lag, alarms, topic_faults)
             health.set_ready("broker", reached)
         await asyncio.sleep(_READY_SECONDS)
 
 
+class Restore:
+    """Times assignment and restore, from the first look at which a worker is not ready."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._since: float | None = None
+
+    def look(self, running: bool, now: float) -> None:
+        """Say whether it is running; `now` is monotonic seconds."""
+        if running and self._since is None:
+            self._since = now
+        elapsed = 0.0 if self._since is None else now - self._since
+        if not running and self._since is not None:
+            self._metrics.restore_seconds.observe(elapsed)
+            self._since = None
+        self._metrics.restore_running_seconds.set(elapsed if running else 0.0)
+
+
+def _measure_table(worker: Worker, metrics: Metrics) -> None:
+    metrics.table_keys.clear()
+    for partition, keys in worker.table.batches.sizes().items():
+        metrics.table_keys.labels(str(partition)).set(keys)
+
+
 async def _look_at_broker(
-    pipeline: Pipeline, metrics: Metrics, alarms: AlarmBoard, retention: Mapping[str, float],
-    topic_faults: TopicFaults,
-) -> bool:  # fmt: skip
+    pipeline: Pipeline, lag: Lag, alarms: AlarmBoard, topic_faults: TopicFaults
+) -> bool:
     """Check topics and lag; whether the broker answered in time."""
     try:
         async with asyncio.timeout(_BROKER_LIMIT_SECONDS):
             # First, over a connection of its own: with the broker away the consumer's would hang.
             _stop_faulty(pipeline, alarms, await topic_faults())
-            await _measure_lag(pipeline, metrics, retention)
+            await lag.measure()
     except Exception as error:  # whatever it is, it must not freeze readiness
         log.warning("the broker could not be looked at: %s: %s", type(error).__name__, error)
         return False
@@ -109,18 +131,3 @@ def _stop_faulty(pipeline: Pipeline, alarms: AlarmBoard, faults: Mapping[str, To
         alarms.raise_alarm(f"raw-topic:{topic}", str(error))
         for place in [place for place in pipeline.lanes if place[0] == topic]:
             pipeline.stop(*place, str(error))
-
-
-async def _measure_lag(
-    pipeline: Pipeline, metrics: Metrics, retention: Mapping[str, float]
-) -> None:
-    for (topic, partition), (behind, oldest_ms) in (await pipeline.lag()).items():
-        if behind < 0:
-            pipeline.stop(topic, partition, f"the broker has {-behind} offsets less of it than are "
-                          "archived: the topic was recreated or truncated")  # fmt: skip
-            continue
-        metrics.unarchived_offsets.labels(topic, str(partition)).set(behind)
-        if topic in retention:
-            waiting = time.time() - oldest_ms / 1000 if behind and oldest_ms else 0.0
-            headroom = retention[topic] - max(0.0, waiting)
-            metrics.retention_headroom_seconds.labels(topic, str(partition)).set(headroom)

@@ -10,14 +10,28 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from audit_stream.errors import ForkAlarm, FormatError, UnknownVersion
+from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError, UnknownVersion
 from audit_stream.evidence import layout
+from audit_stream.evidence.ending import End, Ending, decode_link
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.segment import Segment, decode
+from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link
+
+
+def new_generation(topic: str) -> str:
+    """What to do about a topic that is not what its newest generation was founded on."""
+    return (
+        f"find out why, then run: audit-stream topics new-generation {topic} "
+        "(docs/runbooks/raw-topic.md)"
+    )
+
+
+async def has_next(store: WormStore, stream: StreamObject) -> bool:
+    """Whether the topic's next generation was founded."""
+    return await store.get(layout.stream_name(stream.topic, stream.generation + 1)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,14 @@ class Free:
     void: tuple[dict[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An operator ended the generation here: no segment will ever stand at this base."""
+
+    name: SegmentName
+    ending: Ending
+
+
 class Chain:
     """The segments of one stream and partition in a store."""
 
@@ -56,11 +78,16 @@ class Chain:
         self._folder = layout.segment_folder(stream.topic, stream.generation, partition)
 
     @property
+    def name(self) -> str:
+        """``topic/partition``, for messages."""
+        return f"{self.stream.topic}/{self.partition}"
+
+    @property
     def genesis(self) -> Link:
         """Where the chain begins."""
         return Link(next=self.stream.genesis[self.partition], seq=0, leaf=None)
 
-    async def at(self, base: int) -> Found | Free:
+    async def at(self, base: int) -> Found | Free | Ended:
         """What stands at `base`, passing over objects that are no segment of a trusted key."""
         void: list[dict[str, str]] = []
         while True:
@@ -70,29 +97,31 @@ class Chain:
             data = await self._store.get(str(name))
             if data is None:
                 return Free(name, tuple(void))
-            segment = self._judge(str(name), data, base)
-            if segment is not None:
-                return Found(name, segment, tuple(void))
+            stands = self._judge(str(name), data, base)
+            if isinstance(stands, Segment):
+                return Found(name, stands, tuple(void))
+            if stands is not None:
+                return Ended(name, stands.ending)
             void.append({"name": str(name), "sha256": sha256(data).hexdigest()})
 
-    def _judge(self, name: str, data: bytes, base: int) -> Segment | None:
+    def _judge(self, name: str, data: bytes, base: int) -> Segment | End | None:
         try:
-            segment = decode(data, name)
+            found = decode_link(data, name)
         except UnknownVersion:
             raise  # a newer release wrote it: it is no junk, and this release must not go on
         except FormatError:
             return None
-        if not self._keys.verifies(segment.header.kid, segment.header_line, segment.signature):
+        if not found.is_signed(self._keys):
             return None
-        header = segment.header
-        place = (header.topic, header.generation, header.partition, header.base, header.stream)
+        said = found.ending if isinstance(found, End) else found.header
+        place = (said.topic, said.generation, said.partition, said.base, said.stream)
         mine = (self.stream.topic, self.stream.generation, self.partition, base, self.stream.stream)
         if place != mine:
             raise ForkAlarm(
                 f"{name} is signed by a trusted key and says it belongs elsewhere",
                 hint="stop the fleet and read docs/runbooks/fork.md",
             )
-        return segment
+        return found
 
     async def follow(self, link: Link) -> AsyncIterator[Found]:
         """The stored segments that continue `link`, in order; `ForkAlarm` when one does not fit."""
@@ -107,7 +136,38 @@ class Chain:
         if newest is None:
             return None
         at = await self.at(newest)
+        if isinstance(at, Ended):
+            if at.ending.last is None:
+                return None
+            at = await self.at(at.ending.last)
         return at if isinstance(at, Found) else await self._walk()
+
+    async def tip(self) -> tuple[Found | None, Free | Ended]:
+        """The last segment, if there is one, and what stands behind it: a free name or the end."""
+        last = await self.last()
+        while isinstance(at := await self.at(self.behind(last).next), Found):  # stored meanwhile
+            last = at
+        return last, at
+
+    def behind(self, last: Found | None) -> Link:
+        """What continues the chain behind a segment, or from genesis."""
+        return self.genesis if last is None else last.link
+
+    async def check_open(self, link: Link) -> None:
+        """Refuse to go on behind the end of the generation."""
+        if isinstance(await self.at(link.next), Ended):
+            raise await self.why_ended()
+
+    async def why_ended(self) -> Superseded | TopicError:
+        """What to raise at an end: `Superseded` if there is a next generation to go on in."""
+        stream = self.stream
+        what = f"generation {stream.generation} of {stream.topic} was ended by an operator"
+        if await has_next(self._store, stream):
+            return Superseded(f"{what}: a worker that starts again goes on in the next one")
+        return TopicError(
+            f"{what}, and the next one was never begun",
+            hint=f"finish it: audit-stream topics new-generation {stream.topic}",
+        )
 
     async def _walk(self) -> Found | None:
         """The long way, when only junk stands at the highest name."""

@@ -1,16 +1,21 @@
-"""Coverage: what the archive's ledgers say of each partition, against the broker's ends."""
+"""Coverage: what the archive's ledgers say of each partition, against the broker's ends.
+
+Of a topic's older generations there is no broker to ask; the next one's `ended` says their ends.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import orjson
 
-from audit_stream.archive.streams import newest_stream
+from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
-from audit_stream.evidence.segment import decode
+from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
@@ -18,13 +23,14 @@ from audit_stream.ports import WormStore
 
 @dataclass(slots=True)
 class PartitionCoverage:
-    """One partition of one topic, in its newest generation."""
+    """One partition of one topic, in one generation."""
 
     topic: str
     partition: int
     log_start: int
     end: int
     next: int = 0
+    generation: int = 0  # 0: no worker has founded one
     counts: Counter[str] = field(default_factory=Counter)
     unexplained: int = 0
     quarantined: set[str] = field(default_factory=set)  # positions topic/partition/offset
@@ -40,10 +46,11 @@ class Coverage:
 
     def __init__(self, store: WormStore, keys: TrustedKeys) -> None:
         self._store, self._keys = store, keys
-        self._founded: dict[str, StreamObject] = {}
-        self._placed: set[tuple[str, int]] = set()
+        self._founded: dict[str, Sequence[StreamObject]] = {}
+        self._placed: dict[str, PartitionCoverage] = {}  # folder of segments -> whose
         self._seen: dict[str, str] = {}  # folder -> last name read
-        self.partitions: dict[tuple[str, int], PartitionCoverage] = {}
+        self.partitions: dict[tuple[str, int], PartitionCoverage] = {}  # newest generation
+        self.older: list[PartitionCoverage] = []  # `end` is what the next one's `ended` says
         self.origins: set[str] = set()  # first positions of archived retries
 
     async def update(self, ends: Mapping[tuple[str, int], tuple[int, int]]) -> None:
@@ -53,33 +60,46 @@ class Coverage:
             if found is None:
                 found = PartitionCoverage(topic, partition, start, end, next=start)
                 self.partitions[topic, partition] = found
-            if topic not in self._founded:
-                await self._find_stream(topic)
-            if topic in self._founded and (topic, partition) not in self._placed:
-                self._placed.add((topic, partition))
-                stream = self._founded[topic]
-                found.next = stream.genesis[partition]
-                self._seen[layout.segment_folder(topic, stream.generation, partition)] = ""
+            if not self._founded.get(topic):
+                self._founded[topic] = await generations(self._store, self._keys, topic)
+                self._place_older(self._founded[topic])
+            if self._founded[topic] and not found.generation:
+                self._place(found, self._founded[topic])
             found.log_start, found.end = start, end
-        for folder in list(self._seen):
+        for folder in self._placed:
             await self._read(folder)
 
-    async def _find_stream(self, topic: str) -> None:
-        stream = await newest_stream(self._store, self._keys, topic)
-        if stream is not None:
-            self._founded[topic] = stream
+    def _place(self, found: PartitionCoverage, streams: Sequence[StreamObject]) -> None:
+        """Begin at the newest generation's genesis; a partition it does not have has nothing."""
+        stream, partition = streams[-1], found.partition
+        if partition < stream.partitions:
+            found.generation, found.next = stream.generation, stream.genesis[partition]
+            found.unexplained = _gap(streams[-2:], partition)
+            self._placed[_folder(found)] = found
+
+    def _place_older(self, streams: Sequence[StreamObject]) -> None:
+        for index, (stream, following) in enumerate(pairwise(streams)):
+            ends = {item["partition"]: item["next"] for item in following.ended or ()}
+            for partition, genesis in enumerate(stream.genesis):
+                found = PartitionCoverage(
+                    stream.topic, partition, genesis, ends.get(partition, genesis), next=genesis,
+                    generation=stream.generation,
+                    unexplained=_gap(streams[max(0, index - 1) : index + 1], partition),
+                )  # fmt: skip
+                self.older.append(found)
+                self._placed[_folder(found)] = found
 
     async def _read(self, folder: str) -> None:
-        for name in await self._store.names(folder, after=self._seen[folder]):
+        for name in await self._store.names(folder, after=self._seen.get(folder, "")):
             data = await self._store.get(name)
-            place = layout.parse_segment_name(name)
-            if data is None or place is None:
+            if data is None or layout.parse_segment_name(name) is None:
                 continue
             self._seen[folder] = name
-            self._take(self.partitions[place.topic, place.partition], data, name)
+            link = decode_link(data, name)
+            if isinstance(link, Segment):
+                self._take(self._placed[folder], link)
 
-    def _take(self, found: PartitionCoverage, data: bytes, name: str) -> None:
-        segment = decode(data, name)
+    def _take(self, found: PartitionCoverage, segment: Segment) -> None:
         header = segment.header
         found.unexplained += max(0, header.base - found.next)
         runs = ledger.decode(header.ledger, header.next - header.base)
@@ -97,24 +117,46 @@ class Coverage:
             self.origins.update(pub["origin"] for pub in pubs if pub["origin"])
 
     @property
+    def streams(self) -> dict[str, StreamObject]:
+        """The newest generation of each topic that has one."""
+        return {topic: found[-1] for topic, found in self._founded.items() if found}
+
+    @property
     def to_come(self) -> int:
         """Offsets still to come, of all partitions."""
         return sum(found.to_come for found in self.partitions.values())
 
     @property
     def unexplained(self) -> int:
-        """Offsets below a partition's `next` that no ledger covers: must be 0."""
-        return sum(found.unexplained for found in self.partitions.values())
+        """Offsets that some ledger should cover and none does, of all generations: must be 0."""
+        missing = sum(found.unexplained + found.to_come for found in self.older)
+        return missing + sum(found.unexplained for found in self.partitions.values())
 
     @property
     def unresolved(self) -> int:
         """Quarantined positions of which no retry was archived."""
-        return sum(len(found.quarantined - self.origins) for found in self.partitions.values())
+        every = (*self.older, *self.partitions.values())
+        return sum(len(found.quarantined - self.origins) for found in every)
 
     def totals(self, topics: Iterable[str] | None = None) -> Counter[str]:
-        """Offsets by letter, of some topics or all."""
+        """Offsets by letter in the newest generations, of some topics or all."""
         total: Counter[str] = Counter()
         for found in self.partitions.values():
             if topics is None or found.topic in topics:
                 total.update(found.counts)
         return total
+
+
+def _folder(found: PartitionCoverage) -> str:
+    return layout.segment_folder(found.topic, found.generation, found.partition)
+
+
+def _gap(streams: Sequence[StreamObject], partition: int) -> int:
+    """Offsets between two generations of one and the same topic, which neither covers."""
+    if len(streams) < 2:
+        return 0
+    before, after = streams
+    if not after.topic_id or before.topic_id != after.topic_id:
+        return 0  # another topic: its offsets are others
+    ends = (item["next"] for item in after.ended or () if item["partition"] == partition)
+    return max(0, after.genesis[partition] - next(ends, after.genesis[partition]))

@@ -26,7 +26,7 @@ def states_of(segment: Segment, name: str) -> dict[bytes, State]:
     for line in segment.record_lines():
         try:
             pub = orjson.loads(line)["pub"]
-            key = table_key(segment.header.topic, pub["platform_tenant_id"], pub["message_uuid"])
+            key = table_key(segment.header.stream, pub["platform_tenant_id"], pub["message_uuid"])
             offset = int(pub["source"].rpartition("/")[2])
             states[key] = State(
                 RANK[pub["delivery_status"]], pub["revision"], offset,

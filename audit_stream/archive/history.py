@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audit_stream.archive.streams import generations
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
+from audit_stream.evidence.ending import End, decode_link
 from audit_stream.evidence.record import Record, parse_record
-from audit_stream.evidence.segment import Segment, decode
+from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.kafka.partitioner import partition_of
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import Buffer
@@ -41,31 +44,37 @@ class History:
         self._keyring, self._cover = keyring, cover
 
     async def of(
-        self, message: str, partition: int, topics: list[str], tenant: str | None,
-        customer: str | None,
-    ) -> list[Sighting]:  # fmt: skip
-        """Every revision, in the order of topics and offsets. Raises FormatError on tampering."""
+        self, message: str, topics: list[str], tenant: str | None, customer: str | None
+    ) -> list[Sighting]:
+        """Every revision, by topic, generation and offset. Raises FormatError on tampering."""
         needle = b'"message_uuid":' + canonical(message) + b","
         found: list[Sighting] = []
         for topic in topics:
-            for name in await self._store.names(f"segments/{topic}/"):
-                place = layout.parse_segment_name(name)
-                if place is None or place.partition != partition:
-                    continue
-                data = await self._store.get(name)
-                segment = decode(data or b"", name)
-                if needle not in segment.body:
-                    continue
-                if not self._keys.verifies(
-                    segment.header.kid, segment.header_line, segment.signature
-                ):
-                    raise FormatError(f"{name} is not signed by the archive's key")
-                found += await self._in(segment, name, needle, tenant, customer)
+            streams = await generations(self._store, self._keys, topic)
+            for number, stream in enumerate(streams, start=1):
+                # Where a topic grew, a generation begins with records spread over the old count.
+                counts = {before.partitions for before in streams[:number]}
+                for partition in sorted({partition_of(message.encode(), n) for n in counts}):
+                    folder = layout.segment_folder(topic, stream.generation, partition)
+                    for name in await self._store.names(folder):
+                        found += await self._in(name, needle, tenant, customer)
+        return found
+
+    async def _segment(self, name: str, needle: bytes) -> Segment | None:
+        """The segment under a name, if it holds the message."""
+        found = decode_link(await self._store.get(name) or b"", name)
+        if isinstance(found, End) or needle not in found.body:
+            return None
+        if not found.is_signed(self._keys):
+            raise FormatError(f"{name} is not signed by the archive's key")
         return found
 
     async def _in(
-        self, segment: Segment, name: str, needle: bytes, tenant: str | None, customer: str | None
+        self, name: str, needle: bytes, tenant: str | None, customer: str | None
     ) -> list[Sighting]:
+        segment = await self._segment(name, needle)
+        if segment is None:
+            return []
         tags = await self._tags(segment, name)
         found = []
         for index, line in enumerate(segment.record_lines()):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +17,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
     from audit_stream.kafka import importer
+    from audit_stream.kafka.importer import Options
+    from audit_stream.kafka.lines import LineFile
 
 _PLAIN_SECONDS = 5.0  # between two lines of progress where there is no terminal
 _REFUSED_SHOWN = 10
+_STOP_SECONDS = 20.0  # for what is in flight to be acknowledged
 
 
 def import_files(
@@ -37,6 +44,19 @@ def import_files(
             "else each event's own type."
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where an import that was cut off left each file."),
+    ] = False,
+    positions: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the positions, instead of FILE.position beside each file."),
+    ] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="At most so many lines a second.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Read everything, say what would be sent; send nothing."),
+    ] = False,
     broker: Annotated[
         str | None, typer.Option(help="Bootstrap servers, as kafka://host:port.")
     ] = None,
@@ -48,31 +68,89 @@ def import_files(
     A line that is not a JSON object, or has no message id, goes in as it is, without a key. A
     file TOPIC.keys.json beside TOPIC.jsonl names other keys by line number. Importing a file
     again does no harm: duplicates are counted and archived once.
+
+    While it runs, how far each file is acknowledged is kept in FILE.position. SIGINT and SIGTERM
+    finish what is in flight; after these or a crash, --resume goes on there and skips nothing.
     """
-    from audit_stream.kafka import importer
-    from audit_stream.kafka.connect import KafkaConnection
+    from audit_stream.kafka.importer import Options
     from audit_stream.kafka.lines import find_file
 
     settings = Settings.load(config, broker=broker)
     sources = [find_file(name) for name in files]
+    options = Options(
+        topic=topic, dry_run=dry_run, resume=resume, folder=positions, rate=rate,
+        keep_positions=_can_keep(sources, positions, resume=resume, dry_run=dry_run),
+    )  # fmt: skip
     with _progress(Console(stderr=True), quiet=as_json) as report:
-        done = asyncio.run(
-            importer.import_files(
-                KafkaConnection.from_settings(settings),
-                sources,
-                raw_topics=settings.topics,
-                topic=topic,
-                progress=report,
-            )
-        )
-    _print_json(done) if as_json else _print_plain(done)
-    if done.refused:
+        done = asyncio.run(_import(settings, sources, options, report))
+    _print_json(done, options) if as_json else _print_plain(done, options)
+    if done.refused or done.stopped:
         raise typer.Exit(1)
 
 
-def _print_json(done: importer.Imported) -> None:
+def _can_keep(
+    sources: Sequence[LineFile], folder: Path | None, *, resume: bool, dry_run: bool
+) -> bool:
+    """Whether positions are kept: not of standard input, nor where there is no place for them."""
+    if resume and any(source.path is None for source in sources):
+        raise ConfigError("standard input cannot be resumed", hint="import it from a file")
+    if dry_run:
+        return False
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return True
+    homes = {source.path.parent for source in sources if source.path is not None}
+    closed = sorted(str(home) for home in homes if not os.access(home, os.W_OK))
+    if closed:
+        typer.echo(
+            f"{closed[0]} cannot be written: no position is kept, so --resume will not go on; "
+            "--positions names another folder",
+            err=True,
+        )
+    return not closed
+
+
+async def _import(
+    settings: Settings, sources: Sequence[LineFile], options: Options,
+    report: Callable[[importer.Progress], None],
+) -> importer.Imported:  # fmt: skip
+    """Import; a signal asks it to stop, and ends it if it does not in time."""
+    from audit_stream.kafka import importer
+    from audit_stream.kafka.connect import KafkaConnection
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    work = asyncio.ensure_future(
+        importer.import_files(
+            KafkaConnection.from_settings(settings), sources, raw_topics=settings.topics,
+            options=options, progress=report, stop=stop,
+        )
+    )  # fmt: skip
+
+    def ask() -> None:
+        if stop.is_set():
+            work.cancel()  # asked twice
+        stop.set()
+        loop.call_later(_STOP_SECONDS, work.cancel)
+
+    if threading.current_thread() is threading.main_thread():  # elsewhere signals are not ours
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ask)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise BrokerError(
+            f"what was in flight was not acknowledged within {_STOP_SECONDS:.0f} s",
+            hint="the position is kept: --resume goes on there",
+        ) from None
+
+
+def _print_json(done: importer.Imported, options: Options) -> None:
     document = {
-        "sent": dict(done.sent),
+        "dry_run": options.dry_run,
+        "stopped": done.stopped,
+        "sent": done.sent,
+        "partitions": {name: list(counts) for name, counts in done.partitions.items()},
+        "files": dict(done.files),
         "total": done.total,
         "without_key": done.without_key,
         "bytes": done.sent_bytes,
@@ -82,18 +160,23 @@ def _print_json(done: importer.Imported) -> None:
     typer.echo(orjson.dumps(document).decode())
 
 
-def _print_plain(done: importer.Imported) -> None:
+def _print_plain(done: importer.Imported, options: Options) -> None:
     for name, count in done.sent.items():
-        typer.echo(f"{name}: {count:,} records")
+        spread = ", ".join(f"{each:,}" for each in done.partitions[name])
+        typer.echo(f"{name}: {count:,} records (by partition: {spread})")
     rate = done.total / done.seconds if done.seconds else 0.0
+    would = " would be sent; read" if options.dry_run else ""
     typer.echo(
-        f"{done.total:,} records in {done.seconds:.1f} s ({rate:,.0f}/s), "
+        f"{done.total:,} records{would} in {done.seconds:.1f} s ({rate:,.0f}/s), "
         f"{done.without_key:,} without a key"
     )
     for one in done.refused[:_REFUSED_SHOWN]:
         typer.echo(f"not sent: {one.file} line {one.line}: {one.reason}", err=True)
     if len(done.refused) > _REFUSED_SHOWN:
         typer.echo(f"not sent: {len(done.refused):,} lines in all", err=True)
+    if done.stopped:
+        for file, line in done.files.items():
+            typer.echo(f"stopped behind line {line} of {file}; --resume goes on there", err=True)
 
 
 @contextmanager

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from audit_stream.archive.coverage import Coverage
+from audit_stream.archive.coverage import Coverage, PartitionCoverage
 from audit_stream.cli.output import Output
+from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.settings import Settings
+from audit_stream.verify.report import Verdict
 
 _POLL_SECONDS = 0.5
 
@@ -57,51 +59,112 @@ async def _rekey_lag(settings: Settings, connection: Any) -> int:
 
     ends = await topic_ends(connection, settings.rekey_topics)
     done = await committed_offsets(connection, settings.app_id, ends)
-    return sum(end - max(start, done[place]) for place, (start, end) in ends.items())
+    return sum(max(0, end - max(start, done[place])) for place, (start, end) in ends.items())
 
 
-def document(coverage: Coverage, rekey_lag: int) -> dict[str, Any]:
+async def _faults(settings: Settings, coverage: Coverage) -> list[str]:
+    """What is wrong with the topics: then their offsets are not the newest generation's."""
+    from audit_stream.app.checks import topic_faults
+    from audit_stream.kafka.connect import KafkaConnection
+
+    found = await topic_faults(KafkaConnection.from_settings(settings), coverage.streams)
+    return [str(error) for error in found.values()]
+
+
+def document(coverage: Coverage, rekey_lag: int, faults: Sequence[str]) -> dict[str, Any]:
     """The answer as JSON."""
     partitions = [
-        {
-            "topic": p.topic, "partition": p.partition, "log_start": p.log_start, "end": p.end,
-            "archived_next": p.next, "to_come": p.to_come, "unexplained": p.unexplained,
-            **{MEANING[letter]: p.counts[letter] for letter in MEANING},
-        }
+        _place(p) | {"log_start": p.log_start, "end": p.end, "to_come": p.to_come} | _counts(p)
         for p in coverage.partitions.values()
-    ]  # fmt: skip
+    ]
+    older = [
+        _place(p) | {"genesis": p.log_start, "ended": p.end, "missing": p.to_come} | _counts(p)
+        for p in coverage.older
+    ]
     totals = coverage.totals()
     return {
+        "faults": list(faults),
         "to_come": coverage.to_come, "not_copied": rekey_lag,
         "unexplained": coverage.unexplained, "unresolved": coverage.unresolved,
         "dispositions": {name: totals[letter] for letter, name in MEANING.items()},
-        "partitions": partitions,
+        "partitions": partitions, "older_generations": older,
     }  # fmt: skip
+
+
+def _place(found: PartitionCoverage) -> dict[str, Any]:
+    return {
+        "topic": found.topic, "generation": found.generation or None, "partition": found.partition,
+        "archived_next": found.next, "unexplained": found.unexplained,
+    }  # fmt: skip
+
+
+def _counts(found: PartitionCoverage) -> dict[str, int]:
+    return {MEANING[letter]: found.counts[letter] for letter in MEANING}
 
 
 def reconcile(
     wait: Annotated[
         float, typer.Option(help="Seconds to wait until nothing is to come any more.")
     ] = 0.0,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(help="Write metrics there, for node_exporter's textfile collector (.prom)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
 ) -> None:
     """Compare every offset of the broker with the archive's ledgers.
 
-    Exit 0 only when nothing is to come and nothing is unexplained.
+    Exit 0 only when nothing is to come, nothing is unexplained and the topics are those that were
+    archived. 3: cannot judge, as the broker or the archive cannot be read.
     """
     settings = Settings.load(config)
     out = Output(as_json)
-    coverage, rekey_lag = asyncio.run(cover(settings, wait))
-    out.document(document(coverage, rekey_lag))
+    try:
+        coverage, rekey_lag, faults = asyncio.run(_compare(settings, wait))
+    except (BrokerError, StoreError) as error:
+        out.note(f"{error.code}: {error}")
+        raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
+    out.document(document(coverage, rekey_lag, faults))
     show_coverage(out, coverage)
+    for fault in faults:
+        out.say(f"WRONG {fault}")
+    if textfile is not None:
+        write_metrics(coverage, textfile)
     out.say(
         f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
         f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
         f"(unresolved {coverage.unresolved})"
     )
-    if coverage.to_come or rekey_lag or coverage.unexplained:
+    if coverage.to_come or rekey_lag or coverage.unexplained or faults:
         raise typer.Exit(1)
+
+
+async def _compare(settings: Settings, wait: float) -> tuple[Coverage, int, list[str]]:
+    coverage, rekey_lag = await cover(settings, wait)
+    return coverage, rekey_lag, await _faults(settings, coverage)
+
+
+def write_metrics(coverage: Coverage, path: Path) -> None:
+    """The answer as metrics. `ConfigError` when the file cannot be written."""
+    from audit_stream.telemetry.metrics import Reconciled
+
+    metrics = Reconciled()
+    for found in coverage.partitions.values():
+        topic = found.topic
+        metrics.unexplained_offsets.labels(topic).inc(found.unexplained)
+        metrics.unarchived_offsets.labels(topic).inc(found.to_come)
+        metrics.unresolved_offsets.labels(topic).inc(len(found.quarantined - coverage.origins))
+        for letter, name in MEANING.items():
+            metrics.offsets.labels(topic, name).inc(found.counts[letter])
+    metrics.timestamp_seconds.set_to_current_time()
+    try:
+        metrics.write(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--textfile {path}: cannot write: {error.strerror}",
+            hint="name a file ending in .prom in node_exporter's textfile folder",
+        ) from None
 
 
 def show_coverage(out: Output, coverage: Coverage) -> None:
@@ -112,3 +175,16 @@ def show_coverage(out: Output, coverage: Coverage) -> None:
     ]
     columns = ["topic", "partition", "archived to", "to come", "unexplained", *MEANING.values()]
     out.table("Offsets by disposition", columns, rows)
+    if coverage.older:
+        show_older(out, coverage.older)
+
+
+def show_older(out: Output, older: Sequence[PartitionCoverage]) -> None:
+    """What the generations covered that were ended."""
+    rows = [
+        (p.topic, p.generation, p.partition, p.log_start, p.next, p.to_come + p.unexplained,
+         *(p.counts[letter] for letter in MEANING))
+        for p in older
+    ]  # fmt: skip
+    columns = ["topic", "generation", "partition", "from", "to", "unexplained", *MEANING.values()]
+    out.table("Older generations", columns, rows)

@@ -20,17 +20,15 @@ async def history_of(
     """All records of a message in the archive."""
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.app.topics import archived_topics
-    from audit_stream.kafka.partitioner import partition_of
     from audit_stream.keys.file import load_keyring
 
     ring = load_keyring(settings.keyring)
     store = archive_to_read(settings)
     subjects = subject_store(settings)
     history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)
-    partition = partition_of(message.encode(), settings.partitions)
     topics = list(archived_topics(settings).values())
     try:
-        return await history.of(message, partition, topics, tenant, customer)
+        return await history.of(message, topics, tenant, customer)
     finally:
         await store.close()
         await subjects.close()

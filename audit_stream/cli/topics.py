@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from audit_stream.cli.generations import new_generation
 from audit_stream.kafka.topic_plan import Plan, Row, Wanted, resolve, rows
 from audit_stream.kafka.topics import load_topics
 from audit_stream.settings import Settings
@@ -66,6 +67,9 @@ def apply(
         typer.echo(orjson.dumps(document).decode())
     if plan.findings:
         raise typer.Exit(1)
+
+
+app.command(name="new-generation")(new_generation)
 
 
 def wanted_topics(settings: Settings) -> Sequence[Wanted]:

@@ -18,7 +18,7 @@ from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import ledger as ledger_code
 from audit_stream.evidence.canonical import canonical, parse_line
 from audit_stream.evidence.encoding import hex_decode
-from audit_stream.evidence.signing import parse_signature_line
+from audit_stream.evidence.signing import TrustedKeys, parse_signature_line
 from audit_stream.evidence.tree import leaf_hash
 
 VERSION = "audit-segment/1"
@@ -85,6 +85,10 @@ class Segment:
     def leaf(self) -> bytes:
         """Leaf hash of the header: what `prev` of the next one and the archive log hold."""
         return leaf_hash(self.header_line)
+
+    def is_signed(self, keys: TrustedKeys) -> bool:
+        """Whether the trusted key that the header names signed it."""
+        return keys.verifies(self.header.kid, self.header_line, self.signature)
 
     def record_lines(self) -> list[bytes]:
         """The record lines without newlines."""
@@ -186,10 +190,11 @@ def _check_relations(value: dict[str, Any], what: str) -> None:
     for stamp in (first, last):
         if present != (type(stamp) is int):
             raise FormatError(f"{what} first_ts and last_ts are times if a record is present")
-    _check_void(value["void"], what)
+    check_void(value["void"], what)
 
 
-def _check_void(void: Any, what: str) -> None:
+def check_void(void: Any, what: str) -> None:
+    """The form of a `void` member."""
     if not isinstance(void, list):
         raise FormatError(f"{what} void is not a list")
     for item in void:

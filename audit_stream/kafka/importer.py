@@ -9,36 +9,24 @@ Order within a partition is the order of the lines. No printing: progress goes t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from pathlib import Path
 
 import orjson
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from audit_stream.errors import BrokerError, TopicError
-from audit_stream.kafka.connect import (
-    KafkaConnection,
-    configs_with,
-    describe_with,
-    open_admin,
-    translated,
-)
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.lines import LineFile, open_lines
 from audit_stream.kafka.partitioner import key_hash
+from audit_stream.kafka.positions import Position, Positions
+from audit_stream.kafka.sending import Counter, Lane, Mark, Sink, open_lanes, sending
 
-STALL_LIMIT_SECONDS = 300.0  # a broker that takes nothing for so long ends the import
-_BATCH_BYTES = 512 * 1024
-_RECORD_OVERHEAD_BYTES = 128  # batch header, lengths, offsets: what a lone record adds, rounded up
 _LINES_PER_TURN = 500  # between two turns of the event loop
-_PENDING_BATCHES = 256
-_ABANDON_SECONDS = 5.0  # for closing the client after a failure
+_TURNS_PER_SECOND = 20  # at a limited rate, so that it flows evenly
+_SAVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +49,33 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What was acknowledged by the broker, per topic, and what was not sent."""
+class Options:
+    """How to import. `folder` is where positions lie, None for beside each file."""
 
-    sent: Mapping[str, int]
+    topic: str | None = None
+    dry_run: bool = False
+    resume: bool = False
+    folder: Path | None = None
+    keep_positions: bool = False
+    rate: int | None = None  # lines a second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What the broker acknowledged (in a dry run: would get), and what was not sent."""
+
+    partitions: Mapping[str, Sequence[int]]  # topic -> records by partition
+    files: Mapping[str, int]  # file -> its last line that was dealt with
     without_key: int
     sent_bytes: int
     refused: Sequence[Refused]
     seconds: float
+    stopped: bool  # before the end, as was asked for
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """Records by topic."""
+        return {topic: sum(counts) for topic, counts in self.partitions.items()}
 
     @property
     def total(self) -> int:
@@ -76,142 +83,155 @@ class Imported:
         return sum(self.sent.values())
 
 
-class _Batch(Protocol):
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes) -> object: ...
-    def close(self) -> None: ...
-
-
 @dataclass(slots=True)
-class _Lane:
-    """One topic on its way: a batch being filled per partition."""
+class _Run:
+    """One import on its way."""
 
-    topic: str
-    partitions: int
-    max_value: int  # bytes of key and value
-    batches: dict[int, _Batch] = field(default_factory=dict)
-    sent: int = 0
-
-
-class _Sender:
-    """Fills batches and awaits every acknowledgement."""
-
-    def __init__(self, producer: AIOKafkaProducer, lanes: Mapping[str, _Lane]) -> None:
-        self.lanes = lanes
-        self._producer = producer
-        self._pending: deque[asyncio.Future[Any]] = deque()
-
-    async def add(self, lane: _Lane, partition: int, key: bytes | None, value: bytes) -> None:
-        batch = lane.batches.get(partition)
-        if batch is None:
-            batch = lane.batches[partition] = self._producer.create_batch()
-        if batch.append(timestamp=None, key=key, value=value) is None:
-            await self._send(lane, partition)
-            batch = lane.batches[partition] = self._producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value)  # the first always fits
-        lane.sent += 1
-
-    async def finish(self) -> None:
-        """Send what is begun and wait for every acknowledgement."""
-        for lane in self.lanes.values():
-            for partition in tuple(lane.batches):
-                await self._send(lane, partition)
-        while self._pending:
-            await asyncio.wait_for(self._pending.popleft(), STALL_LIMIT_SECONDS)
-
-    async def abandon(self) -> None:
-        """After a failure: let go of what was not acknowledged."""
-        with contextlib.suppress(TimeoutError, KafkaError):  # the first failure is the one told
-            async with asyncio.timeout(_ABANDON_SECONDS):
-                await self._producer.stop()
-        await asyncio.gather(*(f for f in self._pending if f.done()), return_exceptions=True)
-
-    async def _send(self, lane: _Lane, partition: int) -> None:
-        batch = lane.batches.pop(partition)
-        batch.close()
-        self._pending.append(await self._submit(lane.topic, partition, batch))
-        while self._pending and (len(self._pending) > _PENDING_BATCHES or self._pending[0].done()):
-            await asyncio.wait_for(self._pending.popleft(), STALL_LIMIT_SECONDS)
-
-    async def _submit(self, topic: str, partition: int, batch: _Batch) -> asyncio.Future[Any]:
-        deadline = time.monotonic() + STALL_LIMIT_SECONDS
-        while True:
-            try:
-                future: asyncio.Future[Any] = await self._producer.send_batch(
-                    batch, topic, partition=partition
-                )
-                return future
-            except KafkaTimeoutError:  # not queued: the partition's last batch still waits
-                if time.monotonic() > deadline:
-                    raise BrokerError(
-                        f"{topic}/{partition} took nothing for {STALL_LIMIT_SECONDS:.0f} s",
-                        hint="check the broker, then import again: duplicates do no harm",
-                    ) from None
-
-
-async def import_files(
-    connection: KafkaConnection,
-    files: Sequence[LineFile],
-    *,
-    raw_topics: Sequence[str],
-    topic: str | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
-) -> Imported:
-    """Send every line of `files`, in order. `raw_topics` are those a name or a type may mean.
-
-    Raises TopicError when a topic is missing, ConfigError for a damaged file, BrokerError when
-    the broker does not take a batch; then some lines may be in, and importing again is safe.
-    """
-    began = time.monotonic()
-    tally = _Tally()
-    async with _sending(connection, (topic,) if topic else tuple(raw_topics)) as sender:
-        for file in files:
-            await _import_file(sender, file, topic, tally, _reporter(files, file, tally, progress))
-        await sender.finish()
-        sent = {lane.topic: lane.sent for lane in sender.lanes.values() if lane.sent}
-    return Imported(
-        sent=sent,
-        without_key=tally.without_key,
-        sent_bytes=tally.sent_bytes,
-        refused=tuple(tally.refused),
-        seconds=time.monotonic() - began,
-    )
-
-
-@dataclass(slots=True)
-class _Tally:
+    files: Sequence[LineFile]
+    options: Options
+    sink: Sink
+    progress: Callable[[Progress], None]
+    stop: asyncio.Event
+    save: Callable[[Mark], None]
+    reached: Mark
     refused: list[Refused] = field(default_factory=list)
+    ends: dict[str, int] = field(default_factory=dict)
     lines: int = 0
     without_key: int = 0
     sent_bytes: int = 0
     finished_bytes: int = 0
+    began: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    async def all_files(self, begun: Mapping[int, Position]) -> None:
+        """Send every line of the files, in order, from where they were left."""
+        for index, file in enumerate(self.files):
+            position = begun.get(index)
+            if not (position and position.done):
+                await self._file(file, _start(begun, index))
+            if self.stop.is_set():
+                break
+            self.finished_bytes += file.size or 0
+            self.reached = Mark(index + 1, 0, 0)
+            self._report(file, 0)
+        await self.sink.finish()
+
+    async def _file(self, file: LineFile, at: Mark) -> None:
+        topic = self.options.topic
+        named = topic or (file.topic if file.topic in self.sink.lanes else None)
+        turn = _turn(self.options.rate)
+        index, number, offset = at
+        with open_lines(file, offset) as (lines, position):
+            for line in lines:
+                mark = Mark(index, number, offset)
+                number += 1
+                offset += len(line) + 1
+                await self._line(file, named, number, line, mark)
+                if number % turn == 0:
+                    self.reached = Mark(index, number, offset)
+                    self._report(file, position())
+                    await self._pause()
+                    if self.stop.is_set():
+                        break
+        self.ends[file.name] = number
+        self.reached = Mark(index, number, offset)
+
+    async def _line(
+        self, file: LineFile, named: str | None, number: int, line: bytes, mark: Mark
+    ) -> None:
+        self.lines += 1
+        key, kind = _read(line)
+        if number in file.keys:
+            key = file.keys[number]
+        lane = self.sink.lanes.get(named or kind or "")
+        if reason := _refusal(lane, key, line):
+            self.refused.append(Refused(file=file.name, line=number, reason=reason))
+        elif lane is not None:
+            self.without_key += key is None
+            self.sent_bytes += len(line)
+            partition = _partition(key, number, lane.partitions)
+            if not self.sink.add(lane, partition, key, line, mark):
+                await self.sink.send(lane, partition)
+                self.sink.add(lane, partition, key, line, mark)  # the first always fits
+
+    async def _pause(self) -> None:
+        """Let others run; at a limited rate, until this much is due."""
+        due = self.began + self.lines / self.options.rate if self.options.rate else 0.0
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _report(self, file: LineFile, position: int) -> None:
+        sizes = [one.size for one in self.files]
+        self.progress(Progress(
+            file=file.name, lines=self.lines, read_bytes=self.finished_bytes + position,
+            total_bytes=None if None in sizes else sum(size or 0 for size in sizes),
+        ))  # fmt: skip
+        if time.monotonic() - self.saved >= _SAVE_SECONDS:
+            self.note()
+
+    def note(self) -> None:
+        """Save how far everything is acknowledged."""
+        self.saved = time.monotonic()
+        self.save(self.sink.settled(self.reached))
+
+    def result(self) -> Imported:
+        """What came of it."""
+        return Imported(
+            partitions={t: tuple(lane.sent) for t, lane in self.sink.lanes.items() if lane.total},
+            files=dict(self.ends), without_key=self.without_key, sent_bytes=self.sent_bytes,
+            refused=tuple(self.refused), seconds=time.monotonic() - self.began,
+            stopped=self.stop.is_set(),
+        )  # fmt: skip
 
 
-async def _import_file(
-    sender: _Sender,
-    file: LineFile,
-    topic: str | None,
-    tally: _Tally,
-    report: Callable[[int], None],
-) -> None:
-    named = topic or (file.topic if file.topic in sender.lanes else None)
-    with open_lines(file) as (lines, position):
-        for number, line in enumerate(lines, start=1):
-            if number % _LINES_PER_TURN == 0:
-                report(position())
-                await asyncio.sleep(0)
-            tally.lines += 1
-            key, kind = _read(line)
-            if number in file.keys:
-                key = file.keys[number]
-            lane = sender.lanes.get(named or kind or "")
-            if reason := _refusal(lane, key, line):
-                tally.refused.append(Refused(file=file.name, line=number, reason=reason))
-            elif lane is not None:
-                tally.without_key += key is None
-                tally.sent_bytes += len(line)
-                await sender.add(lane, _partition(key, number, lane.partitions), key, line)
-    tally.finished_bytes += file.size or 0
-    report(0)
+async def import_files(
+    connection: KafkaConnection, files: Sequence[LineFile], *, raw_topics: Sequence[str],
+    options: Options = Options(), progress: Callable[[Progress], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+) -> Imported:  # fmt: skip
+    """Send every line of `files`, in order. `raw_topics` are those a name or a type may mean.
+
+    Once `stop` is set, what is in flight is still acknowledged and the position kept. Raises
+    TopicError when a topic is missing, ConfigError for a damaged file or a position that does not
+    fit, BrokerError when the broker does not take a batch; the position then says what is in.
+    """
+    topics = (options.topic,) if options.topic else tuple(raw_topics)
+    lanes = await open_lanes(connection, topics)
+    ids = {topic: lane.topic_id for topic, lane in lanes.items()}
+    positions = Positions(files, ids, options.folder)
+    begun = positions.begun() if options.resume else {}
+    keep = options.keep_positions and not options.dry_run
+    async with _sink(connection, lanes, options) as sink:
+        run = _Run(
+            files, options, sink, progress, stop or asyncio.Event(),
+            positions.save if keep else lambda _: None, _start(begun, 0),
+        )  # fmt: skip
+        try:
+            await run.all_files(begun)
+        finally:
+            run.note()
+    if keep and not run.stop.is_set():
+        positions.remove()
+    return run.result()
+
+
+@asynccontextmanager
+async def _sink(
+    connection: KafkaConnection, lanes: Mapping[str, Lane], options: Options
+) -> AsyncIterator[Sink]:
+    if options.dry_run:
+        yield Counter(lanes)
+        return
+    async with sending(connection, lanes) as sender:
+        yield sender
+
+
+def _start(begun: Mapping[int, Position], index: int) -> Mark:
+    position = begun.get(index)
+    return Mark(index, position.line, position.offset) if position else Mark(index, 0, 0)
+
+
+def _turn(rate: int | None) -> int:
+    return min(_LINES_PER_TURN, max(1, rate // _TURNS_PER_SECOND)) if rate else _LINES_PER_TURN
 
 
 def _read(line: bytes) -> tuple[bytes | None, str | None]:
@@ -229,7 +249,7 @@ def _read(line: bytes) -> tuple[bytes | None, str | None]:
     )
 
 
-def _refusal(lane: _Lane | None, key: bytes | None, line: bytes) -> str | None:
+def _refusal(lane: Lane | None, key: bytes | None, line: bytes) -> str | None:
     if lane is None:
         return "no topic: neither the file's name nor the event's type is a raw topic"
     if len(line) + len(key or b"") > lane.max_value:
@@ -244,65 +264,3 @@ def _partition(key: bytes | None, number: int, partitions: int) -> int:
 @lru_cache(maxsize=1 << 16)  # murmur2 is Python, and a message has several events
 def _hash(key: bytes) -> int:
     return key_hash(key)
-
-
-def _reporter(
-    files: Sequence[LineFile],
-    file: LineFile,
-    tally: _Tally,
-    progress: Callable[[Progress], None],
-) -> Callable[[int], None]:
-    sizes = [one.size for one in files]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-
-    def report(position: int) -> None:
-        progress(
-            Progress(
-                file=file.name,
-                lines=tally.lines,
-                read_bytes=tally.finished_bytes + position,
-                total_bytes=total,
-            )
-        )
-
-    return report
-
-
-@asynccontextmanager
-async def _sending(connection: KafkaConnection, topics: Sequence[str]) -> AsyncIterator[_Sender]:
-    lanes = await _open_lanes(connection, topics)
-    async with translated(connection):
-        limits = [lane.max_value for lane in lanes.values()]
-        producer = AIOKafkaProducer(
-            **connection.client_options(),
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=min(_BATCH_BYTES, *limits),  # the topic's limit is on batches
-            max_request_size=max(limits) + _BATCH_BYTES,
-        )
-        sender = _Sender(producer, lanes)
-        try:
-            await producer.start()
-            yield sender
-        except BaseException:
-            await sender.abandon()
-            raise
-        await producer.stop()
-
-
-async def _open_lanes(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, _Lane]:
-    async with open_admin(connection) as admin:
-        found = await describe_with(admin, topics)
-        if missing := [name for name in topics if name not in found]:
-            raise TopicError(
-                f"no such topic: {', '.join(missing)}", hint="run: audit-stream topics apply"
-            )
-        configs = await configs_with(admin, found)
-    return {
-        name: _Lane(
-            topic=name,
-            partitions=info.partitions,
-            max_value=int(configs[name]["max.message.bytes"]) - _RECORD_OVERHEAD_BYTES,
-        )
-        for name, info in found.items()
-    }

@@ -75,14 +75,22 @@ def _read_keys(path: Path) -> dict[int, bytes | None]:
 
 
 @contextmanager
-def open_lines(file: LineFile) -> Iterator[tuple[Iterator[bytes], Callable[[], int]]]:
+def open_lines(
+    file: LineFile, offset: int = 0
+) -> Iterator[tuple[Iterator[bytes], Callable[[], int]]]:
     """The lines without their line feeds, and how many bytes of the file were read so far.
 
-    A damaged compressed file raises ConfigError where the damage is; lines before it were given.
+    `offset`: bytes of the unpacked text to leave out. A damaged compressed file raises ConfigError
+    where the damage is; lines before it were given.
     """
     raw = file.path.open("rb") if file.path else sys.stdin.buffer
     try:
-        yield _stripped(_decompressed(file, raw), file.name), lambda: _position(raw)
+        lines = _decompressed(file, raw)
+        if lines is raw and offset:
+            raw.seek(offset)
+        else:
+            _skip(lines, offset, file.name)
+        yield _stripped(lines, file.name), lambda: _position(raw)
     finally:
         if file.path:
             raw.close()
@@ -136,6 +144,15 @@ class _ZstdReader(io.RawIOBase):
             if self._frame.eof:
                 chunk = self._frame.unused_data
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+
+def _skip(lines: BinaryIO, offset: int, name: str) -> None:
+    """Read and leave out: in a packed file there is no other way."""
+    try:
+        while offset and (skipped := len(lines.read(min(offset, _CHUNK_BYTES)))):
+            offset -= skipped
+    except _DAMAGED as error:
+        raise ConfigError(f"{name} is damaged: {type(error).__name__}") from error
 
 
 def _stripped(lines: BinaryIO, name: str) -> Iterator[bytes]:

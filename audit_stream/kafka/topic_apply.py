@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -49,7 +49,24 @@ async def apply_plan(connection: KafkaConnection, plan: Plan) -> None:
             await _create(admin, plan.creates)
         if plan.alters:
             await _alter(admin, plan.alters)
-        await _await_visible(admin, plan)
+        # The controller has the changes; the broker that answers clients may not have them yet.
+        await _await(lambda: _is_visible(admin, plan))
+
+
+async def recreate_topic(connection: KafkaConnection, topic: Wanted) -> None:
+    """Delete one of our topics, if it is there, and create it empty, as declared."""
+    async with open_admin(connection) as admin:
+        if await describe_with(admin, [topic.name]):
+            response = await admin.delete_topics([topic.name])
+            for name, error_code in response.topic_error_codes:
+                if error_code:
+                    raise _refused(f"could not delete topic {name}", error_code, None)
+            await _await(lambda: _is_gone(admin, topic.name))
+    await apply_plan(connection, Plan(creates=(Create(topic=topic),), alters=(), findings=()))
+
+
+async def _is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    return not await describe_with(admin, [topic])
 
 
 async def _refuse_too_few_brokers(connection: KafkaConnection, creates: Sequence[Create]) -> None:
@@ -78,10 +95,9 @@ async def _create(admin: AIOKafkaAdminClient, creates: Sequence[Create]) -> None
             raise _refused(f"could not create topic {name}", error_code, message)
 
 
-async def _await_visible(admin: AIOKafkaAdminClient, plan: Plan) -> None:
-    """The controller has the changes; wait until the broker that answers clients has them, too."""
+async def _await(check: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + _VISIBLE_LIMIT_SECONDS
-    while not await _is_visible(admin, plan):
+    while not await check():
         if time.monotonic() > deadline:
             raise BrokerError("the changes were accepted and did not appear", hint="run it again")
         await asyncio.sleep(_POLL_SECONDS)

@@ -170,7 +170,8 @@ def _judge_shape(topic: Wanted, there: Existing) -> list[Finding]:
             Finding(
                 topic=topic.name,
                 message=f"{there.partitions} partitions, {topic.partitions} declared",
-                hint="a partition count is never changed in place: stop the fleet, make a new one",
+                hint="never changed in place: AUDIT_PARTITIONS is what the raw topics have; the "
+                "changelog is made anew by: audit-stream state rebuild",
             )
         )
     if there.replicas < topic.replicas:

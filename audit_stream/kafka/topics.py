@@ -21,7 +21,9 @@ _TEMPLATE_PATTERN = r"^(\{raw\}|\{app\})?[a-z0-9_-]{0,200}$"
 
 Kind = Literal["raw", "rekeyed", "changelog", "own"]
 Role = Literal["platform", "worker", "notary", "gateway", "operator"]
-Operation = Literal["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", "ALTER_CONFIGS", "CREATE"]
+Operation = Literal[
+    "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", "ALTER_CONFIGS", "CREATE", "DELETE"
+]  # fmt: skip
 Sentence = Annotated[str, Field(min_length=10)]
 
 

@@ -64,6 +64,11 @@ def unpack_state(data: bytes) -> State:
     return State(*_STATE.unpack(data))
 
 
-def table_key(topic: str, tenant: str, message_id: str) -> bytes:
-    """topic 00 tenant 00 message id: what the table is keyed by."""
-    return f"{topic}\x00{tenant}\x00{message_id}".encode()
+def stream_prefix(stream: str) -> bytes:
+    """What the table keys of one stream (its id) begin with: no state crosses to another one."""
+    return f"{stream}\x00".encode()
+
+
+def table_key(stream: str, tenant: str, message_id: str) -> bytes:
+    """stream id 00 tenant 00 message id: what the table is keyed by."""
+    return stream_prefix(stream) + f"{tenant}\x00{message_id}".encode()

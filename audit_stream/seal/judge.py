@@ -18,7 +18,7 @@ from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
 from audit_stream.flatten.event import Rejected, read_event
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.precedence.matrix import BY_RANK, RANK, State
+from audit_stream.precedence.matrix import BY_RANK, RANK, State, stream_prefix
 from audit_stream.privacy.sealer import RecordSealer
 
 #: Header of a rekeyed or retried record: where it first stood, ``topic/partition/offset``.
@@ -87,10 +87,10 @@ class Judge:
     """Judges the records of one stream and partition under one status map and key epoch."""
 
     def __init__(
-        self, topic: str, status_map: StatusMap, sealer: RecordSealer, lookup: Lookup,
+        self, stream: str, status_map: StatusMap, sealer: RecordSealer, lookup: Lookup,
         overlay: Mapping[bytes, State] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        self._topic = topic.encode() + b"\x00"
+        self._prefix = stream_prefix(stream)
         self._map = status_map
         self._sealer = sealer
         self._overlay = overlay
@@ -153,7 +153,7 @@ class Judge:
         if record.key != event.message_uuid.encode():
             raise Rejected("misplaced")
         origin = _origin(record.headers) if record.headers else None
-        key = self._topic + f"{event.tenant_id}\x00{event.message_uuid}".encode()
+        key = self._prefix + f"{event.tenant_id}\x00{event.message_uuid}".encode()
         held = states.get(key) or self._overlay.get(key) or self._lookup(key)
         rank = RANK[event.delivery_status]
         held_rank = held.rank if held else 0

@@ -66,7 +66,7 @@ class Lane:
             keys, topic=stream.topic, generation=stream.generation, partition=self.partition,
             regulatory_tag=context.regulatory_tags[stream.topic], placeholders=context.placeholders,
         )  # fmt: skip
-        return Judge(stream.topic, context.status_map, sealer, self._lookup, self.overlay)
+        return Judge(stream.stream, context.status_map, sealer, self._lookup, self.overlay)
 
     # -- ingest: decide
 

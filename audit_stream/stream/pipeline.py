@@ -16,7 +16,7 @@ from typing import Any
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
-from audit_stream.errors import AuditError, Fenced, TopicError
+from audit_stream.errors import AuditError, Fenced, Superseded, TopicError
 from audit_stream.evidence.layout import source_position
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka.partitioner import partition_of
@@ -97,6 +97,12 @@ class Pipeline:
             if (end := ends.get(tp)) is not None
         }
 
+    def stopped(self) -> set[Place]:
+        """The archived partitions of this worker that are stopped until an operator acts."""
+        return {
+            (tp.topic, tp.partition) for tp in self.consumer.halted if tp.topic in self._streams
+        }
+
     # -- assignment
 
     async def positions(self, assigned: set[Any]) -> dict[Any, int]:
@@ -104,17 +110,23 @@ class Pipeline:
         self.drop()
         tps = [tp for tp in assigned if tp.topic in self._streams]
         ends = await self.consumer.highwaters(*tps)
-        results = await asyncio.gather(*(self._position(tp, ends.get(tp) or 0) for tp in tps))
+        results = await asyncio.gather(
+            *(self._position(tp, ends.get(tp) or 0, "assignment") for tp in tps)
+        )
         return {tp: at for tp, at in zip(tps, results, strict=True) if at is not None}
 
-    async def _position(self, tp: Any, end: int) -> int | None:
+    async def _position(self, tp: Any, end: int | None, reason: str) -> int | None:
+        """Where a partition goes on; None where it is stopped."""
         try:
-            return await self._open_lane(tp, end, "assignment")
+            return await self._open_lane(tp, end, reason)
         except TopicError as error:
             self._stop(tp, str(error), "raw-topic")
             return None
+        except Superseded as error:
+            self.context.die(EXIT_FENCED, str(error))
+            return None
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, f"{tp.topic}/{tp.partition}: {error}")
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
             return None
 
     async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
@@ -122,10 +134,13 @@ class Pipeline:
         context, stream = self.context, self._streams[tp.topic]
         chain = Chain(context.store, context.trusted, stream, tp.partition)
         link, last = await Resync(self._table, self._changelog).fold(chain)
+        await chain.check_open(link)
         if end is not None:
             await check_same_topic(link, last, end, chain, self._timestamp_at)
         context.metrics.resyncs_total.labels(reason).inc()
         self._start_lane(tp, stream, link, chain)
+        if last is not None:
+            self.lanes[tp.topic, tp.partition].last_ts = last.header.last_ts
         return link.next
 
     def _start_lane(self, tp: Any, stream: StreamObject, link: Link, chain: Chain) -> None:
@@ -276,11 +291,13 @@ class Pipeline:
             raise
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)
-        except Fenced as error:
-            self.context.die(EXIT_FENCED, str(error))
+        except (Fenced, Superseded) as error:
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+        except TopicError as error:
+            self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:
             self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
-            self.context.die(EXIT_INTERNAL, str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
         except Exception:
             log.exception("storing %s/%s failed", tp.topic, tp.partition)
             self.context.die(
@@ -294,9 +311,6 @@ class Pipeline:
         if lane is None:
             return
         lane.drop()
-        try:
-            at = await self._open_lane(tp, None, "overtaken")
-        except AuditError as error:
-            self.context.die(EXIT_INTERNAL, str(error))
-            return
-        await self.consumer.reseek({tp: at})
+        at = await self._position(tp, None, "overtaken")
+        if at is not None:
+            await self.consumer.reseek({tp: at})

@@ -21,16 +21,22 @@ _CHECK_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
 
 
-def die(code: int, reason: str, last_words: Callable[[float], None] | None = None) -> NoReturn:
+def die(
+    code: int, reason: str, last_words: Callable[[float], None] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> NoReturn:  # fmt: skip
     """Log, flush and end the process at once: no handler runs, no offset is committed.
 
-    `last_words` (told how many seconds it may take) and the log must not cost the end: a thread
-    that hangs in a log handler holds its lock, and flushing a pipe nobody reads raises.
+    `note` is given the reason. It, `last_words` (told how many seconds it may take) and the log
+    must not cost the end: a thread that hangs in a log handler holds its lock, and flushing a
+    pipe nobody reads raises.
     """
     end = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (code,))
     end.daemon = True
     try:
         end.start()
+        if note is not None:
+            note(reason)
         if last_words is not None:
             last_words(_LAST_WORDS_SECONDS / 2)
         log.critical("ending the process (exit code %d): %s", code, reason)

@@ -6,9 +6,10 @@ cannot be the one the archive was made from stops its partition.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
-from audit_stream.archive.chain import Chain, Found
+from audit_stream.archive.chain import Chain, Found, new_generation
 from audit_stream.archive.fold import states_of
 from audit_stream.errors import TopicError
 from audit_stream.evidence import ledger
@@ -17,7 +18,7 @@ from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import ChangelogWriter, Pair
 from audit_stream.stream.table import BatchStore, applied_key, changes_of
 
-_NEW_GENERATION = "start a new generation once you know why (docs/runbooks/raw-topic.md)"
+_FORGET_STEP = 50_000  # keys a transaction
 #: Timestamp (ms) of the record at an offset of a partition, or None when the broker has none there.
 TimestampAt = Callable[[str, int, int], Awaitable[int | None]]
 
@@ -46,21 +47,23 @@ class Resync:
         applied = self._table.applied(partition, topic)
         if applied is None:
             return None
-        if applied.generation == chain.stream.generation:
+        if applied.stream == bytes.fromhex(chain.stream.stream):
             found = await chain.at(applied.base)
             if isinstance(found, Found) and found.segment.leaf == applied.leaf:
                 return found
-        await self._forget(topic, partition)
+        await self._forget(topic, partition, applied.stream)
         return None
 
-    async def _write(self, partition: int, pairs: list[Pair]) -> None:
+    async def _write(self, partition: int, pairs: Sequence[Pair]) -> None:
         offset = await self._changelog.write(partition, pairs)
         self._table.commit_batch(partition, pairs, offset)
 
-    async def _forget(self, topic: str, partition: int) -> None:
-        """Remove a topic's states: they are of another generation, or of another archive."""
-        pairs: list[Pair] = [(key, None) for key in self._table.keys_of(partition, topic)]
-        await self._write(partition, [*pairs, (applied_key(topic), None)])
+    async def _forget(self, topic: str, partition: int, stream: bytes) -> None:
+        """Remove a stream's states, the marker last: it is another generation's, or archive's."""
+        keys = self._table.keys_of(partition, stream)
+        while pairs := [(key, None) for key in islice(keys, _FORGET_STEP)]:
+            await self._write(partition, pairs)
+        await self._write(partition, [(applied_key(topic), None)])
 
 
 async def check_same_topic(
@@ -76,7 +79,7 @@ async def check_same_topic(
         raise TopicError(
             f"{topic}/{partition} ends at {end}, the archive goes to {link.next}: the topic was "
             "recreated or truncated",
-            hint=_NEW_GENERATION,
+            hint=new_generation(topic),
         )
     if last is None or last.header.last_ts is None:
         return
@@ -86,7 +89,7 @@ async def check_same_topic(
         raise TopicError(
             f"{topic}/{partition} has another record at offset {offset} than was archived: the "
             "topic was recreated",
-            hint=_NEW_GENERATION,
+            hint=new_generation(topic),
         )
 
 

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from audit_stream.archive.chain import Chain, Found, check_continues
-from audit_stream.errors import ForkAlarm, StoreError, StoreRefused, StoreTransient
+from audit_stream.archive.chain import Chain, Ended, Free, check_continues
+from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
@@ -23,7 +23,6 @@ from audit_stream.stream.lane import Lane
 from audit_stream.stream.table import BatchStore, changes_of
 
 T = TypeVar("T")
-_SUBJECT_RETRY_SECONDS = 2.0
 
 
 class Overtaken(Exception):
@@ -91,14 +90,7 @@ class Storing:
         data = seal_tags(
             self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
         )
-        while self._lane.live:
-            try:
-                await self._context.subjects.create(name, data)
-                self._context.alerts.close_alarm("subjects", "the subject store takes objects")
-                return
-            except (StoreTransient, StoreRefused) as error:  # rights, too, can be given back
-                self._context.alerts.raise_alarm("subjects", f"subject store: {error.message}")
-                await asyncio.sleep(_SUBJECT_RETRY_SECONDS)
+        await self._context.subjects.create(name, data)
 
     async def _await_copies(self, until: int) -> None:
         copies = self._lane.copies
@@ -161,10 +153,12 @@ class Storing:
     async def _meet_winner(self, builder: SegmentBuilder, sealed: Sealed) -> None:
         """Void junk and try the next name, or compare with the winner and start again."""
         found = await self._chain.at(builder.base)
-        if not isinstance(found, Found):
+        if isinstance(found, Free):
             self._void = found.void
             await self._store(builder)
             return
+        if isinstance(found, Ended):
+            raise await self._chain.why_ended()
         check_continues(found.segment, self._lane.link, str(found.name))
         self._compare(sealed, found.segment, str(found.name))
         raise Overtaken(str(found.name))

@@ -18,13 +18,13 @@ from faust.stores import rocksdb
 from faust.types import TP
 
 from audit_stream.evidence.segment import Header
-from audit_stream.precedence.matrix import State, pack_state, unpack_state
+from audit_stream.precedence.matrix import State, pack_state, stream_prefix, unpack_state
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.transport import BatchMessage, BatchSchema
 
-_MARKER = Struct(">IQQ32s")
-#: Keys of applied markers: a state's key begins with a topic's name, never with a zero byte.
-_APPLIED = b"\x00applied\x00"
+_MARKER = Struct(">16sQQ32s")
+#: Keys of applied markers: a state's key begins with a stream's id, never with a zero byte.
+_APPLIED = b"\x00applied-stream\x00"
 #: Key of the id of the changelog topic that a partition's database goes with.
 _CHANGELOG = b"\x00changelog"
 _CACHE_BYTES = 64 << 20  # shared by all partitions of a process; Faust takes 2 GiB for each
@@ -35,7 +35,7 @@ _MEMTABLE_BLOOM = 0.05  # of the write buffer
 class Applied(NamedTuple):
     """How far a topic's segments of this partition are in the table: up to this one."""
 
-    generation: int
+    stream: bytes  # raw id: the topic's generation the states belong to
     base: int  # of the last segment applied
     next: int  # first offset behind it
     leaf: bytes  # of its header
@@ -57,7 +57,7 @@ def applied_key(topic: str) -> bytes:
 
 def marker_of(header: Header, leaf: bytes) -> Pair:
     """The table entry that says a segment is applied; it comes after the segment's states."""
-    applied = Applied(header.generation, header.base, header.next, leaf)
+    applied = Applied(bytes.fromhex(header.stream), header.base, header.next, leaf)
     return applied_key(header.topic), applied.pack()
 
 
@@ -111,9 +111,9 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         data = self._db_for_partition(partition).get(applied_key(topic))
         return None if data is None else Applied.unpack(data)
 
-    def keys_of(self, partition: int, topic: str) -> Iterator[bytes]:
-        """Keys of a topic's states: what a new generation removes."""
-        prefix = topic.encode() + b"\x00"
+    def keys_of(self, partition: int, stream: bytes) -> Iterator[bytes]:
+        """Keys of a stream's states, as they are when it is called."""
+        prefix = stream_prefix(stream.hex())
         for key in self._db_for_partition(partition).keys(from_key=prefix):
             if not key.startswith(prefix):
                 return

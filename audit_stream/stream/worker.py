@@ -83,10 +83,18 @@ def build_app(config: WorkerConfig) -> AuditApp:
         broker_request_timeout=_RESYNC_LIMIT_SECONDS,  # also bounds the resync after a recovery
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=_FETCH_BYTES,
-        consumer_group_instance_id=config.static_member,
+        consumer_group_instance_id=_member_name(config),
         consumer_connections_max_idle_ms=540_000,
         producer_acks=-1,
     )
+
+
+def _member_name(config: WorkerConfig) -> str | None:
+    """Kafka gives a static member that is soon back its old assignment, without a rebalance.
+
+    Under the same name, the partitions of topics that grew meanwhile would be nobody's.
+    """
+    return config.static_member and f"{config.static_member}-of-{config.partitions}"
 
 
 class Worker:
@@ -127,7 +135,7 @@ class Worker:
             await self._changelog.own(partitions)
             await self._adopt_changelog(partitions)
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
 
     async def _adopt_changelog(self, partitions: set[int]) -> None:
         """Local state goes if the changelog it was written with is gone: the archive has all."""
@@ -203,16 +211,21 @@ class Worker:
                 self._fatal("sealing timer", error)
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int]:
-        """Where a rekey source goes on: at the group's committed offset, else at the log start."""
+        """Where a rekey source goes on: at the group's committed offset, else at the log start.
+
+        An offset behind its end is another topic's: then all is copied, which is never wrong.
+        """
         if not tps:
             return {}
         thread = self.app.consumer._thread
         consumer = thread._ensure_consumer()
         starts = await self.app.consumer.earliest_offsets(*tps)
+        ends = await self.app.consumer.highwaters(*tps)
         positions = {}
         for tp in tps:
-            committed = await thread.call_thread(consumer.committed, tp)
-            positions[tp] = max(starts[tp], committed or 0)
+            committed = await thread.call_thread(consumer.committed, tp) or 0
+            same = committed <= (ends.get(tp) or 0)
+            positions[tp] = max(starts[tp], committed) if same else starts[tp]
         return positions
 
     @property

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 PREFIX = "audit_stream_"
+RECONCILED_PREFIX = "audit_reconciled_"
 Kind = Literal["counter", "gauge", "histogram"]
 _DELAY = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400)
 _SHORT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
+_RESTORE = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 _BYTES = (1 << 10, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 23, 1 << 24)
 
 
@@ -37,6 +39,16 @@ CATALOGUE = (
            _DELAY),
     Metric("unarchived_offsets", "gauge", "Broker end minus archived offset.",
            ("topic", "partition")),
+    Metric("last_progress_timestamp_seconds", "gauge",
+           "When the archived offset last moved, or there was last nothing to archive.",
+           ("topic", "partition")),
+    Metric("partition_stopped", "gauge",
+           "1 while a partition of this worker is stopped until an operator acts.",
+           ("topic", "partition")),
+    Metric("topic_partitions", "gauge", "Partitions of a topic: each must be some worker's.",
+           ("topic",)),
+    Metric("retention_seconds", "gauge", "Retention of a raw topic, where it has one.",
+           ("topic",)),
     Metric("retention_headroom_seconds", "gauge",
            "Raw retention minus the age of the oldest unarchived record.", ("topic", "partition")),
     Metric("store_put_seconds", "histogram", "Time of a segment put, retries included.",
@@ -55,10 +67,47 @@ CATALOGUE = (
     Metric("rekeyed_total", "counter", "Records copied to a rekeyed topic.", ("topic",)),
     Metric("table_keys", "gauge", "Estimated keys in the precedence table.", ("partition",)),
     Metric("restore_remaining_records", "gauge", "Changelog records still to be restored."),
+    Metric("restore_running_seconds", "gauge",
+           "How long assignment and restore have been running; 0 once they are done."),
+    Metric("restore_seconds", "histogram", "Duration of assignment and restore.", (), _RESTORE),
     Metric("overlay_bytes", "gauge", "Bytes of fetched and unstored batches."),
     Metric("loop_heartbeat_age_seconds", "gauge", "Age of the event loop's last heartbeat."),
     Metric("last_archived_timestamp_seconds", "gauge", "Kafka time of the last archived record.",
            ("topic", "partition")),
+    Metric("ready", "gauge", "1 while a condition of `/readyz` holds.", ("condition",)),
     Metric("open_alarms", "gauge", "Alarms that are open."),
+    Metric("assurance_level", "gauge",
+           "What the store enforces: 0 mutable, 1 worm_unlocked, 2 worm_locked.", ("target",)),
+    Metric("assurance_required_level", "gauge",
+           "The lowest level the settings allow, on the same scale.", ("target",)),
+    Metric("disk_free_bytes", "gauge",
+           "Free bytes of the file system of the folder: state, archive or subjects.",
+           ("folder",)),
+    Metric("disk_size_bytes", "gauge", "Size of the same file system.", ("folder",)),
+    Metric("last_end_info", "gauge",
+           "1, with the error code that ended the process before this one; absent when it was "
+           "stopped or killed.", ("code",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
+)  # fmt: skip
+
+#: What the Prometheus client tells of any process, under its usual names.
+PROCESS = (
+    Metric("process_start_time_seconds", "gauge", "When the process started."),
+    Metric("process_cpu_seconds_total", "counter", "User and system CPU time."),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory."),
+    Metric("process_virtual_memory_bytes", "gauge", "Virtual memory."),
+    Metric("process_open_fds", "gauge", "Open file descriptors."),
+    Metric("process_max_fds", "gauge", "Most file descriptors it may open."),
+)
+
+#: What `audit-stream reconcile --textfile` writes: proved by reading the whole archive.
+RECONCILED = (
+    Metric("timestamp_seconds", "gauge", "When the last reconciliation ended."),
+    Metric("unexplained_offsets", "gauge", "Offsets that no ledger explains: must be 0.",
+           ("topic",)),
+    Metric("unarchived_offsets", "gauge", "Broker end minus archived offset.", ("topic",)),
+    Metric("unresolved_offsets", "gauge", "Quarantined offsets of which no retry was archived.",
+           ("topic",)),
+    Metric("offsets", "gauge", "Offsets the ledgers explain, by disposition.",
+           ("topic", "disposition")),
 )  # fmt: skip

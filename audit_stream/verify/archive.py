@@ -3,7 +3,8 @@
     V0  every object's name is one the format knows (others are noted)
     V1-V10  each segment (`verify.segment`)
     V11-V13 each partition's chain (`verify.chain`)
-    V14 each stream object is signed, names itself, and `ended` fits the generation before
+    V14 each stream object is signed, names itself, and `ended` fits the generation before;
+        behind a generation that was ended there is a next one
     V15 every status map the headers name lies under its hash
 What only a checkpoint can show: whether segments are missing at a chain's end.
 """
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout, ledger
+from audit_stream.evidence.ending import End, Ending
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
@@ -25,7 +27,7 @@ from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.verify.chain import ChainVerifier
 from audit_stream.verify.part import Part
 from audit_stream.verify.report import Failed, Problem, Report
-from audit_stream.verify.segment import open_segment, verify_segment
+from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
 Read = Callable[[str], bytes | None]
 _STAND_IN_MAP = "0" * 64  # archives made before there was a map to name
@@ -33,11 +35,16 @@ _LATER = ("log/", "tile/", "anchor/")
 
 
 class _Found(NamedTuple):
-    """The segment under a base and the junk under the names before its own."""
+    """The segment or end under a base, and the junk under the names before its own."""
 
     name: str
-    segment: Segment
+    link: Segment | End
     junk: list[dict[str, str]]
+
+    @property
+    def records(self) -> int:
+        """How many it holds."""
+        return 0 if isinstance(self.link, End) else self.link.header.count
 
 
 class ArchiveVerifier:
@@ -61,6 +68,7 @@ class ArchiveVerifier:
         self._maps: set[str] = set()
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
+        self._closed: set[tuple[str, int]] = set()
         for name in names:
             self._sort_in(name)
 
@@ -144,27 +152,46 @@ class ArchiveVerifier:
             linked = linked and found is not None
             if found is not None:
                 linked = self._verify(found, stream, chain if linked else None) and linked
-            yield 0 if found is None else found.segment.header.count
+            yield 0 if found is None else found.records
         ends = self._ends.setdefault((stream.topic, stream.generation), {})
         ends[partition] = (chain.next, chain.leaf) if linked else None
 
     def _verify(self, found: _Found, stream: StreamObject, chain: ChainVerifier | None) -> bool:
-        name, segment, junk = found
+        name, link, junk = found
         try:
-            if chain is not None:
-                chain.link(segment)
-            ChainVerifier.void(segment, junk)
-            records = verify_segment(segment, stream)
-            if chain is not None:
-                chain.revisions(records)
+            if isinstance(link, End):
+                self._verify_end(link.ending, junk, stream, chain)
+            else:
+                self._verify_segment(link, junk, stream, chain)
         except Failed as failed:
             self._fail(failed, name)
             return False
-        self._count(segment)
         return True
 
+    def _verify_end(
+        self, ending: Ending, junk: list[dict[str, str]], stream: StreamObject,
+        chain: ChainVerifier | None,
+    ) -> None:  # fmt: skip
+        if chain is not None:
+            chain.close(ending)
+        ChainVerifier.void(ending, junk)
+        check_stream(ending, stream)
+        self._closed.add((stream.topic, stream.generation))
+
+    def _verify_segment(
+        self, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
+        chain: ChainVerifier | None,
+    ) -> None:  # fmt: skip
+        if chain is not None:
+            chain.link(segment)
+        ChainVerifier.void(segment.header, junk)
+        records = verify_segment(segment, stream)
+        if chain is not None:
+            chain.revisions(records)
+        self._count(segment)
+
     def _pick(self, base: int, attempts: Iterable[SegmentName]) -> _Found | None:
-        """The one segment under a base; what nobody trusted signed before it is junk."""
+        """The one segment, or end, under a base; what nobody trusted signed before it is junk."""
         junk: list[dict[str, str]] = []
         found: _Found | None = None
         first: tuple[Failed, str] | None = None
@@ -172,7 +199,7 @@ class ArchiveVerifier:
         for name in attempts:
             data = self._read(str(name)) or b""
             try:
-                segment = open_segment(name, data, self._keys)
+                link = open_link(name, data, self._keys)
             except Failed as failed:
                 if failed.signed or failed.unknown:  # no writer passes these over
                     self._fail(failed, str(name))
@@ -184,9 +211,9 @@ class ArchiveVerifier:
                     junk.append({"name": str(name), "sha256": sha256(data).hexdigest()})
                 continue
             if found is None:
-                found = _Found(str(name), segment, list(junk))
+                found = _Found(str(name), link, list(junk))
             else:
-                self._wrong("V11", str(name), "is a second signed segment at its base: a fork")
+                self._wrong("V11", str(name), "is a second signed object at its base: a fork")
         if found is None and first is not None and not accused:
             self._fail(*first)
         return found
@@ -204,6 +231,9 @@ class ArchiveVerifier:
         self._maps.add(header.status_map)
 
     def _check_generations(self) -> None:
+        for topic, generation in sorted(self._closed):
+            if (topic, generation + 1) not in self._streams:
+                self._miss_stream(layout.stream_name(topic, generation + 1))
         for (topic, generation), stream in sorted(self._streams.items()):
             name = layout.stream_name(topic, generation)
             before = self._streams.get((topic, generation - 1))

@@ -1,7 +1,8 @@
 """Verification of one stream and partition: its segments in order, and its messages' revisions.
 
 V11 the first segment begins at genesis with seq 0, and each next one where the last ended:
-    no hole, no overlap, `prev` the leaf hash before, `seq` one more, `key_epoch` not lower
+    no hole, no overlap, `prev` the leaf hash before, `seq` one more, `key_epoch` not lower;
+    the end of the generation, if there is one, stands there last, and names the segment before
 V12 junk passed over is named in `void` with its hash
 V13 a message's revisions count 1, 2, …, each superseding the source of the one before, each of
     a higher status
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit_stream.evidence.segment import Segment
+from audit_stream.evidence.ending import Ending
+from audit_stream.evidence.segment import Header, Segment
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.verify.record import Facts
 from audit_stream.verify.report import Failed, step
@@ -31,14 +33,30 @@ class ChainVerifier:
     def __init__(self, stream: StreamObject, partition: int) -> None:
         self.next = stream.genesis[partition]
         self.leaf: str | None = None
+        self.closed = False
+        self._last: int | None = None
         self._seq = 0
         self._epoch = 0
         self._prefix = f"{stream.topic}/{stream.generation}/{partition}/".encode()
         self._messages: dict[bytes, int] = {}
 
     def link(self, segment: Segment) -> None:
-        """Step V11."""
+        """Step V11, a segment."""
         header = segment.header
+        self._check_place(header)
+        step("V11", header.key_epoch >= self._epoch, f"line 1 key_epoch {header.key_epoch} is "
+             f"below {self._epoch}")  # fmt: skip
+        self.next, self.leaf, self._last = header.next, segment.leaf.hex(), header.base
+        self._seq, self._epoch = header.seq + 1, header.key_epoch
+
+    def close(self, ending: Ending) -> None:
+        """Step V11, the end of the generation."""
+        self._check_place(ending)
+        step("V11", ending.last == self._last, "line 1 last is not the base of the segment before")
+        self.closed = True
+
+    def _check_place(self, header: Header | Ending) -> None:
+        step("V11", not self.closed, "stands behind the end of its generation")
         if header.base != self.next:
             low, high = sorted((header.base, self.next))
             times = "twice" if header.base < self.next else "nowhere"
@@ -49,15 +67,11 @@ class ChainVerifier:
         step("V11", header.seq == self._seq, f"line 1 seq is {header.seq}, not {self._seq}")
         step("V11", header.prev == self.leaf, "line 1 prev is not the leaf hash of the segment "
              "before")  # fmt: skip
-        step("V11", header.key_epoch >= self._epoch, f"line 1 key_epoch {header.key_epoch} is "
-             f"below {self._epoch}")  # fmt: skip
-        self.next, self.leaf = header.next, segment.leaf.hex()
-        self._seq, self._epoch = header.seq + 1, header.key_epoch
 
     @staticmethod
-    def void(segment: Segment, junk: list[dict[str, str]]) -> None:
+    def void(header: Header | Ending, junk: list[dict[str, str]]) -> None:
         """Step V12: `junk` is what lies under the names before this one."""
-        step("V12", list(segment.header.void) == junk, "line 1 void does not name the objects "
+        step("V12", list(header.void) == junk, "line 1 void does not name the objects "
              "passed over")  # fmt: skip
 
     def revisions(self, records: Sequence[Facts]) -> None:

@@ -1,9 +1,10 @@
-"""Verification of one segment, from its bytes.
+"""Verification of one segment, from its bytes. V1 to V5 hold for the end of a generation, too.
 
 V1  the object is one gzip member with exactly our header, and its checksum holds
-V2  line 1 is a canonical `audit-segment/1` header, consistent in itself; line 2 a signature
+V2  line 1 is a canonical `audit-segment/1` header, or `audit-end/1`, consistent in itself; line 2 a
+    signature
 V3  the name says what the header says: topic, generation, partition, base, junk passed over
-V4  a trusted key signed line 1, and it is the key the header names
+V4  a trusted key signed line 1, and it is the key a header names
 V5  archive, stream, topic and partition are the stream object's
 V6  the body's hash is the header's
 V7  there are as many record lines as the header counts
@@ -22,8 +23,9 @@ from hashlib import sha256
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import ledger
+from audit_stream.evidence.ending import End, Ending, decode_link_plain
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.segment import Header, Segment, decode_plain, inflate
+from audit_stream.evidence.segment import Header, Segment, inflate
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.evidence.tree import root_hash
@@ -34,37 +36,41 @@ _FIRST_RECORD_LINE = 3
 _SECOND = len("2026-11-25T00:00:00")
 
 
-def open_segment(name: SegmentName, data: bytes, keys: TrustedKeys) -> Segment:
-    """Steps V1 to V4: bytes under a name -> a segment a trusted key signed."""
+def open_link(name: SegmentName, data: bytes, keys: TrustedKeys) -> Segment | End:
+    """Steps V1 to V4: bytes under a name -> what a trusted key signed: a segment, or the end."""
     try:
         plain = inflate(data, "object")
     except FormatError as error:
         raise Failed("V1", error.message) from error
     try:
-        segment = decode_plain(plain, "")
+        found = decode_link_plain(plain, "")
     except UnknownVersion as error:
         raise Failed("V2", error.message.strip(), unknown=True) from error
     except FormatError as error:
         raise Failed("V2", error.message.strip()) from error
-    header = segment.header
-    signed = keys.verifies(header.kid, segment.header_line, segment.signature)
-    said = SegmentName(
-        header.topic, header.generation, header.partition, header.base, len(header.void)
-    )
+    line = found.ending if isinstance(found, End) else found.header
+    signed = found.is_signed(keys)
+    said = SegmentName(line.topic, line.generation, line.partition, line.base, len(line.void))
     if said != name:
         raise Failed("V3", f"line 1 says this is {said}", signed=signed)
-    step("V4", header.kid in keys, f"line 1 kid {header.kid} is not a trusted key")
+    if isinstance(line, Header):
+        step("V4", line.kid in keys, f"line 1 kid {line.kid} is not a trusted key")
     step("V4", signed, "line 2 sig is not the signature of line 1")
-    return segment
+    return found
+
+
+def check_stream(line: Header | Ending, stream: StreamObject) -> None:
+    """Step V5."""
+    for field in ("archive", "stream", "topic", "generation"):
+        same = getattr(line, field) == getattr(stream, field)
+        step("V5", same, f"line 1 {field} is not the stream object's")
+    step("V5", line.partition < stream.partitions, "line 1 partition is not one of the stream's")
 
 
 def verify_segment(segment: Segment, stream: StreamObject) -> list[Facts]:
     """Steps V5 to V10: the records of a signed segment of this stream."""
     header = segment.header
-    for field in ("archive", "stream", "topic", "generation"):
-        same = getattr(header, field) == getattr(stream, field)
-        step("V5", same, f"line 1 {field} is not the stream object's")
-    step("V5", header.partition < stream.partitions, "line 1 partition is not one of the stream's")
+    check_stream(header, stream)
     if sha256(segment.body).hexdigest() != header.body:
         raise Failed("V6", "line 1 body is not the hash of the record lines")
     lines = segment.record_lines()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from audit_stream.errors import StoreTransient
+from audit_stream.errors import StoreError, StoreTransient
 from audit_stream.ports import SubjectStore
+from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.memory import MemorySubjectStore
+from audit_stream.stores.retry import ResilientSubjectStore
 from audit_stream.stores.subjects import FileSubjectStore
 from tests.contract.processes import dies_at, race, start
 from tests.contract.subject_store_contract import NAME, SubjectStoreContract, SubjectTarget
+from tests.support.alerts import RecordedAlerts
+from tests.support.clock import FakeClock
 
 
 class MemoryTarget(SubjectTarget):
@@ -47,6 +52,29 @@ class TestMemory(SubjectStoreContract):
         with pytest.raises(StoreTransient):
             await store.remove("a", second.etag)
         assert (await store.get("a") is None) is stored
+
+
+class ResilientTarget(MemoryTarget):
+    def open(self) -> SubjectStore:
+        clock = FakeClock()
+        breaker = CircuitBreaker("subjects", clock=clock, alerts=RecordedAlerts())
+        return ResilientSubjectStore(super().open(), breaker, clock=clock)
+
+
+class TestResilient(SubjectStoreContract):
+    @pytest.fixture
+    def target(self) -> SubjectTarget:
+        return ResilientTarget()
+
+    @pytest.mark.xfail(strict=True, raises=TimeoutError, reason="waits for a refusal to be mended")
+    async def test_it_is_not_used_after_close_which_may_be_called_twice(
+        self, store: SubjectStore
+    ) -> None:
+        async with asyncio.timeout(0.2):
+            await store.close()
+            with pytest.raises(StoreError):
+                await store.get(NAME)
+            await store.create(NAME, b"x")
 
 
 class FileTarget(SubjectTarget):

@@ -23,19 +23,19 @@ from tests.support.fleet import ROOT, Fleet
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
-def command(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
+def command(fleet: Fleet, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     environment = fleet.environment | {
         "PYTHONPATH": str(ROOT), "AUDIT_STATE_DIR": str(fleet.folder / "archive-state-0"),
         "PATH": "/usr/bin:/bin",
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-m", "audit_stream", *words], env=environment, cwd=ROOT,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=120, input=typed,
     )  # fmt: skip
 
 
-async def run(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(command, fleet, *words)
+async def run(fleet: Fleet, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(command, fleet, *words, typed=typed)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from audit_stream.cli.import_ import import_files as command
 from audit_stream.errors import BrokerError, ConfigError, TopicError
 from audit_stream.kafka.connect import KafkaConnection, describe_topics, open_admin, topic_ends
 from audit_stream.kafka.embedded import EmbeddedKafka
-from audit_stream.kafka.importer import Imported, Progress, import_files
+from audit_stream.kafka.importer import Imported, Options, Progress, import_files
 from audit_stream.kafka.lines import find_file
 from audit_stream.kafka.topics import topics_dir
 from tests.integration.conftest import not_run
@@ -91,7 +91,7 @@ async def run(
 ) -> Imported:
     """Import some files."""
     files = [find_file(str(path)) for path in paths]
-    return await import_files(connection, files, raw_topics=raw, topic=topic)
+    return await import_files(connection, files, raw_topics=raw, options=Options(topic=topic))
 
 
 async def test_every_line_arrives_byte_for_byte_under_its_message_id(

@@ -1,7 +1,8 @@
 """A worker with something wrong, for the fleet tests.
 
-``kill STEP WHEN N``; ``raise N``: a bug in the sink agent's N-th chunk; ``away FLAG``: no store
-while that file exists; ``faulty-store``.
+``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
+N-th chunk; ``away FLAG``: no store while that file exists; ``faulty-store``; ``switched FOLDER``:
+see `switched_worker`.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from audit_stream.ports import PutResult
 from audit_stream.seal.judge import Chunk
 from audit_stream.settings import Settings
 from audit_stream.stores import open as stores
+from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.file import FileStore
-from audit_stream.stores.retry import ResilientStore, RetryPolicy
+from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.telemetry.logs import logging_config
+from tests.support import switched_worker
 
 
-def kill_at(step: str, when: str, count: int) -> StepHook:
+def signal_at(number: signal.Signals, step: str, when: str, count: int) -> StepHook:
     seen = 0
 
     def hook(now: str, moment: str) -> None:
@@ -39,9 +42,12 @@ def kill_at(step: str, when: str, count: int) -> StepHook:
         if (now, moment) == (step, when):
             seen += 1
             if seen == count:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     return hook
+
+
+_SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 
 class FaultyStore(FileStore):
@@ -102,8 +108,9 @@ def main() -> None:
     settings = Settings.load(None)
     logging.config.dictConfig(logging_config("INFO", "console"))
     kind, *rest = sys.argv[1:]
-    if kind == "kill":
-        asyncio.run(run_worker(settings, kill_at(rest[0], rest[1], int(rest[2]))))
+    if kind in _SIGNALS:
+        hook = signal_at(_SIGNALS[kind], rest[0], rest[1], int(rest[2]))
+        asyncio.run(run_worker(settings, hook))
     elif kind == "raise":
         with_bug(int(rest[0]))
         asyncio.run(run_worker(settings))
@@ -111,6 +118,8 @@ def main() -> None:
         AwayStore.flag = Path(rest[0])
         stores.FileStore = AwayStore  # type: ignore[misc]
         asyncio.run(run_worker(settings))
+    elif kind == "switched":
+        switched_worker.run(Path(rest[0]), settings)
     else:
         asyncio.run(run_worker(settings, no_hook, with_faults(settings)))  # type: ignore[arg-type]
 

@@ -19,7 +19,8 @@ from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.reconcile import cover
 from audit_stream.cli.topics import wanted_topics
 from audit_stream.cli.verify import archive_verifier, trusted_keys
-from audit_stream.evidence.segment import decode
+from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.segment import Segment
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.topic_apply import apply_plan, plan_topics
 from audit_stream.keys.file import create_keyring
@@ -104,7 +105,9 @@ class Fleet:
         return process
 
     async def ended(self, index: int, limit: float = 60.0) -> int:
-        return await asyncio.wait_for(asyncio.to_thread(self.workers.pop(index).wait), limit)
+        code = await asyncio.wait_for(asyncio.to_thread(self.workers[index].wait), limit)
+        del self.workers[index]  # not before: `close` ends what did not end
+        return code
 
     async def stop(self, index: int) -> int:
         self.workers[index].send_signal(signal.SIGTERM)
@@ -134,7 +137,8 @@ class Fleet:
         with archive_reader(self.settings) as reader:
             names = reader.names("segments/")
             reader.expect(names)
-            segments = (decode(reader.get(name) or b"", name) for name in names)
+            links = (decode_link(reader.get(name) or b"", name) for name in names)
+            segments = (link for link in links if isinstance(link, Segment))
             return [line for segment in segments for line in segment.record_lines()]
 
     async def archived(self, count: int) -> bool:

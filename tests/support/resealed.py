@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
+from audit_stream.evidence.ending import Ending
 from audit_stream.evidence.layout import SegmentName, parse_segment_name, stream_name
 from audit_stream.evidence.segment import Segment, decode, encode
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
@@ -120,3 +121,15 @@ def second_generation(
         new = resigned(objects[old], lines, generation=2, stream=stream.stream)
         again[old.replace("/00001/", "/00002/", 1)] = new
     return result | relinked(again)
+
+
+def ending_of(objects: dict[str, bytes], topic: str, generation: int = 1) -> Ending:
+    """What closes partition 0 of a generation behind its last segment."""
+    folder = f"segments/{topic}/{generation:05d}/"
+    last = decode(objects[max(n for n in objects if n.startswith(folder))], "x")
+    header = last.header
+    return Ending(
+        archive=header.archive, base=header.next, ended_at="2026-11-25T01:00:00.000Z",
+        generation=generation, last=header.base, partition=0, prev=last.leaf.hex(),
+        seq=header.seq + 1, stream=header.stream, topic=topic, void=[],
+    )  # fmt: skip

@@ -60,7 +60,7 @@ def broken_documents() -> list[Any]:
         broken("retention in words", configs=configs | {"retention.ms": "a month"}),
         broken("unclean elections", configs=configs | {"unclean.leader.election.enable": True}),
         broken("unknown role", acls={"everyone": ["READ"]}),
-        broken("unknown operation", acls={"worker": ["DELETE"]}),
+        broken("unknown operation", acls={"worker": ["DESTROY"]}),
         broken("schema without examples", schemas=[document()["schemas"][0] | {"examples": []}]),
     ]
 

@@ -10,8 +10,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from audit_stream.app import watch as watching
+from audit_stream.app.lag import Lag
 from audit_stream.errors import TopicError
-from audit_stream.stream.process import Watchdog
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
@@ -24,6 +24,9 @@ class AwayPipeline:
     def __init__(self) -> None:
         self.lanes = {("t", 0): object()}
         self.asked = 0
+
+    def stopped(self) -> set[Any]:
+        return set()
 
     async def lag(self) -> Any:
         self.asked += 1
@@ -49,16 +52,17 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
 ) -> None:
     monkeypatch.setattr(watching, "_READY_SECONDS", 0.001)
     monkeypatch.setattr(watching, "_BROKER_SECONDS", 0.0)
-    sizes = SimpleNamespace(batches=SimpleNamespace(sizes=dict))
+    sizes = SimpleNamespace(batches=SimpleNamespace(sizes=lambda: {0: 5}))
+    metrics = Metrics()
     worker: Any = SimpleNamespace(ready={"assigned": False}, restore_remaining=0, table=sizes)
     pipeline, topics, health = AwayPipeline(), Topics(away), Health("broker", "assigned")
     health.set_ready("broker", True)
+    lag = Lag(cast("Any", pipeline), metrics, {}, no_time)
     task = asyncio.create_task(
         watching.watch(
-            worker, cast("Any", pipeline), Metrics(), health, Watchdog(60), AlarmBoard("w"), {},
-            topics.faults,
+            worker, cast("Any", pipeline), lag, metrics, health, AlarmBoard("w"), topics.faults
         )
-    )  # fmt: skip
+    )
     try:
         await eventually(lambda: holds(topics.asked >= 2))
         assert bool(pipeline.asked) is not away
@@ -67,8 +71,28 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
         await eventually(lambda: holds(health.ready()["assigned"]))
         assert not health.ready()["broker"]
         assert not task.done()
+        assert metrics.registry.get_sample_value("audit_stream_restore_running_seconds") == 0
+        assert metrics.registry.get_sample_value("audit_stream_restore_seconds_count") == 1
+        labels = {"partition": "0"}
+        assert metrics.registry.get_sample_value("audit_stream_table_keys", labels) == 5
     finally:
         task.cancel()
+
+
+async def no_time(topic: str, partition: int, offset: int) -> int | None:
+    return None
+
+
+def test_a_restore_is_timed_while_it_runs_and_once_it_is_done() -> None:
+    metrics = Metrics()
+    restore = watching.Restore(metrics)
+    seen = []
+    for running, now in [(True, 10), (True, 70), (False, 75), (False, 99), (True, 200)]:
+        restore.look(running, now)
+        seen.append(metrics.registry.get_sample_value("audit_stream_restore_running_seconds"))
+    assert seen == [0, 60, 0, 0, 0]
+    assert metrics.registry.get_sample_value("audit_stream_restore_seconds_sum") == 65
+    assert metrics.registry.get_sample_value("audit_stream_restore_seconds_count") == 1
 
 
 async def holds(condition: bool) -> bool:

@@ -90,3 +90,13 @@ def test_a_broken_sidecar_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.keys.json").write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"t\.keys\.json"):
         find_file(str(tmp_path / "t.jsonl"))
+
+
+@pytest.mark.parametrize("offset", [0, 4, 5, 10, len(TEXT), len(TEXT) + 1])
+def test_reading_goes_on_at_an_offset_of_the_unpacked_text(tmp_path: Path, offset: int) -> None:
+    (tmp_path / "t.jsonl").write_bytes(TEXT)
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(TEXT))
+    (tmp_path / "t.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(TEXT))
+    for name in ("t.jsonl", "t.jsonl.gz", "t.jsonl.zst"):
+        with open_lines(find_file(str(tmp_path / name)), offset) as (lines, _):
+            assert b"\n".join(lines) == TEXT[offset:], name

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, PutResult
+from audit_stream.ports import Assurance, PutResult, Versioned
 from audit_stream.stores.breaker import BreakerState, CircuitBreaker
-from audit_stream.stores.memory import MemoryWormStore
-from audit_stream.stores.retry import ResilientStore
+from audit_stream.stores.memory import MemorySubjectStore, MemoryWormStore
+from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
+from audit_stream.stores.subjects import entity_tag
 from tests.support.alerts import RecordedAlerts
 from tests.support.clock import FakeClock, settle
 
@@ -338,3 +339,32 @@ async def test_closing_ends_the_probing(
         await clock.run(store.get("a"))
     await settle()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("error", [StoreTransient("away"), StoreRefused("no rights")])
+async def test_a_patient_store_outlasts_any_outage_with_its_reads_too(
+    store: ResilientStore, inner: TimedStore, clock: FakeClock, error: StoreTransient | StoreRefused
+) -> None:
+    await store.put_if_absent("a", b"one", {})
+    store.be_patient()
+    inner.broken = error
+    read = asyncio.create_task(store.get("a"))
+    await clock.advance(3600)
+    assert not read.done()
+    inner.broken = None
+    await clock.advance(400)
+    assert await read == b"one"
+
+
+async def test_a_subject_store_has_a_breaker_of_its_own(
+    clock: FakeClock, alerts: RecordedAlerts
+) -> None:
+    inner = MemorySubjectStore()
+    breaker = CircuitBreaker("subjects", clock=clock, alerts=alerts, chance=lambda: 0.0)
+    store = ResilientSubjectStore(inner, breaker, clock=clock, chance=lambda: 0.0)
+    inner.fail_next(5, False)
+    inner.fail_next(1, True)  # the sixth failure opens, though the bytes were taken
+    assert not await clock.run(store.create("a", b"one"))  # its own earlier attempt stands there
+    assert (await store.get("a")) == Versioned(b"one", entity_tag(b"one"))
+    assert len(inner.attempts) == 7
+    assert alerts.events == [("raise", "breaker:subjects"), ("close", "breaker:subjects")]

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit_stream import __version__
-from audit_stream.telemetry.catalogue import CATALOGUE, PREFIX, Metric
-from audit_stream.telemetry.metrics import Metrics
+from audit_stream.telemetry.catalogue import (
+    CATALOGUE,
+    PREFIX,
+    PROCESS,
+    RECONCILED,
+    RECONCILED_PREFIX,
+    Metric,
+)
+from audit_stream.telemetry.metrics import Metrics, Reconciled
 
-every_metric = pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+every_metric = pytest.mark.parametrize(
+    "metric", CATALOGUE + RECONCILED, ids=lambda metric: metric.name
+)
 # A label must be bounded: never a message, a tenant, a person.
 BOUNDED = {
     "topic", "partition", "disposition", "held", "came", "reason", "outcome", "target", "version",
+    "condition", "folder", "code",
 }  # fmt: skip
 
 
@@ -51,13 +62,15 @@ def test_help_is_a_sentence(metric: Metric) -> None:
 
 @every_metric
 def test_each_metric_can_be_written_and_is_served_under_its_name(metric: Metric) -> None:
-    metrics = Metrics()
+    ours = metric in CATALOGUE
+    metrics = Metrics() if ours else Reconciled()
     found = getattr(metrics, metric.name)
     child = found.labels(*metric.labels) if metric.labels else found
     {"counter": lambda: child.inc(2), "gauge": lambda: child.set(2)}.get(
         metric.kind, lambda: child.observe(2)
     )()
-    wanted = PREFIX + metric.name + ("_sum" if metric.kind == "histogram" else "")
+    prefix = PREFIX if ours else RECONCILED_PREFIX
+    wanted = prefix + metric.name + ("_sum" if metric.kind == "histogram" else "")
     labels = dict(zip(metric.labels, metric.labels, strict=True))
     served = [
         sample.value
@@ -89,3 +102,32 @@ def test_the_registry_can_be_given() -> None:
 def test_a_name_outside_the_catalogue_is_an_error() -> None:
     with pytest.raises(AttributeError, match="no metric record_total"):
         _ = Metrics().record_total
+
+
+def test_what_any_process_tells_is_what_its_catalogue_says() -> None:
+    served = {
+        family.name: family.type
+        for family in text_string_to_metric_families(generate_latest(Metrics().registry).decode())
+        if family.name.startswith("process_")
+    }
+    wanted = {m.name.removesuffix("_total"): m.kind for m in PROCESS}
+    assert served == wanted
+
+
+def test_what_is_reconciled_is_written_as_a_file_at_once(tmp_path: Path) -> None:
+    metrics = Reconciled()
+    metrics.unexplained_offsets.labels("t").set(3)
+    metrics.write(tmp_path / "audit.prom")
+    text = (tmp_path / "audit.prom").read_text()
+    assert 'audit_reconciled_unexplained_offsets{topic="t"} 3.0' in text
+    assert list(tmp_path.iterdir()) == [tmp_path / "audit.prom"]
+
+
+def test_topics_start_all_that_is_counted_by_topic_alone() -> None:
+    metrics = Metrics()
+    metrics.start_topics(["t"], ["archived"])
+    counted = [m for m in CATALOGUE if m.kind == "counter" and m.labels == ("topic",)]
+    assert counted
+    for metric in counted:
+        sample = metrics.registry.get_sample_value(PREFIX + metric.name, {"topic": "t"})
+        assert sample == 0.0, metric.name

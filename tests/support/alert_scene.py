@@ -1,0 +1,143 @@
+"""Where alerts are provoked: installations of real workers on one broker, and what is scraped."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.kafka.embedded import free_ports
+from audit_stream.kafka.partitioner import partition_of
+from tests.support.events import Line
+from tests.support.eventually import eventually
+from tests.support.fleet import Fleet
+from tests.support.switched_worker import Switches
+
+SECONDS_OF_DAY = 86_400
+
+
+class Installation(Fleet):
+    """A fleet whose workers have known web ports."""
+
+    ports: list[int]
+    faults: Switches
+
+    def run(self, index: int, *tampering: str) -> None:
+        self.extra["AUDIT_WEB_PORT"] = str(self.ports[index])
+        self.start(index, *tampering)
+
+    def run_switched(self) -> None:
+        self.run(0, "switched", str(self.folder / "faults"))
+
+    def instance(self, index: int) -> dict[str, str]:
+        return {"instance": f"127.0.0.1:{self.ports[index]}"}
+
+    async def healthy(self, index: int) -> None:
+        await eventually(lambda: self._is(index, "/healthz"), 120)
+
+    async def ready(self, index: int) -> None:
+        await eventually(lambda: self._is(index, "/readyz"), 120)
+
+    async def _is(self, index: int, page: str) -> bool:
+        return await asyncio.to_thread(_good, f"http://127.0.0.1:{self.ports[index]}{page}")
+
+    async def send_at(
+        self, lines: list[Line], timestamp_ms: int | None = None, misplaced: bool = False
+    ) -> None:
+        """Send with a timestamp of our own, or each into the partition that is not its key's."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap_servers, acks="all")
+        await producer.start()
+        try:
+            for key, value in lines:
+                place = (partition_of(key, 2) + 1) % 2 if misplaced and key else None
+                await producer.send(
+                    self.topic, value, key, partition=place, timestamp_ms=timestamp_ms
+                )
+            await producer.flush()
+        finally:
+            await producer.stop()
+
+
+def _good(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def install(broker: str, folder: Path, name: str, workers: int = 1) -> Installation:
+    folder = folder / name
+    (folder / "faults").mkdir(parents=True)
+    found = Installation(broker, folder, f"alerts-{name}")
+    found.ports, found.faults = free_ports(workers), Switches(folder / "faults")
+    await found.prepare()
+    return found
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[int]:
+    """A folder over HTTP: node_exporter's textfile collector, as far as it matters here."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        extensions_map = {"": "text/plain"}  # noqa: RUF012
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """No access log."""
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@asynccontextmanager
+async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installation]]:
+    """The installations with their workers running."""
+    found = {
+        name: await install(broker, folder, name, workers)
+        for name, workers in (("store", 1), ("records", 1), ("workers", 2), ("machine", 1),
+                              ("fork", 1))
+    }  # fmt: skip
+    found["store"].extra = {
+        "AUDIT_BREAKER_ATTEMPTS": "1", "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
+        "AUDIT_RAW_RETENTION_DAYS": str(40 / SECONDS_OF_DAY),
+    }  # fmt: skip
+    found["records"].extra = {"AUDIT_QUARANTINE_BRAKE_RUN": "100"}
+    found["workers"].extra = {"AUDIT_SESSION_TIMEOUT_SECONDS": "15"}
+    found["machine"].extra = {"AUDIT_ALLOW_ASSURANCE": "worm_unlocked"}
+    await own_timestamps(found["records"])
+    try:
+        for name in ("store", "machine"):
+            found[name].run_switched()
+        for name, fleet in found.items():
+            for index in range(len(fleet.ports)):
+                if name not in ("store", "machine"):
+                    fleet.run(index)
+        for fleet in found.values():
+            for index in range(len(fleet.ports)):
+                await fleet.ready(index)
+        yield found
+    finally:
+        for fleet in found.values():
+            await fleet.close()
+
+
+async def own_timestamps(fleet: Installation) -> None:
+    """Let senders say how old their records are."""
+    wanted = ConfigResource(
+        ConfigResourceType.TOPIC, fleet.topic, configs={"message.timestamp.type": "CreateTime"}
+    )
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.alter_configs([wanted])
