@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from audit_stream import __version__
@@ -65,10 +66,23 @@ def worker_config(
         app_id=settings.app_id, broker="kafka://" + ";".join(settings.bootstrap_servers),
         topics=list(streams), rekey=twins,
         partitions=settings.partitions, state_dir=settings.state_dir,
-        session_timeout=settings.session_timeout_seconds, static_member=settings.static_member,
+        session_timeout=settings.session_timeout_seconds,
+        static_member=_member_name(settings.static_member, streams),
         client_options=connection.client_options(), credentials=_credentials(connection),
         changelog_id=partial(_topic_id, connection, changelog_topic(settings)),
     )  # fmt: skip
+
+
+def _member_name(member: str | None, streams: Mapping[str, StreamObject]) -> str | None:
+    """Kafka gives a static member that is soon back its old assignment, without a rebalance.
+
+    Under the same name, the partitions of a topic that was recreated or grew meanwhile would be
+    nobody's: the name goes with the streams.
+    """
+    if member is None:
+        return None
+    ids = ",".join(sorted(stream.stream for stream in streams.values()))
+    return f"{member}-{sha256(ids.encode()).hexdigest()[:8]}"
 
 
 async def _topic_id(connection: KafkaConnection, topic: str) -> str | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
+from audit_stream.stores.azure_target import AzureAccess
 from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
@@ -21,13 +22,18 @@ def archive_store(settings: Settings) -> WormStore:
 
 
 def archive_to_read(settings: Settings) -> WormStore:
-    """The archive for commands that only read: what may pass is tried again for half a minute."""
-    return _patient(open_store(settings.archive, settings.azure_access(), read_only=True))
+    """The archive for commands that only read."""
+    return store_to_read(settings.archive, settings.azure_access())
 
 
 def archive_to_write(settings: Settings) -> WormStore:
     """The archive for a command that writes, as patient."""
     return _patient(archive_store(settings))
+
+
+def store_to_read(url: str, access: AzureAccess) -> WormStore:
+    """Any archive to read from: what may pass is tried again for half a minute."""
+    return _patient(open_store(url, access, read_only=True))
 
 
 def _patient(store: WormStore) -> WormStore:

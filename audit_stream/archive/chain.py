@@ -130,6 +130,22 @@ class Chain:
             yield found
             link = found.link
 
+    async def follow_all(self, link: Link) -> AsyncIterator[Found]:
+        """As `follow`; `FormatError` when it breaks off before the last segment there is."""
+        while True:
+            async for found in self.follow(link):
+                link = found.link
+                yield found
+            last = await self.last()
+            if last is None or last.segment.header.next <= link.next:
+                return
+            if isinstance(await self.at(link.next), Free):  # else it was stored meanwhile
+                raise FormatError(
+                    f"{self._folder}: no segment stands at offset {link.next}, and there are later "
+                    "ones",
+                    hint="run: audit-stream verify",
+                )
+
     async def last(self) -> Found | None:
         """The last segment, found by its name; None before the first."""
         newest = await self._newest_base()

@@ -20,14 +20,16 @@ def timestamp_ms(text: str) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
-def states_of(segment: Segment, name: str) -> dict[bytes, State]:
-    """Table key -> state after the segment; later records of a message win."""
+def states_of(segment: Segment, name: str, below: int | None = None) -> dict[bytes, State]:
+    """Table key -> state after the segment, or at the offset `below`; later records win."""
     states: dict[bytes, State] = {}
     for line in segment.record_lines():
         try:
             pub = orjson.loads(line)["pub"]
             key = table_key(segment.header.stream, pub["platform_tenant_id"], pub["message_uuid"])
             offset = int(pub["source"].rpartition("/")[2])
+            if below is not None and offset >= below:
+                break
             states[key] = State(
                 RANK[pub["delivery_status"]], pub["revision"], offset,
                 timestamp_ms(pub["ingestion_timestamp"]),

@@ -38,6 +38,9 @@ COMMANDS = {
     "reconcile": Entry("reconcile:reconcile", "Is anything missing? Broker against archive."),
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
+    "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
+    "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
+    "archive": Entry("archive:app", "Compare two archives."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
-from audit_stream.privacy.keyring import Keyring, new_keyring, parse_keyring, secret_size
+from audit_stream.privacy.keyring import Keyring, Tree, new_keyring, parse_keyring, secret_size
 
 _PRIVATE = 0o600
 _RESTORE = "restore it from its backup, or make one with `audit-stream keyring init`"
@@ -100,12 +100,17 @@ def _sync_folder(path: Path) -> None:
 def load_keyring(path: Path) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
     ring = parse_keyring(_read_private(path))
-    tree = max(ring.trees, key=lambda item: item.first_epoch)
-    cover = _map_private(path.parent / tree.cover)
+    newest = max(ring.trees, key=lambda item: item.first_epoch)
+    return LoadedKeyring(ring, load_cover(path, newest))
+
+
+def load_cover(keyring_path: Path, tree: Tree) -> memoryview:
+    """The cover of one of the keyring's trees, mapped; `KeyringError` names the file."""
+    cover = _map_private(keyring_path.parent / tree.cover)
     if sha256(cover).hexdigest() != tree.cover_sha256:
-        raise KeyringError(f"{path.parent / tree.cover} is not the cover of this keyring",
+        raise KeyringError(f"{keyring_path.parent / tree.cover} is not the cover of this keyring",
                            hint=_RESTORE)  # fmt: skip
-    return LoadedKeyring(ring, cover)
+    return cover
 
 
 def _read_private(path: Path) -> bytes:

@@ -108,6 +108,11 @@ class SegmentBuilder:
         return len(self._lines)
 
     @property
+    def states(self) -> dict[bytes, State]:
+        """What the records gathered make of their messages."""
+        return self._states
+
+    @property
     def empty(self) -> bool:
         """Whether no offset is covered yet."""
         return self.next == self.base
@@ -147,25 +152,47 @@ class SegmentBuilder:
             or now_ms - self.began_ms >= limits.age_ms
         )
 
+    @property
+    def letters(self) -> str:
+        """The disposition of each offset covered."""
+        return "".join(self._letters)
+
+    @property
+    def lines(self) -> Sequence[bytes]:
+        """The record lines, with their newlines."""
+        return self._lines
+
+    @property
+    def body(self) -> bytes:
+        """All record lines."""
+        return b"".join(self._lines)
+
+    def header(
+        self, link: Link, stream: StreamObject, partition: int, origin: Origin, kid: str,
+        sealed_at: str, void: Sequence[dict[str, str]] = (),
+    ) -> Header:  # fmt: skip
+        """Line 1 of the segment that continues `link`."""
+        if link.next != self.base:
+            raise ValueError(f"segment at {self.base} does not continue the chain at {link.next}")
+        return Header(
+            archive=origin.archive, assurance=origin.assurance, base=self.base,
+            body=sha256(self.body).hexdigest(), count=self.count, first_ts=self._first_ts,
+            generation=stream.generation, key_epoch=origin.key_epoch, kid=kid,
+            last_ts=self._last_ts, ledger=ledger.encode(self.letters), next=self.next,
+            partition=partition, prev=link.leaf, raw=self._mac.hexdigest(),
+            root=root_hash([leaf_hash(item) for item in self._hashes]).hex(),
+            sealed_at=sealed_at, seq=link.seq, status_map=origin.status_map,
+            stream=stream.stream, topic=stream.topic, void=list(void), writer=origin.writer,
+        )  # fmt: skip
+
     def seal(
         self, link: Link, stream: StreamObject, partition: int, origin: Origin, signer: LineSigner,
         now_ms: int, void: Sequence[dict[str, str]] = (),
     ) -> Sealed:  # fmt: skip
         """The segment that continues `link`. Repeatable: another `void` gives another name."""
-        if link.next != self.base:
-            raise ValueError(f"segment at {self.base} does not continue the chain at {link.next}")
-        body = b"".join(self._lines)
-        header = Header(
-            archive=origin.archive, assurance=origin.assurance, base=self.base,
-            body=sha256(body).hexdigest(), count=self.count, first_ts=self._first_ts,
-            generation=stream.generation, key_epoch=origin.key_epoch, kid=signer.kid,
-            last_ts=self._last_ts, ledger=ledger.encode("".join(self._letters)), next=self.next,
-            partition=partition, prev=link.leaf, raw=self._mac.hexdigest(),
-            root=root_hash([leaf_hash(item) for item in self._hashes]).hex(),
-            sealed_at=ingestion_timestamp(now_ms), seq=link.seq, status_map=origin.status_map,
-            stream=stream.stream, topic=stream.topic, void=list(void), writer=origin.writer,
-        )  # fmt: skip
+        sealed_at = ingestion_timestamp(now_ms)
+        header = self.header(link, stream, partition, origin, signer.kid, sealed_at, void)
         line = header.line()
         name = SegmentName(stream.topic, stream.generation, partition, self.base, len(void))
-        data = encode(line, signer.signature_line(line), body)
+        data = encode(line, signer.signature_line(line), self.body)
         return Sealed(name, data, header, leaf_hash(line), b"".join(self._tags), self._states)

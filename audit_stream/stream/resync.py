@@ -15,8 +15,9 @@ from audit_stream.errors import TopicError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment
 from audit_stream.seal.builder import Link
-from audit_stream.stream.changelog import ChangelogWriter, Pair
-from audit_stream.stream.table import BatchStore, applied_key, changes_of
+from audit_stream.stream.changelog import Pair
+from audit_stream.stream.state import StateLog, StateTable
+from audit_stream.stream.table import applied_key, changes_of
 
 _FORGET_STEP = 50_000  # keys a transaction
 #: Timestamp (ms) of the record at an offset of a partition, or None when the broker has none there.
@@ -26,7 +27,7 @@ TimestampAt = Callable[[str, int, int], Awaitable[int | None]]
 class Resync:
     """Folds one partition's chain into the table."""
 
-    def __init__(self, table: BatchStore, changelog: ChangelogWriter) -> None:
+    def __init__(self, table: StateTable, changelog: StateLog) -> None:
         self._table = table
         self._changelog = changelog
 

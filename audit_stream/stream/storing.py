@@ -18,9 +18,9 @@ from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
 from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
 from audit_stream.seal.builder import Sealed, SegmentBuilder
-from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.lane import Lane
-from audit_stream.stream.table import BatchStore, changes_of
+from audit_stream.stream.state import StateLog, StateTable
+from audit_stream.stream.table import changes_of
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Storing:
     """Takes a lane's full builders through the steps, one after another."""
 
     def __init__(
-        self, lane: Lane, chain: Chain, table: BatchStore, changelog: ChangelogWriter,
+        self, lane: Lane, chain: Chain, table: StateTable, changelog: StateLog,
         ack: Callable[[Lane, int], None],
     ) -> None:  # fmt: skip
         self._lane = lane
@@ -50,10 +50,15 @@ class Storing:
         while lane.live:
             await lane.work.wait()
             lane.work.clear()
-            while lane.full:  # emptied when the lane is dropped
-                await self._store(lane.full[0])
-                if lane.full:
-                    lane.full.popleft()
+            await self.store_full()
+
+    async def store_full(self) -> None:
+        """Store the builders that are full now, one after another."""
+        lane = self._lane
+        while lane.full:  # emptied when the lane is dropped
+            await self._store(lane.full[0])
+            if lane.full:
+                lane.full.popleft()
 
     async def _store(self, builder: SegmentBuilder) -> None:
         context, lane = self._context, self._lane

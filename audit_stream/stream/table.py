@@ -19,6 +19,7 @@ from faust.types import TP
 
 from audit_stream.evidence.segment import Header
 from audit_stream.precedence.matrix import State, pack_state, stream_prefix, unpack_state
+from audit_stream.rocks import new_cache, open_database
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.transport import BatchMessage, BatchSchema
 
@@ -27,9 +28,6 @@ _MARKER = Struct(">16sQQ32s")
 _APPLIED = b"\x00applied-stream\x00"
 #: Key of the id of the changelog topic that a partition's database goes with.
 _CHANGELOG = b"\x00changelog"
-_CACHE_BYTES = 64 << 20  # shared by all partitions of a process; Faust takes 2 GiB for each
-_WRITE_BUFFER_BYTES = 8 << 20
-_MEMTABLE_BLOOM = 0.05  # of the write buffer
 
 
 class Applied(NamedTuple):
@@ -72,29 +70,14 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._cache = rocksdict.Cache(_CACHE_BYTES)
+        self._cache = new_cache()  # shared by all partitions; Faust takes 2 GiB for each
 
     def partition_path(self, partition: int) -> Path:
         """Folder of one partition's database."""
         return Path(self.path) / f"{self.table_name}-{partition}.db"
 
     def _open_for_partition(self, partition: int) -> Any:
-        options = rocksdict.Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-        options.set_max_write_buffer_number(3)
-        options.set_max_open_files(256)
-        # Most look-ups are for messages never seen: a filter answers without a search.
-        options.set_memtable_whole_key_filtering(True)
-        options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM)
-        blocks = rocksdict.BlockBasedOptions()
-        blocks.set_block_cache(self._cache)
-        blocks.set_bloom_filter(10, block_based=False)
-        blocks.set_cache_index_and_filter_blocks(True)
-        options.set_block_based_table_factory(blocks)
-        path = self.partition_path(partition)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return rocksdict.Rdict(str(path), options=options)
+        return open_database(self.partition_path(partition), self._cache)
 
     def getter(self, partition: int) -> Callable[[bytes], State | None]:
         """The look-up of states in one partition this worker owns."""

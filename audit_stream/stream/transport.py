@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from audit_stream.kafka.batches import holes_of
 from audit_stream.stream.fetched import BatchThread
 
 
@@ -32,14 +33,7 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]
 
     def holes(self) -> set[tuple[int, int]]:
         """Ranges [from, to) of covered offsets without a record."""
-        holes, expected = set(), self.base
-        for record in self.records:
-            if record.offset != expected:
-                holes.add((expected, record.offset))
-            expected = record.offset + 1
-        if expected != self.next_offset:
-            holes.add((expected, self.next_offset))
-        return holes
+        return holes_of(self.records, self.base, self.next_offset)
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]

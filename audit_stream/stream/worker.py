@@ -83,18 +83,10 @@ def build_app(config: WorkerConfig) -> AuditApp:
         broker_request_timeout=_RESYNC_LIMIT_SECONDS,  # also bounds the resync after a recovery
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=_FETCH_BYTES,
-        consumer_group_instance_id=_member_name(config),
+        consumer_group_instance_id=config.static_member,
         consumer_connections_max_idle_ms=540_000,
         producer_acks=-1,
     )
-
-
-def _member_name(config: WorkerConfig) -> str | None:
-    """Kafka gives a static member that is soon back its old assignment, without a rebalance.
-
-    Under the same name, the partitions of topics that grew meanwhile would be nobody's.
-    """
-    return config.static_member and f"{config.static_member}-of-{config.partitions}"
 
 
 class Worker:

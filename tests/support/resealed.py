@@ -52,7 +52,9 @@ def rehashed(line: bytes) -> bytes:
     return b'{"integrity_hash":"sha256:' + hashed + line[90:]
 
 
-def resigned(data: bytes, lines: list[bytes] | None = None, **changes: object) -> bytes:
+def resigned(
+    data: bytes, lines: list[bytes] | None = None, signer: LineSigner = SIGNER, **changes: object
+) -> bytes:
     """The segment with other header members, or other lines and a header that fits them."""
     segment = decode(data, "x")
     body = segment.body
@@ -62,20 +64,22 @@ def resigned(data: bytes, lines: list[bytes] | None = None, **changes: object) -
         root = root_hash([leaf_hash(item) for item in hashes]).hex()
         changes = {"body": sha256(body).hexdigest(), "root": root} | changes
     line = replace(segment.header, **changes).line()  # type: ignore[arg-type]
-    return encode(line, SIGNER.signature_line(line), body)
+    return encode(line, signer.signature_line(line), body)
 
 
-def edited(data: bytes, index: int, *swaps: tuple[bytes, bytes]) -> bytes:
+def edited(
+    data: bytes, index: int, *swaps: tuple[bytes, bytes], signer: LineSigner = SIGNER
+) -> bytes:
     """The segment with one record line changed, its hash and the header made to fit."""
     lines = decode(data, "x").record_lines()
     for old, new in swaps:
         assert old in lines[index]
         lines[index] = lines[index].replace(old, new)
     lines[index] = rehashed(lines[index])
-    return resigned(data, lines)
+    return resigned(data, lines, signer)
 
 
-def relinked(objects: dict[str, bytes]) -> dict[str, bytes]:
+def relinked(objects: dict[str, bytes], signer: LineSigner = SIGNER) -> dict[str, bytes]:
     """With every `prev` and `seq` made to fit, for each place one chain."""
     result = dict(objects)
     before: dict[tuple[str, int, int], Segment] = {}
@@ -85,7 +89,7 @@ def relinked(objects: dict[str, bytes]) -> dict[str, bytes]:
         previous = before.get(place)
         prev = previous.leaf.hex() if previous else None
         seq = previous.header.seq + 1 if previous else 0
-        data = resigned(objects[str(segment_name)], prev=prev, seq=seq)
+        data = resigned(objects[str(segment_name)], signer=signer, prev=prev, seq=seq)
         result[str(segment_name)] = data
         before[place] = decode(data, "x")
     return result

@@ -18,7 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from audit_stream.stream.fetched import take_whole_batches
+from audit_stream.kafka.batches import take_whole_batches
 
 TP = TopicPartition("raw", 0)
 _ATTRIBUTES = 21  # where a batch has them (KIP-98): 0x10 transactional, 0x20 control

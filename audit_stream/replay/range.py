@@ -1,0 +1,63 @@
+"""Which segments of a partition are wanted: from and to an offset or a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from audit_stream.errors import ConfigError
+from audit_stream.evidence.segment import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An offset, or a Kafka time (Unix ms)."""
+
+    value: int
+    is_time: bool
+
+    def __str__(self) -> str:
+        return f"{self.value} ms" if self.is_time else str(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Whole segments: from the one that holds `start` up to the one that holds what is before
+    `stop`; None is open."""
+
+    start: Bound | None = None
+    stop: Bound | None = None
+
+    def is_before(self, header: Header) -> bool:
+        """Whether the whole segment lies before the range."""
+        if self.start is None:
+            return False
+        if self.start.is_time:
+            return header.last_ts is None or header.last_ts < self.start.value
+        return header.next <= self.start.value
+
+    def is_behind(self, header: Header) -> bool:
+        """Whether the whole segment lies behind the range."""
+        if self.stop is None:
+            return False
+        if self.stop.is_time:
+            return header.first_ts is not None and header.first_ts >= self.stop.value
+        return header.base >= self.stop.value
+
+
+EVERYTHING = Range()
+
+
+def parse_bound(text: str, option: str) -> Bound:
+    """An offset in digits or an RFC 3339 time (UTC unless it says otherwise), or `ConfigError`."""
+    if text.isascii() and text.isdecimal() and len(text) <= 19:
+        return Bound(int(text), is_time=False)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"{option} is neither an offset nor a time",
+            hint="write 41 or 2026-11-25T00:00:00Z",
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Bound(round(moment.timestamp() * 1000), is_time=True)
