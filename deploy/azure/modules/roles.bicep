@@ -190,6 +190,16 @@ resource workerLooks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+resource workerLooksAtSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjects.id, workerId, postureReader.id)
+  scope: subjects
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: postureReader.id
+  }
+}
+
 resource workerRewrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(subjectsStore.id, workerId, subjectsWriter.id)
   scope: subjectsStore

@@ -81,5 +81,4 @@ resource keep 'Microsoft.Authorization/locks@2020-05-01' = {
 
 output keyName string = key.name
 output vaultUri string = vault.properties.vaultUri
-// Whoever uses the identity waits until it may use the key.
-output encryptionIdentityId string = empty(mayWrap.id) ? '' : encryption.id
+output encryptionIdentityId string = encryption.id
