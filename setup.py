@@ -18,7 +18,7 @@ class BuildWithTopics(build_py):
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib) / "audit_stream" / "topics"
-            shutil.rmtree(target, ignore_errors=True)  # an earlier build's, with files since removed
+            shutil.rmtree(target, ignore_errors=True)  # an earlier build's
             shutil.copytree("topics", target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
 
 

@@ -36,11 +36,11 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def render(*extra: str, **variables: str) -> dict[str, Any]:
+def render(*files: Path, **variables: str) -> dict[str, Any]:
     """What `docker compose config` makes of the file: validated, merged, interpolated."""
+    named = [word for path in files or (COMPOSE,) for word in ("--file", str(path))]
     done = subprocess.run(
-        [program("docker-compose"), "--file", str(COMPOSE), "--profile", "cli", "config",
-         "--format", "json", *extra],
+        [program("docker-compose"), *named, "--profile", "cli", "config", "--format", "json"],
         capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], **variables},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

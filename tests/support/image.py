@@ -87,9 +87,7 @@ def in_context(path: str) -> bool:
 
 
 #: Folders that the final stage makes for its user: a volume mounted there belongs to it.
-FINAL_USER_PATHS = [
-    word for word in read()[1][-1].last("RUN").text.split() if word.startswith("/")
-]
+FINAL_USER_PATHS = [word for word in read()[1][-1].last("RUN").text.split() if word.startswith("/")]
 
 
 @dataclass(frozen=True, slots=True)

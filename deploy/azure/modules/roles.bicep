@@ -40,12 +40,13 @@ resource subjectsStore 'Microsoft.Storage/storageAccounts/blobServices/container
   name: subjectsContainer
 }
 
-// `add` creates a blob and cannot replace one; `write` could.
-resource archiveWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
-  name: guid(resourceGroup().id, 'audit-stream archive writer')
+// The worker, in both containers. `add` creates a blob and cannot replace one; `write` could, and in
+// the subjects' container, where nothing is kept, replacing is destroying.
+resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream writer')
   properties: {
-    roleName: 'audit-stream archive writer (${resourceGroup().name})'
-    description: 'Add objects to the archive and read them. Cannot change or delete one.'
+    roleName: 'audit-stream writer (${resourceGroup().name})'
+    description: 'Add objects and read them. Cannot change or delete one.'
     type: 'CustomRole'
     assignableScopes: [
       resourceGroup().id
@@ -86,31 +87,6 @@ resource postureReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Authorization/locks/read'
         ]
         dataActions: []
-      }
-    ]
-  }
-}
-
-// Subject objects are rewritten under a condition (If-Match). Only the erasing job removes one.
-resource subjectsWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
-  name: guid(resourceGroup().id, 'audit-stream subjects writer')
-  properties: {
-    roleName: 'audit-stream subjects writer (${resourceGroup().name})'
-    description: 'Create, read and rewrite subject objects. Cannot delete one.'
-    type: 'CustomRole'
-    assignableScopes: [
-      resourceGroup().id
-    ]
-    permissions: [
-      {
-        actions: [
-          '${containers}/read'
-        ]
-        dataActions: [
-          '${containers}/blobs/read'
-          '${containers}/blobs/add/action'
-          '${containers}/blobs/write'
-        ]
       }
     ]
   }
@@ -171,12 +147,12 @@ resource policyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 }
 
 resource workerAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(archiveStore.id, workerId, archiveWriter.id)
+  name: guid(archiveStore.id, workerId, writer.id)
   scope: archiveStore
   properties: {
     principalId: workerId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: archiveWriter.id
+    roleDefinitionId: writer.id
   }
 }
 
@@ -200,13 +176,13 @@ resource workerLooksAtSubjects 'Microsoft.Authorization/roleAssignments@2022-04-
   }
 }
 
-resource workerRewrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subjectsStore.id, workerId, subjectsWriter.id)
+resource workerAddsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, workerId, writer.id)
   scope: subjectsStore
   properties: {
     principalId: workerId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subjectsWriter.id
+    roleDefinitionId: writer.id
   }
 }
 
