@@ -40,6 +40,12 @@ class ConfigError(AuditError):
     fault = Fault.OPERATOR
 
 
+class AssuranceError(ConfigError):
+    """The archive's store protects less than was asked for, or than it did. Exit code 2."""
+
+    code = "AS-1002"
+
+
 class KeyringError(AuditError):
     """The keyring is missing, malformed, of another archive, or older than the archive."""
 
@@ -129,3 +135,21 @@ class Fenced(BrokerError):
     """Another worker owns the partition now; nothing of ours may be written."""
 
     code = "AS-5002"
+
+
+class AlertError(AuditError):
+    """The receiver of alarms did not take one: the same alarm may go through later."""
+
+    code = "AS-6001"
+    fault = Fault.PEER
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after  # seconds, where the receiver named them
+
+
+class AlertRefused(AlertError):
+    """The receiver does not take this alarm, however often it is sent."""
+
+    code = "AS-6002"
+    fault = Fault.OPERATOR

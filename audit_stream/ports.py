@@ -31,12 +31,44 @@ class PutResult(Enum):
     EXISTS = "exists"  # other bytes stand under the name: read them, another writer won
 
 
+class Standing(Enum):
+    """How a fact stands with what it should be."""
+
+    OK = "ok"
+    NOTE = "note"  # worth knowing; nothing to do
+    WEAK = "weak"  # could be better, and costs no assurance
+    BAD = "bad"  # has to be mended
+    UNKNOWN = "unknown"  # could not be read; never taken for good
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One fact of a store, what it is worth, and what to do about it."""
+
+    fact: str
+    value: str
+    standing: Standing = Standing.NOTE
+    advice: str = ""
+    ceiling: Assurance = Assurance.WORM_LOCKED  # the highest level that it leaves possible
+
+    def __str__(self) -> str:
+        return f"{self.fact}: {self.value}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """What the store says of itself: assurance level and the facts behind it, for people."""
+    """What a store enforces, as findings; together they allow a level."""
 
-    assurance: Assurance
-    findings: Sequence[str] = ()
+    findings: Sequence[Finding]
+
+    @property
+    def assurance(self) -> Assurance:
+        """The lowest ceiling; of a store nothing is known of, the lowest level."""
+        return min((each.ceiling for each in self.findings), default=Assurance.MUTABLE)
+
+    def missing(self, level: Assurance) -> list[Finding]:
+        """The findings that keep the store below `level`."""
+        return [each for each in self.findings if each.ceiling < level]
 
 
 class WormStore(Protocol):
@@ -94,7 +126,7 @@ class WormStore(Protocol):
         ...
 
     async def posture(self) -> Posture:
-        """Ask the store what it enforces, now."""
+        """Ask the store what it enforces, now, and try it where it can be tried."""
         ...
 
     async def close(self) -> None:
@@ -134,6 +166,10 @@ class SubjectStore(Protocol):
 
     async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
         """As `WormStore.names`."""
+        ...
+
+    async def findings(self) -> Sequence[Finding]:
+        """Ask the store what could bring back what was removed or rewritten, now."""
         ...
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import rocksdict
@@ -33,3 +34,14 @@ def open_database(path: Path, cache: rocksdict.Cache) -> rocksdict.Rdict:
     options.set_block_based_table_factory(blocks)
     path.parent.mkdir(parents=True, exist_ok=True)
     return rocksdict.Rdict(str(path), options=options)
+
+
+def batch_of(pairs: Iterable[tuple[bytes, bytes | None]]) -> rocksdict.WriteBatch:
+    """A batch that applies the pairs in order; None deletes the key."""
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    for key, value in pairs:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    return batch

@@ -11,10 +11,11 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from audit_stream.app.assurance import check_assurance
 from audit_stream.app.build import build_context
-from audit_stream.app.checks import check_assurance, check_epoch, lock_state_dir, topic_faults
+from audit_stream.app.checks import check_epoch, lock_state_dir, topic_faults
 from audit_stream.app.guarded import guarded_stores
-from audit_stream.app.parallel import Channel, Progress, run_jobs
+from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_store, archive_to_read
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.chain import Chain
@@ -64,7 +65,7 @@ class BackfillJob:
     def folder(self) -> Path:
         """Where its states are kept: with another target, elsewhere."""
         target = sha256(self.settings.archive.encode()).hexdigest()[:16]
-        name = f"{self.stream.topic}-{self.stream.generation:05d}-{self.partition:05d}"
+        name = folder_name(self.stream, self.partition)
         return self.settings.state_dir / FOLDER / target / name
 
 

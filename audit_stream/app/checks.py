@@ -12,10 +12,10 @@ from audit_stream.archive.chain import Chain, new_generation
 from audit_stream.archive.streams import found_stream, generations, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka import quarantine
+from audit_stream.kafka import ops_events, quarantine
 from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
 from audit_stream.keys.file import LoadedKeyring, load_keyring
-from audit_stream.ports import Assurance, WormStore
+from audit_stream.ports import WormStore
 from audit_stream.settings import Settings
 
 
@@ -37,7 +37,7 @@ def lock_state_dir(state_dir: Path) -> TextIO:
 async def check_topics(connection: KafkaConnection, settings: Settings) -> Mapping[str, str | None]:
     """Refuse missing topics and differing partition counts; topic ids of the archived topics."""
     archived = archived_topics(settings)
-    ours = [changelog_topic(settings), quarantine.TOPIC]
+    ours = [changelog_topic(settings), quarantine.TOPIC, ops_events.TOPIC]
     found = await describe_topics(connection, [*archived, *archived.values(), *ours])
     if missing := sorted({*archived, *archived.values(), *ours} - set(found)):
         raise TopicError(
@@ -75,19 +75,6 @@ async def topic_faults(
         except TopicError as error:
             faults[topic] = error
     return faults
-
-
-async def check_assurance(store: WormStore, settings: Settings) -> Assurance:
-    """The store's level; refused below what is allowed."""
-    posture = await store.posture()
-    if posture.assurance < settings.allow_assurance:
-        raise ConfigError(
-            f"the archive {store.url} is {posture.assurance.label}, AUDIT_ALLOW_ASSURANCE asks for "
-            f"{settings.allow_assurance.label}",
-            hint=f"use a locked store, or accept it with AUDIT_ALLOW_ASSURANCE="
-            f"{posture.assurance.label}",
-        )
-    return posture.assurance
 
 
 async def open_streams(

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from audit_stream.errors import StoreError
 from audit_stream.evidence import ledger
-from audit_stream.ports import Assurance, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stream.process import Watchdog
 from audit_stream.stream.worker import LOOP
@@ -21,7 +19,6 @@ from audit_stream.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _DISK_SECONDS = 15.0
-_ASSURANCE_SECONDS = 3600.0
 
 
 def follow(metrics: Metrics, health: Health, alarms: AlarmBoard, watchdog: Watchdog) -> None:
@@ -67,17 +64,3 @@ async def watch_disks(metrics: Metrics, folders: Mapping[str, Path]) -> None:
             metrics.disk_free_bytes.labels(name).set(usage.free)
             metrics.disk_size_bytes.labels(name).set(usage.total)
         await asyncio.sleep(_DISK_SECONDS)
-
-
-async def watch_assurance(
-    metrics: Metrics, store: WormStore, found: Assurance, required: Assurance
-) -> None:
-    """The store's assurance: what the start found, then what it says from hour to hour."""
-    metrics.assurance_required_level.labels("archive").set(required)
-    while True:
-        metrics.assurance_level.labels("archive").set(found)
-        await asyncio.sleep(_ASSURANCE_SECONDS)
-        try:
-            found = (await store.posture()).assurance
-        except StoreError as error:
-            log.warning("the store's assurance could not be asked: %s", error.message)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from audit_stream.stream.pipeline import Pipeline, Place
+from audit_stream.stream.resync import TimestampAt
 from audit_stream.telemetry.metrics import Metrics
 
-#: Kafka time (ms) of the record at an offset, or None when the log no longer reaches there.
-TimestampAt = Callable[[str, int, int], Awaitable[int | None]]
 _BY_PLACE = (
     "unarchived_offsets", "retention_headroom_seconds", "last_progress_timestamp_seconds",
     "last_archived_timestamp_seconds", "partition_stopped",

@@ -7,12 +7,10 @@ child ends with its parent, however the parent ends.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging.config
 import multiprocessing as mp
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -21,15 +19,20 @@ from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
+from audit_stream.app import interpreter
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.telemetry.logs import logging_config
 
 J = TypeVar("J")
 R = TypeVar("R")
 _POLL_SECONDS = 0.1
-_SWITCH_SECONDS = 0.0005  # the event loop needs the interpreter for moments while a batch is judged
-_GC_THRESHOLDS = (100_000, 20, 50)
 #: Job index, first offset not done, where it ends.
 Progress = tuple[int, int, int]
+
+
+def folder_name(stream: StreamObject, partition: int) -> str:
+    """What the folder of a job on one partition is called."""
+    return f"{stream.topic}-{stream.generation:05d}-{partition:05d}"
 
 
 class Channel:
@@ -160,8 +163,7 @@ def _begin(log_level: str, progress: Any, stop: Any) -> None:
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging.config.dictConfig(logging_config(log_level, "console"))
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.set_threshold(*_GC_THRESHOLDS)
+    interpreter.tune()
 
 
 def _end_with(parent: Any) -> None:

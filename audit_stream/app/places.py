@@ -27,16 +27,16 @@ def archive_to_read(settings: Settings) -> WormStore:
 
 
 def archive_to_write(settings: Settings) -> WormStore:
-    """The archive for a command that writes, as patient."""
-    return _patient(archive_store(settings))
+    """The archive for a command that writes; reads are tried again for half a minute."""
+    return _retrying(archive_store(settings))
 
 
 def store_to_read(url: str, access: AzureAccess) -> WormStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
-    return _patient(open_store(url, access, read_only=True))
+    return _retrying(open_store(url, access, read_only=True))
 
 
-def _patient(store: WormStore) -> WormStore:
+def _retrying(store: WormStore) -> WormStore:
     clock = SystemClock()
     breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)

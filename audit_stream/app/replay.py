@@ -12,7 +12,7 @@ from pathlib import Path
 
 from audit_stream import __version__
 from audit_stream.app.checks import check_epoch, lock_state_dir
-from audit_stream.app.parallel import Channel, Progress, run_jobs
+from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_to_read
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.chain import Chain
@@ -66,8 +66,7 @@ class CompareJob:
     @property
     def folder(self) -> Path:
         """Where its states are kept."""
-        stream = self.stream
-        name = f"{stream.topic}-{stream.generation:05d}-{self.partition:05d}"
+        name = folder_name(self.stream, self.partition)
         if self.options.dry_run:
             name += "-dry-run"  # what an earlier run left stays as it is
         return self.settings.state_dir / FOLDER / name

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
-import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from audit_stream.app import interpreter
+from audit_stream.app.alarms import alarm_board
+from audit_stream.app.assurance import AssuranceWatch, check_assurance
 from audit_stream.app.build import build_context, worker_config
 from audit_stream.app.checks import (
-    check_assurance,
     check_epoch,
     check_topics,
     load_archive_keyring,
@@ -24,7 +23,7 @@ from audit_stream.app.checks import (
     topic_faults,
 )
 from audit_stream.app.ends import EndNote
-from audit_stream.app.gauges import describe, folders_of, follow, watch_assurance, watch_disks
+from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.lag import Lag
 from audit_stream.app.topics import archived_topics, changelog_topic
@@ -44,15 +43,14 @@ from audit_stream.stream.process import EXIT_FENCED, ShutdownTimer, Watchdog, di
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
-from audit_stream.telemetry.alerts import AlarmBoard, Webhook
+from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_SWITCH_SECONDS = 0.0005
 _BROKER_RETRY_SECONDS = 2.0
-_GC_THRESHOLDS = (100_000, 20, 50)
+_LAST_ALARMS_SECONDS = 2.0
 
 
 async def run_worker(
@@ -61,17 +59,12 @@ async def run_worker(
 ) -> None:  # fmt: skip
     """Check, build, run until SIGTERM or SIGINT."""
     lock = lock_state_dir(settings.state_dir)
-    # The consumer's thread needs the interpreter for moments at a time; with Python's 5 ms it would
-    # wait for most of a batch to be judged before it could ask for the next one.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.set_threshold(*_GC_THRESHOLDS)  # the batch path makes no cycles, only many objects
+    interpreter.tune()
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
     metrics, note = Metrics(), EndNote(settings.state_dir)
     if (ended_by := note.take()) is not None:
         metrics.last_end_info.labels(ended_by).set(1)
-    alarms = AlarmBoard(settings.static_member or socket.gethostname())
-    if settings.alert_webhook is not None:
-        alarms.add_teller(Webhook(settings.alert_webhook.get_secret_value()))
+    alarms = alarm_board(settings)
     health = Health("broker", "assigned", "restored", *READY.values())
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     end = partial(die, last_words=alarms.flush, note=note.leave)
@@ -90,6 +83,7 @@ async def run_worker(
         note.leave(error.code)
         raise
     finally:
+        alarms.flush(_LAST_ALARMS_SECONDS)
         timer.disarm()
         watchdog.stop()
         web.stop()
@@ -173,7 +167,7 @@ async def _run(
     watching = [
         asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
         asyncio.create_task(watch_disks(metrics, folders_of(settings))),
-        asyncio.create_task(watch_assurance(metrics, store, assurance, settings.allow_assurance)),
+        asyncio.create_task(AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings)),
     ]
     try:
         await worker.run(stop)

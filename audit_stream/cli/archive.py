@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
+from audit_stream.cli.posture import check, lock
 from audit_stream.cli.verify import trusted_keys
 from audit_stream.errors import ForkAlarm, FormatError, StoreError
 from audit_stream.evidence.signing import TrustedKeys
@@ -26,7 +27,11 @@ _COLUMNS = (
     "other dispositions", "only in A", "only in B",
 )  # fmt: skip
 
-app = typer.Typer(help="Whole archives: compare two of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Whole archives: how one is protected; compare two of them.", no_args_is_help=True
+)
+app.command()(check)
+app.command()(lock)
 
 
 @app.callback()
@@ -46,8 +51,8 @@ def compare(
         list[str] | None,
         typer.Option(help="Trusted public key, or a file with it; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Compare the record lines and dispositions of two archives, whatever their cuts.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audit_stream.cli.jobs import job_progress
+from audit_stream.cli.options import Config, Json, Processes, Rate
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.ledger import MEANING
@@ -40,17 +40,13 @@ def backfill(
         bool,
         typer.Option("--until-caught-up", help="Go on until nothing is behind it any more."),
     ] = False,
-    rate: Annotated[
-        int | None, typer.Option(min=1, help="Raw records a second at most, in all.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Partitions at a time.", show_default="processors")
-    ] = None,
+    rate: Rate = None,
+    processes: Processes = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; make nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Archive the raw topics' history into another archive while the fleet goes on.
 

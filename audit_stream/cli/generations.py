@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.stream_object import StreamObject
@@ -39,8 +39,8 @@ def new_generation(
             help="Records of the same log that are not archived yet go into the new generation.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Go on after a topic was recreated, repartitioned or cut back, or its cluster replaced.
 

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from audit_stream.cli.options import Config
 from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.settings import Settings
 
@@ -60,7 +61,7 @@ def import_files(
     broker: Annotated[
         str | None, typer.Option(help="Bootstrap servers, as kafka://host:port.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Put events into the raw topics, byte for byte, keyed by their message id.

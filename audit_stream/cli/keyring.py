@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from audit_stream.cli.options import Config
 from audit_stream.cli.output import Output
 from audit_stream.evidence.signing import key_id
 from audit_stream.keys.file import create_keyring, load_keyring, public_key
@@ -14,7 +15,6 @@ from audit_stream.settings import Settings
 
 app = typer.Typer(help="Make the archive's keys; print the public one.", no_args_is_help=True)
 KeyringPath = Annotated[Path | None, typer.Option("--path", help="Keyring file (AUDIT_KEYRING).")]
-Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
 
 
 @app.command()

@@ -40,8 +40,10 @@ COMMANDS = {
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
-    "archive": Entry("archive:app", "Compare two archives."),
+    "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
+    "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "alerts": Entry("alerts:app", "Try the ways alarms leave by."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
 EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init; audit-stream topics

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.flatten.event import Event, read_event
 from audit_stream.flatten.status_map import StatusMap
@@ -19,8 +19,6 @@ from audit_stream.settings import Settings
 
 app = typer.Typer(help="What was not understood: list it, retry it.", no_args_is_help=True)
 Reason = Annotated[str | None, typer.Option(help="Only this reason, e.g. status-unmapped.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
 
 
 async def _read(settings: Settings, reason: str | None) -> list[Quarantined]:

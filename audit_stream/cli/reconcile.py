@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from audit_stream.archive.coverage import Coverage, PartitionCoverage
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
@@ -110,8 +111,8 @@ def reconcile(
         Path | None,
         typer.Option(help="Write metrics there, for node_exporter's textfile collector (.prom)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Compare every offset of the broker with the archive's ledgers.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audit_stream.cli.jobs import job_progress
+from audit_stream.cli.options import Config, Json, Processes, Rate
 from audit_stream.cli.output import Output
 from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.settings import Settings
@@ -42,12 +42,8 @@ def replay(
     stop: Annotated[
         str | None, typer.Option("--to", help="Segments below this offset, or before this time.")
     ] = None,
-    rate: Annotated[
-        int | None, typer.Option(min=1, help="Raw records a second at most, in all.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Partitions at a time.", show_default="processors")
-    ] = None,
+    rate: Rate = None,
+    processes: Processes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, if it is the same.")
     ] = False,
@@ -57,8 +53,8 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be compared; judge nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Derive every archived segment again from the raw topics and compare, byte for byte.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audit_stream.archive.history import History, Sighting
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.precedence.matrix import RANK
 from audit_stream.settings import Settings
@@ -40,8 +40,8 @@ def show(
     customer: Annotated[
         str | None, typer.Option(help="Customer id, to open personal fields without tags.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    as_json: Json = False,
+    config: Config = None,
 ) -> None:
     """Show what happened to a message: every revision, the effective status, personal fields.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.cli.topics import wanted_topics
 from audit_stream.settings import Settings
@@ -25,8 +25,8 @@ def _group() -> None:
 
 @app.command()
 def rebuild(
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Write the table's changelog anew from the archive and drop the local copy.
 

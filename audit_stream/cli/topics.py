@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audit_stream.cli.generations import new_generation
+from audit_stream.cli.options import Config, Json
 from audit_stream.kafka.topic_plan import Plan, Row, Wanted, resolve, rows
 from audit_stream.kafka.topics import load_topics
 from audit_stream.settings import Settings
@@ -41,8 +41,8 @@ def apply(
         int | None,
         typer.Option(help="Replicas of every topic, for a cluster smaller than declared."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Create missing topics and set their settings, showing the difference first.
 

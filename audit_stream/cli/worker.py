@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from audit_stream.cli.options import Config
 from audit_stream.settings import Settings
 from audit_stream.telemetry.logs import logging_config
 
@@ -18,7 +19,7 @@ def worker(
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")
     ] = None,
     state_dir: Annotated[Path | None, typer.Option(help="This worker's own state folder.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    config: Config = None,
 ) -> None:
     """Consume the raw topics and archive them, until SIGTERM.
 

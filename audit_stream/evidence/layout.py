@@ -10,6 +10,7 @@ _SEGMENT = re.compile(
     r"(?P<base>\d{20})(?:\.(?P<attempt>[1-9]\d*))?\.ndjson\.gz"
 )
 _STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\.json")
+_CANARY = re.compile(r"posture/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\.json")
 #: Base of a segment name as a part of the name: 20 decimal digits.
 BASE_DIGITS = 20
 
@@ -63,6 +64,16 @@ def parse_stream_name(name: str) -> tuple[str, int] | None:
     """``(topic, generation)`` of a stream object's name, or None when `name` is not one."""
     match = _STREAM.fullmatch(name)
     return (match["topic"], int(match["generation"])) if match else None
+
+
+def canary_name(release: str) -> str:
+    """Name of the object with which workers of a release try what the store refuses."""
+    return f"posture/{release}.json"
+
+
+def is_canary_name(name: str) -> bool:
+    """Whether a canary lies under `name`: known to the format, and proof of nothing."""
+    return _CANARY.fullmatch(name) is not None
 
 
 def map_name(map_hash: str) -> str:

@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import rocksdict
-
 from audit_stream.precedence.matrix import State, unpack_state
-from audit_stream.rocks import new_cache, open_database
+from audit_stream.rocks import batch_of, new_cache, open_database
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.table import Applied, applied_key
 
@@ -61,7 +59,7 @@ class States:
         data = self._db.get(applied_key(topic))
         return None if data is None else Applied.unpack(data)
 
-    def keys_of(self, partition: int, topic: Any) -> Iterator[bytes]:
+    def keys_of(self, partition: int, stream: bytes) -> Iterator[bytes]:
         """See `StateTable`: the database holds nothing else."""
         keys: Iterator[Any] = self._db.keys()
         return (key for key in keys if not key.startswith(b"\x00"))
@@ -73,13 +71,7 @@ class States:
         self._write(puts)
 
     def _write(self, pairs: Iterable[Pair]) -> None:
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, value in pairs:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        self._db.write(batch)
+        self._db.write(batch_of(pairs))
 
     def close(self) -> None:
         """Close the database; it stays where it is."""

@@ -26,13 +26,14 @@ from pydantic_settings import (
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
+from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.azure import AzureSettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
-    KafkaSettings,
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.open import Place
 
@@ -41,7 +42,13 @@ _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
 
 
 class Settings(
-    KafkaSettings, ArchiveSettings, AzureSettings, SegmentSettings, ProcessSettings, BaseSettings
+    KafkaSettings,
+    ArchiveSettings,
+    AzureSettings,
+    SegmentSettings,
+    ProcessSettings,
+    AlertSettings,
+    BaseSettings,
 ):
     """Every setting of every command. Build it with `Settings.load`."""
 
@@ -54,6 +61,7 @@ class Settings(
         AzureSettings,
         SegmentSettings,
         ProcessSettings,
+        AlertSettings,
     )
 
     @classmethod

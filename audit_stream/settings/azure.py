@@ -6,8 +6,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from audit_stream.settings.fields import shown
 from audit_stream.settings.secret import Secret, secret_of
-from audit_stream.stores.azure_target import PUBLIC_CLOUD, AzureAccess, parse_connection_string
+from audit_stream.stores.azure_target import (
+    PUBLIC_CLOUD,
+    RETENTION_DAYS,
+    AzureAccess,
+    Management,
+    parse_connection_string,
+)
 
 
 class AzureSettings(BaseModel):
@@ -22,6 +29,11 @@ class AzureSettings(BaseModel):
         None,
         description="Client id of a user-assigned managed identity. Without a SAS or a connection "
         "string the workload's, then the machine's identity is used.",
+    )
+    azure_cli_login: bool = Field(
+        False,
+        description="Take the login of the Azure CLI (`az login`) in place of an identity: for "
+        "people who check, lock or ask, never for workers.",
     )
     azure_sas: SecretStr | None = Field(
         None, description="SAS token for the archive's container, instead of an identity."
@@ -39,13 +51,13 @@ class AzureSettings(BaseModel):
     azure_subjects_sas: SecretStr | None = Field(
         None,
         description="SAS token for the subject objects' container.",
-        json_schema_extra={"shown_default": "the archive's"},
+        json_schema_extra=shown("the archive's"),
     )
     azure_subjects_sas_file: Path | None = Field(None, description="File that holds it.")
     azure_subjects_connection_string: SecretStr | None = Field(
         None,
         description="Connection string of the subject objects' account.",
-        json_schema_extra={"shown_default": "the archive's"},
+        json_schema_extra=shown("the archive's"),
     )
     azure_subjects_connection_string_file: Path | None = Field(
         None, description="File that holds it."
@@ -54,7 +66,7 @@ class AzureSettings(BaseModel):
         None,
         description="PEM file of the authorities that sign the service's certificate, or that of "
         "an inspecting proxy.",
-        json_schema_extra={"shown_default": "the system's"},
+        json_schema_extra=shown("the system's"),
     )
     azure_tls13: bool = Field(
         False, description="Refuse TLS below 1.3; otherwise 1.2 at least, 1.3 where both have it."
@@ -68,10 +80,20 @@ class AzureSettings(BaseModel):
         "the policy is locked.",
     )
     azure_resource_group: str | None = Field(None, description="Its resource group.")
+    azure_subjects_resource_group: str | None = Field(
+        None,
+        description="Resource group of the subject objects' account.",
+        json_schema_extra={"shown_default": "the archive's"},
+    )
     azure_management: str = Field(
         "https://management.azure.com",
         description="URL of the management plane; another one in a sovereign cloud.",
     )
+    retention_days: int = Field(
+        RETENTION_DAYS, ge=1, le=146_000,
+        description="What the archive's retention policy must be at least: 2557 days are never "
+        "less than seven years.",
+    )  # fmt: skip
 
     @field_validator("azure_endpoint", "azure_management")
     @classmethod
@@ -94,9 +116,19 @@ class AzureSettings(BaseModel):
                 sas = _constant(found.sas)
         return AzureAccess(
             endpoint=endpoint, key=key, sas=sas, client_id=self.azure_client_id,
+            cli_login=self.azure_cli_login,
             ca_file=None if self.azure_ca_file is None else str(self.azure_ca_file),
             require_tls13=self.azure_tls13, connections=self.azure_connections,
+            management=self._management(subjects), retention_days=self.retention_days,
         )  # fmt: skip
+
+    def _management(self, subjects: bool) -> Management | None:
+        group = (subjects and self.azure_subjects_resource_group) or self.azure_resource_group
+        if not self.azure_subscription or not group:
+            return None
+        return Management(
+            url=self.azure_management, subscription=self.azure_subscription, resource_group=group
+        )
 
     def _credentials(self, subjects: bool) -> tuple[Secret | None, Secret | None]:
         """(connection string, SAS); those of the subjects fall back to the archive's."""

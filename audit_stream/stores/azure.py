@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import md5, sha256
+from hashlib import sha256
 
-from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.blob import BlobProperties, ContentSettings, ImmutabilityPolicy
+from azure.storage.blob import BlobProperties, ImmutabilityPolicy
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Posture, PutResult
-from audit_stream.stores.azure_client import Connection, list_names
+from audit_stream.ports import Posture, PutResult
+from audit_stream.stores import azure_canary
+from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import (
     CONFLICTS,
     check_container,
@@ -27,10 +27,10 @@ from audit_stream.stores.azure_errors import (
     error_code,
     is_ambiguous,
 )
+from audit_stream.stores.azure_judge import judge_archive
+from audit_stream.stores.azure_survey import survey_archive
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
-
-_DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))
 
 
 class AzureStore:
@@ -62,24 +62,14 @@ class AzureStore:
         self, name: str, data: bytes, metadata: Mapping[str, str]
     ) -> StoreTransient | None:
         """Store; None when the service said so, else what left it in doubt."""
-        blob = self._container().get_blob_client(name)
-        settings = ContentSettings(
-            content_type="application/octet-stream",
-            content_md5=bytearray(md5(data, usedforsecurity=False).digest()),
-        )
+        sums = {**metadata, "sha256": sha256(data).hexdigest()}
         with self._connection.errors(f"storing {name}"):
             try:
-                await blob.upload_blob(
-                    data, match_condition=MatchConditions.IfMissing, content_settings=settings,
-                    metadata={**metadata, "sha256": sha256(data).hexdigest()},
-                    validate_content="md5", timeout=self._target.access.server_seconds,
-                )  # fmt: skip
+                await self._connection.upload(name, data, sums, **IF_MISSING)
             except AzureError as error:
                 code = error_code(error)
                 if code in CONFLICTS:
                     return StoreTransient(f"{name} is taken ({code})")
-                if code in _DAMAGED:  # the service kept nothing
-                    raise StoreTransient(f"{name} was damaged on its way ({code})") from error
                 if is_ambiguous(error):
                     return doubt(f"storing {name}", error)
                 raise
@@ -184,21 +174,13 @@ class AzureStore:
         return found
 
     async def posture(self) -> Posture:
-        """What the container says of itself. The data plane does not tell locked from unlocked:
-        without a look at the management plane the level is `worm_unlocked` at most."""
-        with self._connection.errors("asking the container what it enforces"):
-            found = await self._container().get_container_properties()
-        findings = [
-            f"{name}: {'yes' if value else 'no'}"
-            for name, value in (
-                ("time-based retention policy", found.has_immutability_policy),
-                ("legal hold on the container", found.has_legal_hold),
-                ("version-level immutability", found.immutable_storage_with_versioning_enabled),
-            )
-        ]
-        worm = found.has_immutability_policy or found.immutable_storage_with_versioning_enabled
-        level = Assurance.WORM_UNLOCKED if worm else Assurance.MUTABLE
-        return Posture(assurance=level, findings=(*findings, "whether it is locked: not asked"))
+        """See `ports.WormStore`. The data plane does not tell locked from unlocked: `worm_locked`
+        takes a look at the management plane, and a canary that withstood us."""
+        put = None if self._read_only else self._put_canary
+        return judge_archive(await survey_archive(self._connection, self._target, put))
+
+    async def _put_canary(self) -> PutResult:
+        return await self.put_if_absent(azure_canary.NAME, azure_canary.BODY, {})
 
     async def close(self) -> None:
         """See `ports.WormStore`."""

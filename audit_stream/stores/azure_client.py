@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import md5
 from typing import Any
 
 import aiohttp
+from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import ConfigError, StoreRefused
@@ -19,6 +22,7 @@ from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 
 #: Newest REST version that every supported cloud and emulator of ours speaks.
 API_VERSION = "2025-11-05"
+IF_MISSING = {"match_condition": MatchConditions.IfMissing}
 _PAGE = 5000  # names; the service gives no more at once
 _SINGLE_PUT = 256 << 20  # bytes; above it the SDK would stage blocks, which add-only rights forbid
 
@@ -32,6 +36,10 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._credential: Any = None
         self._closed = False
+        self.tls: str | None = None  # version of the newest connection, e.g. TLSv1.3
+
+    def _note_tls(self, version: str | None) -> None:
+        self.tls = version
 
     def container(self) -> ContainerClient:
         """The client; must be called inside the event loop that uses it."""
@@ -43,13 +51,9 @@ class Connection:
 
     def _open(self) -> ContainerClient:
         target, access = self._target, self._target.access
-        self._session = _session(access)
-        self._credential = _credential(target)
-        # The limits go to the transport: a client with a transport of its own ignores them.
-        transport = AioHttpTransport(
-            session=self._session, session_owner=False,
-            connection_timeout=access.connect_seconds, read_timeout=access.read_seconds,
-        )  # fmt: skip
+        self._session = open_session(access, self._note_tls)
+        self._credential = _credential(target, self._session)
+        transport = transport_over(self._session, access)
         return ContainerClient(
             target.service_url, target.container, credential=self._credential,
             transport=transport, retry_total=0, max_single_put_size=_SINGLE_PUT,
@@ -72,6 +76,21 @@ class Connection:
         if isinstance(self._credential, AzureSasCredential) and sas is not None:
             with suppress(ConfigError):
                 self._credential.update(sas().lstrip("?"))
+
+    async def upload(
+        self, name: str, data: bytes, metadata: dict[str, str] | None = None, **condition: Any
+    ) -> None:
+        """One conditional Put Blob, which the service checks by its MD5 and then keeps with it.
+
+        Raises what the SDK raises: its caller knows what a refusal of `condition` means.
+        """
+        checksum = bytearray(md5(data, usedforsecurity=False).digest())
+        settings = ContentSettings(content_type="application/octet-stream", content_md5=checksum)
+        # Without `overwrite` the SDK adds a condition of its own to an If-Match.
+        await self.container().get_blob_client(name).upload_blob(
+            data, overwrite="etag" in condition, content_settings=settings, metadata=metadata,
+            validate_content="md5", timeout=self._target.access.server_seconds, **condition,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Release the pool. May be called twice."""
@@ -100,10 +119,15 @@ async def list_names(
     return found
 
 
-def _session(access: AzureAccess) -> aiohttp.ClientSession:
+def open_session(
+    access: AzureAccess, negotiated: Callable[[str | None], None] = lambda _: None
+) -> aiohttp.ClientSession:
+    """A session with the TLS, proxies and bounds of `access`, to be closed by the caller;
+    `negotiated` is told the TLS version of each connection."""
     context = ssl.create_default_context(cafile=access.ca_file)
     least = ssl.TLSVersion.TLSv1_3 if access.require_tls13 else ssl.TLSVersion.TLSv1_2
     context.minimum_version = least
+    context.sslobject_class = _telling(negotiated)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, limit=access.connections),
         auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True,
@@ -115,15 +139,45 @@ def _session(access: AzureAccess) -> aiohttp.ClientSession:
     return session
 
 
-def _credential(target: AzureTarget) -> Any:
+def _telling(negotiated: Callable[[str | None], None]) -> type[ssl.SSLObject]:
+    class Telling(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            negotiated(self.version())
+
+    return Telling
+
+
+def transport_over(session: aiohttp.ClientSession, access: AzureAccess) -> AioHttpTransport:
+    """The session as the SDK wants it; closing the one leaves the other open."""
+    # The limits go to the transport: a client with a transport of its own ignores them.
+    return AioHttpTransport(
+        session=session, session_owner=False,
+        connection_timeout=access.connect_seconds, read_timeout=access.read_seconds,
+    )  # fmt: skip
+
+
+def identity(access: AzureAccess, session: aiohttp.ClientSession) -> Any:
+    """The workload's identity, else the machine's. The authority is asked over `session`, as it may
+    stand behind the same proxy and private CA; the machine's own endpoint is not."""
+    from azure.identity.aio import (
+        AzureCliCredential,
+        ManagedIdentityCredential,
+        WorkloadIdentityCredential,
+    )
+
+    if access.cli_login:
+        return AzureCliCredential()
+    try:
+        return WorkloadIdentityCredential(transport=transport_over(session, access))
+    except ValueError:  # its environment is not set: not in a cluster
+        return ManagedIdentityCredential(client_id=access.client_id)
+
+
+def _credential(target: AzureTarget, session: aiohttp.ClientSession) -> Any:
     access = target.access
     if access.sas is not None:
         return AzureSasCredential(access.sas().lstrip("?"))
     if access.key is not None:
         return {"account_name": target.account, "account_key": access.key}
-    from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCredential
-
-    try:
-        return WorkloadIdentityCredential()
-    except ValueError:  # its environment is not set: not in a cluster
-        return ManagedIdentityCredential(client_id=access.client_id)
+    return identity(access, session)

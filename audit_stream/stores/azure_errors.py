@@ -22,6 +22,7 @@ CONFLICTS = frozenset((
     "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
     "ConditionNotMet", "UnauthorizedBlobOverwrite",
 ))  # fmt: skip
+_DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))  # on its way: the service kept nothing
 _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
 _SERVER_ERRORS_FOR_GOOD = frozenset((501, 505))
 _GUIDE = "see docs/how-to/firewall.md"
@@ -35,8 +36,9 @@ _SETTINGS = "check AUDIT_ARCHIVE and AUDIT_SUBJECTS, and any proxy in between"
 def error_code(error: AzureError) -> str | None:
     """The service's code, from the error or the header; some calls fill in only one of them."""
     code = getattr(error, "error_code", None)
-    if code is None:
-        return response_header(error, "x-ms-error-code")
+    if code is None:  # the management plane has its code in the body alone
+        body = getattr(getattr(error, "error", None), "code", None)
+        return response_header(error, "x-ms-error-code") or body
     return str(getattr(code, "value", code))
 
 
@@ -58,6 +60,8 @@ def is_ambiguous(error: AzureError) -> bool:
         return False  # without a status where no token was to be had: nothing was sent
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         return True  # the body broke off, or the SDK itself gave up: nothing is known
+    if error_code(error) in _DAMAGED:
+        return True
     status = error.status_code
     return status in (408, 429) or (status >= 500 and status not in _SERVER_ERRORS_FOR_GOOD)
 

@@ -6,23 +6,23 @@ be brought back.
 
 from __future__ import annotations
 
-from hashlib import md5
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Versioned
-from audit_stream.stores.azure_client import Connection, list_names
+from audit_stream.ports import Finding, Versioned
+from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import check_container, doubt, error_code, is_ambiguous
+from audit_stream.stores.azure_judge import judge_subjects
+from audit_stream.stores.azure_survey import survey_subjects
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
 _CHANGED = frozenset(("BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"))
-_IF_MISSING = {"match_condition": MatchConditions.IfMissing}
 
 
 class _Unclear(StoreTransient):
@@ -44,7 +44,7 @@ class AzureSubjectStore:
         """See `ports.SubjectStore`."""
         check_name(name)
         check_body(name, data)
-        return await self._write(name, data, _IF_MISSING)
+        return await self._write(name, data, IF_MISSING)
 
     async def get(self, name: str) -> Versioned | None:
         """See `ports.SubjectStore`."""
@@ -67,12 +67,12 @@ class AzureSubjectStore:
         """See `ports.SubjectStore`."""
         check_name(name)
         try:
-            with self._connection.errors(f"removing {name}"):
-                return await self._conditional(self._blob(name).delete_blob(**_if_match(etag)))
-        except _Unclear as unclear:
+            removal = self._blob(name).delete_blob(**_if_match(etag))
+            return await self._conditional(f"removing {name}", removal)
+        except _Unclear:
             standing = await self.get(name)
             if standing is not None and standing.etag == etag:
-                raise StoreTransient(unclear.message, hint=unclear.hint) from unclear
+                raise
             return standing is None
 
     async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
@@ -81,43 +81,42 @@ class AzureSubjectStore:
         with self._connection.errors(f"listing {prefix or 'the subjects'}"):
             return await list_names(self._connection.container(), prefix, after, limit)
 
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`."""
+        return judge_subjects(await survey_subjects(self._connection, self._target))
+
     async def close(self) -> None:
         """See `ports.SubjectStore`."""
         await self._connection.close()
 
     async def _write(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
-        checksum = bytearray(md5(data, usedforsecurity=False).digest())
-        settings = ContentSettings(content_type="application/octet-stream", content_md5=checksum)
-        upload = self._blob(name).upload_blob(
-            data, overwrite="etag" in condition, content_settings=settings,
-            validate_content="md5", timeout=self._target.access.server_seconds, **condition,
-        )  # fmt: skip
         try:
-            with self._connection.errors(f"storing {name}"):
-                return await self._conditional(upload)
-        except _Unclear as unclear:
+            upload = self._connection.upload(name, data, **condition)
+            return await self._conditional(f"storing {name}", upload)
+        except _Unclear:
             standing = await self.get(name)
             if standing is not None and standing.data == data:
                 return True
             if (standing.etag if standing else None) != condition.get("etag"):
                 return False  # somebody else's write came first
-            raise StoreTransient(unclear.message, hint=unclear.hint) from unclear
-
-    @staticmethod
-    async def _conditional(call: Any) -> bool:
-        """Whether its condition held; `_Unclear` when the answer was lost."""
-        try:
-            await call
-        except AzureError as error:
-            code = error_code(error)
-            check_container(error)
-            if code in _CHANGED:
-                return False
-            if is_ambiguous(error):
-                lost = doubt("writing", error)
-                raise _Unclear(lost.message, hint=lost.hint) from error
             raise
-        return True
+
+    async def _conditional(self, doing: str, call: Awaitable[None]) -> bool:
+        """Whether its condition held; `_Unclear` when the answer was lost."""
+        with self._connection.errors(doing):
+            try:
+                await call
+            except AzureError as error:
+                check_container(error)
+                if error_code(error) in _CHANGED:
+                    return False
+                if is_ambiguous(error):
+                    lost = doubt(doing, error)
+                    raise _Unclear(
+                        lost.message, hint=lost.hint, retry_after=lost.retry_after
+                    ) from error
+                raise
+            return True
 
     def _blob(self, name: str) -> BlobClient:
         return self._connection.container().get_blob_client(name)

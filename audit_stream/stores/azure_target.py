@@ -11,10 +11,21 @@ from audit_stream.errors import ConfigError
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}").fullmatch
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]").fullmatch
 _EXAMPLE = "for example azure://account/container"
+#: Seven years are 2555 to 2557 days.
+RETENTION_DAYS = 2557
 PUBLIC_CLOUD = "https://{account}.blob.core.windows.net"
 
 #: Reads a secret where it lies, again at each call: files rotate.
 Secret = Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Management:
+    """Where the management plane knows the account."""
+
+    url: str  # of Azure Resource Manager
+    subscription: str
+    resource_group: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +39,15 @@ class AzureAccess:
     sas: Secret | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)  # account key: for emulators
     client_id: str | None = None  # of a user-assigned managed identity
+    cli_login: bool = False  # the Azure CLI's login in place of an identity
     ca_file: str | None = None  # certificates of a private CA
     require_tls13: bool = False  # else 1.2 at least; 1.3 is taken where both ends have it
     connections: int = 16
     connect_seconds: float = 5.0
     read_seconds: float = 20.0  # also a body that trickles: from one part to the next
     server_seconds: int = 15  # how long the service itself may take
+    management: Management | None = None  # None: it cannot be asked
+    retention_days: int = RETENTION_DAYS  # what the archive's policy should be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

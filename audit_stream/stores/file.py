@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from audit_stream.errors import StoreRefused
-from audit_stream.ports import Assurance, Posture, PutResult
+from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing
 from audit_stream.stores.disk import Tree, store_errors
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.offload import TIME_LIMIT, Offload
@@ -95,15 +95,18 @@ class FileStore:
 
     async def posture(self) -> Posture:
         """`mutable`, whatever the permissions: the owner can change them."""
-        access = "opened read-only" if self._read_only else "opened for writing"
+        access = "read-only" if self._read_only else "for writing"
         return Posture(
-            assurance=Assurance.MUTABLE,
             findings=(
-                f"a folder, {access}: {self._root}",
-                "its owner can change and remove objects: keep checkpoints elsewhere",
-                "no retention and no holds",
-            ),
-        )
+                Finding(
+                    fact="store", value=f"the folder {self._root}, opened {access}",
+                    standing=Standing.BAD, ceiling=Assurance.MUTABLE,
+                    advice="its owner can change and remove objects: use a write-once store, or "
+                    "keep checkpoints elsewhere",
+                ),
+                Finding(fact="retention and holds", value="none"),
+            )
+        )  # fmt: skip
 
     async def close(self) -> None:
         """See `ports.WormStore`."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Posture, PutResult, Versioned
+from audit_stream.ports import Assurance, Finding, Posture, PutResult, Versioned
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.subjects import entity_tag
 
@@ -209,7 +209,8 @@ class MemoryWormStore(Faults):
         """What it was made to say."""
         self._check_open()
         await self._before()
-        return Posture(assurance=self.assurance, findings=("in memory: lost with the process",))
+        lost = Finding(fact="in memory", value="lost with the process", ceiling=self.assurance)
+        return Posture(findings=(lost,))
 
     async def close(self) -> None:
         """See `ports.WormStore`."""
@@ -277,6 +278,10 @@ class MemorySubjectStore(Faults):
         check_prefix(prefix)
         await self._before()
         return self._names.select(prefix, after, limit)
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`."""
+        return (Finding(fact="subjects: copies of what was rewritten", value="none"),)
 
     async def close(self) -> None:
         """See `ports.SubjectStore`."""

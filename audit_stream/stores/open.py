@@ -44,6 +44,17 @@ def open_subjects(url: str, access: AzureAccess = _LOCAL) -> SubjectStore:
     return FileSubjectStore(place)
 
 
+def azure_target(url: str, access: AzureAccess) -> AzureTarget:
+    """The container that `url` names; `ConfigError` for any other place."""
+    place = place_of(url, access)
+    if not isinstance(place, AzureTarget):
+        raise ConfigError(
+            "only an azure:// archive has a policy that can be locked", hint="set AUDIT_ARCHIVE"
+        )
+    _need_azure()
+    return place
+
+
 def place_of(url: str, access: AzureAccess = _LOCAL) -> Place:
     """The folder or container a URL means: ``file:///path``, ``azure://account/container``."""
     try:

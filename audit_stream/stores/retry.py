@@ -8,25 +8,31 @@ That also settles an ambiguous one, whose answer was lost. Reads give up after a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from audit_stream.ports import Clock, Posture, PutResult, SubjectStore, Versioned, WormStore
+from audit_stream.ports import (
+    Clock,
+    Finding,
+    Posture,
+    PutResult,
+    SubjectStore,
+    Versioned,
+    WormStore,
+)
 from audit_stream.stores.attempts import Attempts, RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
+S = TypeVar("S", bound=WormStore | SubjectStore)
 
-class ResilientStore:
-    """`ports.WormStore` around another one; every attempt counts with the breaker.
 
-    `put_if_absent` returns only when the object stands. A refusal opens the breaker at once, which
-    is the alarm, and is then tried again like the rest: credentials get mended. Only what is wrong
-    with the call itself (a bad name, an empty body) is raised.
-    """
+class _Resilient(Generic[S]):
+    """A store, what may be asked of every one of them, and its attempts."""
 
     def __init__(
         self,
-        inner: WormStore,
+        inner: S,
         breaker: CircuitBreaker,
         *,
         clock: Clock,
@@ -37,6 +43,27 @@ class ResilientStore:
         self._attempts = Attempts(
             breaker, lambda: inner.names("", limit=1), clock=clock, policy=policy, chance=chance
         )
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See the port; `StoreTransient` after the time limit."""
+        check_prefix(prefix)
+        return await self._attempts.read(
+            lambda: self._inner.names(prefix, after=after, limit=limit)
+        )
+
+    async def close(self) -> None:
+        """See the port. Writes that wait are for their owners to cancel."""
+        self._attempts.close()
+        await self._inner.close()
+
+
+class ResilientStore(_Resilient[WormStore]):
+    """`ports.WormStore` around another one; every attempt counts with the breaker.
+
+    `put_if_absent` returns only when the object stands. A refusal opens the breaker at once, which
+    is the alarm, and is then tried again like the rest: credentials get mended. Only what is wrong
+    with the call itself (a bad name, an empty body) is raised.
+    """
 
     @property
     def url(self) -> str:
@@ -60,13 +87,6 @@ class ResilientStore:
         check_name(name)
         return await self._attempts.read(lambda: self._inner.get(name))
 
-    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
-        """See `ports.WormStore`; `StoreTransient` after the time limit."""
-        check_prefix(prefix)
-        return await self._attempts.read(
-            lambda: self._inner.names(prefix, after=after, limit=limit)
-        )
-
     async def extend_retention(self, name: str, until_ms: int) -> None:
         """See `ports.WormStore`; `StoreTransient` after the time limit."""
         check_name(name)
@@ -81,32 +101,13 @@ class ResilientStore:
         """See `ports.WormStore`; `StoreTransient` after the time limit."""
         return await self._attempts.read(self._inner.posture, opens=False)
 
-    async def close(self) -> None:
-        """See `ports.WormStore`. Puts that wait are for their owners to cancel."""
-        self._attempts.close()
-        await self._inner.close()
 
-
-class ResilientSubjectStore:
+class ResilientSubjectStore(_Resilient[SubjectStore]):
     """`ports.SubjectStore` around another one, in the same way.
 
     A write that is tried again may meet its own first attempt, and is then told False: whoever
     needs to know whose bytes stand reads them.
     """
-
-    def __init__(
-        self,
-        inner: SubjectStore,
-        breaker: CircuitBreaker,
-        *,
-        clock: Clock,
-        policy: RetryPolicy | None = None,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._inner = inner
-        self._attempts = Attempts(
-            breaker, lambda: inner.names("", limit=1), clock=clock, policy=policy, chance=chance
-        )
 
     async def create(self, name: str, data: bytes) -> bool:
         """See `ports.SubjectStore`; waits for as long as the store fails."""
@@ -130,14 +131,6 @@ class ResilientSubjectStore:
         check_name(name)
         return await self._attempts.until_done(lambda: self._inner.remove(name, etag))
 
-    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+    async def findings(self) -> Sequence[Finding]:
         """See `ports.SubjectStore`; `StoreTransient` after the time limit."""
-        check_prefix(prefix)
-        return await self._attempts.read(
-            lambda: self._inner.names(prefix, after=after, limit=limit)
-        )
-
-    async def close(self) -> None:
-        """See `ports.SubjectStore`."""
-        self._attempts.close()
-        await self._inner.close()
+        return await self._attempts.read(self._inner.findings, opens=False)

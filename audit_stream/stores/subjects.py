@@ -11,12 +11,12 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Versioned
+from audit_stream.ports import Finding, Standing, Versioned
 from audit_stream.stores.disk import Tree, store_errors
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.offload import TIME_LIMIT, Offload
@@ -104,6 +104,16 @@ class FileSubjectStore:
         check_prefix(prefix)
         with store_errors(f"listing {prefix or 'the subjects'}"):
             return list(islice(self._tree.walk(prefix, after), limit))
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `ports.SubjectStore`."""
+        return (
+            Finding(
+                fact="subjects: copies of what was rewritten", value="unknown to a folder",
+                standing=Standing.UNKNOWN,
+                advice="no snapshots and no backups of it, or what was zeroed can be brought back",
+            ),
+        )  # fmt: skip
 
     async def close(self) -> None:
         """See `ports.SubjectStore`."""

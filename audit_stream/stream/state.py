@@ -6,7 +6,7 @@ A worker's are the precedence table and its changelog; a backfill's its own data
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.table import Applied
@@ -19,8 +19,8 @@ class StateTable(Protocol):
         """The topic's applied marker, or None when nothing was applied."""
         ...
 
-    def keys_of(self, partition: int, topic: Any) -> Iterator[bytes]:
-        """Keys of a topic's states."""
+    def keys_of(self, partition: int, stream: bytes) -> Iterator[bytes]:
+        """Keys of a stream's states."""
         ...
 
     def commit_batch(

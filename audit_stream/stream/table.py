@@ -13,13 +13,12 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import faust
-import rocksdict
 from faust.stores import rocksdb
 from faust.types import TP
 
 from audit_stream.evidence.segment import Header
 from audit_stream.precedence.matrix import State, pack_state, stream_prefix, unpack_state
-from audit_stream.rocks import new_cache, open_database
+from audit_stream.rocks import batch_of, new_cache, open_database
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.transport import BatchMessage, BatchSchema
 
@@ -109,12 +108,7 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         changelog_offset: int | None,
     ) -> None:
         """One WriteBatch: states and markers (None deletes), and how far the changelog is in."""
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, value in puts:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
+        batch = batch_of(puts)
         if changelog_offset is not None:
             batch.put(self.offset_key, str(changelog_offset).encode())
         self._db_for_partition(partition).write(batch)

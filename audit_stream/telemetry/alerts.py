@@ -1,108 +1,83 @@
-"""Alarms: logged, kept on a board, and told over a webhook that shares nothing with the archive."""
+"""The alarm board: one alarm per key until it is closed; logged, shown, and told by every way."""
 
 from __future__ import annotations
 
-import http.client
-import json
+import dataclasses
 import logging
-import queue
 import threading
-import urllib.request
-from collections.abc import Callable
-from typing import Any
+import time
+from typing import Any, Protocol
+
+from audit_stream.telemetry.alarm import Alarm
 
 log = logging.getLogger(__name__)
-_QUEUE = 256
-_TIMEOUT_SECONDS = 10
-Teller = Callable[[dict[str, Any]], None]
+
+
+class Teller(Protocol):
+    """A way to tell operations. No method blocks for longer than it says."""
+
+    def __call__(self, alarm: Alarm) -> None:
+        """Take the alarm; it is told later, in the order taken."""
+        ...
+
+    def hurry(self) -> None:
+        """The process ends: tell what is left now, each once more at most."""
+        ...
+
+    def flush(self, seconds: float) -> None:
+        """Wait until everything is told or given up, or so long."""
+        ...
 
 
 class AlarmBoard:
-    """The `Alerts` port: one alarm per key until it is closed. Never blocks, never raises."""
+    """The `Alerts` port. Never blocks, never raises."""
 
     def __init__(self, worker: str, *tellers: Teller) -> None:
         self._worker = worker
-        self._tellers = list(tellers)
+        self._tellers = tellers
         self._lock = threading.Lock()
-        self._open: dict[str, dict[str, Any]] = {}
-
-    def add_teller(self, teller: Teller) -> None:
-        """Add another way to tell operations."""
-        self._tellers.append(teller)
+        self._open: dict[str, Alarm] = {}
 
     def open(self) -> list[dict[str, Any]]:
-        """The alarms that are open."""
+        """The alarms that are open, as `Alarm.document` gives them."""
         with self._lock:
-            return list(self._open.values())
+            alarms = list(self._open.values())
+        return [alarm.document() for alarm in alarms]
 
     def raise_alarm(self, key: str, summary: str, *, severity: str = "critical") -> None:
         """Open (or repeat, silently) an alarm."""
-        event = {"key": key, "state": "open", "severity": severity, "summary": summary,
-                 "worker": self._worker}  # fmt: skip
+        alarm = Alarm(
+            key=key, state="open", severity=severity, summary=summary, worker=self._worker,
+            at=time.time(),
+        )  # fmt: skip
         with self._lock:
             if key in self._open:
                 return
-            self._open[key] = event
+            self._open[key] = alarm
+            self._tell(alarm)
         log.error("ALARM %s: %s", key, summary)
-        self._tell(event)
 
     def close_alarm(self, key: str, summary: str) -> None:
         """Close an alarm that is open."""
         with self._lock:
-            event = self._open.pop(key, None)
-        if event is not None:
-            log.warning("alarm closed %s: %s", key, summary)
-            self._tell({**event, "state": "closed", "summary": summary})
+            opened = self._open.pop(key, None)
+            if opened is None:
+                return
+            self._tell(dataclasses.replace(opened, state="closed", summary=summary, at=time.time()))
+        log.warning("alarm closed %s: %s", key, summary)
 
     def flush(self, seconds: float) -> None:
-        """Wait until what was raised is told, or so long."""
+        """Before the process ends: wait until every way has told what it has, or so long."""
+        deadline = time.monotonic() + seconds
         for teller in self._tellers:
-            if isinstance(teller, Webhook):
-                teller.flush(seconds)
+            teller.hurry()
+        for teller in self._tellers:
+            teller.flush(max(0.0, deadline - time.monotonic()))
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _tell(self, alarm: Alarm) -> None:
+        """Under the lock: a closing must not overtake its opening."""
         for teller in self._tellers:
             try:
-                teller(event)
+                teller(alarm)
             except Exception:
                 log.exception("an alarm could not be told")
-
-
-class Webhook:
-    """Posts alarms as JSON from its own thread; a full queue drops news, never holds up work."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(_QUEUE)
-        threading.Thread(target=self._run, name="webhook", daemon=True).start()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Enqueue; dropped with a log line when the receiver has been away for 256 alarms."""
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
-            log.error("alarm not told: the webhook's queue is full")
-
-    def flush(self, seconds: float) -> None:
-        """Wait until the queue is told, or so long: before the process ends."""
-        told = self._queue.all_tasks_done  # `join` waits on it too, but without a limit
-        with told:
-            told.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
-
-    def _run(self) -> None:
-        while True:
-            self._post(self._queue.get())
-            self._queue.task_done()
-
-    def _post(self, event: dict[str, Any]) -> None:
-        request = urllib.request.Request(  # noqa: S310 - settings allow http(s) only
-            self._url,
-            data=json.dumps(event).encode(),
-            headers={"Content-Type": "application/json"},
-            method="POST",
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
-                pass
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            log.error("alarm not told by webhook: %s", type(error).__name__)

@@ -55,6 +55,7 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("precedence/matrix", "import time", "The pure core"),
         ("seal/builder", "import random", "The pure core"),
         ("verify/segment", "import pathlib", "The pure core"),
+        ("telemetry/shapes", "import time", "The pure core"),
         ("stores/file", "import faust", "Faust only"),
         ("telemetry/health", "import mode", "Faust only"),
         ("settings/groups", "import aiokafka", "The Kafka client"),

@@ -13,6 +13,7 @@ from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 from tests.contract.subject_store_contract import NAME, SubjectStoreContract, SubjectTarget
 from tests.support.azurite import ACCOUNT, KEY, Azurite
 from tests.support.blobs import BlobDouble
+from tests.support.blobs.faults import FaultKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -100,6 +101,19 @@ async def test_a_lost_answer_to_a_rewrite_is_settled_by_looking(
     found = await store.get(NAME)
     assert found is not None
     assert found.data == b"two"
+
+
+@pytest.mark.parametrize("fault", ["bit_flip", "busy", "throttle"])
+async def test_what_may_pass_is_said_so(
+    double: BlobDouble, on_double: AzureSubjects, fault: FaultKind
+) -> None:
+    """Bytes damaged on their way are no refusal; the service's own delay is passed on."""
+    store = on_double.open()
+    double.faults.inject(fault, retry_after=7 if fault == "throttle" else None)
+    with pytest.raises(StoreTransient, match=NAME) as caught:
+        await store.create(NAME, b"mine")
+    assert caught.value.retry_after == (7 if fault == "throttle" else None)
+    assert await store.create(NAME, b"mine")
 
 
 async def test_a_rewrite_that_somebody_else_overtook_is_said_so(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from audit_stream.evidence.segment import decode
 from tests.support.azurite import ACCOUNT, KEY, Azurite
-from tests.support.commands import document, run, start
+from tests.support.commands import document, run, running
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -46,14 +47,14 @@ async def test_killed_midway_beside_a_live_fleet_it_archives_the_same(fleet: Fle
     events = Events(201, fleet.topic)
     fleet.start(0)
     await fleet.send(events.lines(3000))
+    await eventually(lambda: fleet.archived(1), 60)  # by then the streams are founded
     into = second(fleet)
     words = ("backfill", "--into", into.as_uri(), "--rate", "800")
     stored = 0
     for _ in range(3):
-        process = start(fleet, *words)
-        await eventually(partial(more_than, into, stored), 60)
-        process.kill()
-        await asyncio.to_thread(process.communicate)
+        with running(fleet, *words) as process:
+            await eventually(partial(more_than, into, stored, process), 60)
+            process.kill()
         await fleet.send(events.lines(500))
         stored = records_in(into)
         assert stored < len(events.oracle.archived)
@@ -68,8 +69,11 @@ async def test_killed_midway_beside_a_live_fleet_it_archives_the_same(fleet: Fle
     assert len(list(subjects.rglob("*.bin"))) >= len(list((into / "segments").rglob("*.gz")))
 
 
-async def more_than(folder: Path, records: int) -> bool:
-    return await asyncio.to_thread(records_in, folder) > records
+async def more_than(folder: Path, records: int, process: subprocess.Popen[str]) -> bool:
+    """Whether so many records are stored there; whoever stores them must not end before."""
+    stored = await asyncio.to_thread(records_in, folder)
+    assert stored > records or process.poll() is None, process.communicate()
+    return stored > records
 
 
 async def test_a_stop_is_clean_and_the_same_command_goes_on(fleet: Fleet) -> None:
@@ -78,10 +82,10 @@ async def test_a_stop_is_clean_and_the_same_command_goes_on(fleet: Fleet) -> Non
     await fleet.send(events.lines(2000))
     await settle(fleet)
     words = ("backfill", "--into", second(fleet).as_uri())
-    process = start(fleet, *words, "--rate", "500")
-    await eventually(lambda: more_than(second(fleet), 0), 60)
-    process.send_signal(signal.SIGTERM)
-    out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    with running(fleet, *words, "--rate", "500") as process:
+        await eventually(partial(more_than, second(fleet), 0, process), 60)
+        process.send_signal(signal.SIGTERM)
+        out, err = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 1, err
     assert "run the same command again" in out
     again = await document(fleet, *words)

@@ -274,8 +274,7 @@ async def lag_of_at_least(port: int, topic: str, offsets: int) -> bool:
 
 
 async def test_ready_metrics_and_health_are_served(fleet: Fleet) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     fleet.start(0)
     events = Events(47, fleet.topic)
     await fleet.send(events.lines(500))

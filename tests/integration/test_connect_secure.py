@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import NewTopic
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.kafka.connect import (
@@ -26,49 +20,11 @@ from audit_stream.kafka.connect import (
 )
 from audit_stream.kafka.embedded import HOST, EmbeddedKafka, free_ports
 from tests.integration.conftest import not_run
+from tests.support.certificates import identity
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 PASSWORD = "correct-horse"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """PEM files: a certificate for the loopback address, and it with its key."""
-
-    certificate: Path
-    bundle: Path
-
-
-def identity(folder: Path, name: str) -> Identity:
-    """A self-signed certificate of its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begin = datetime(2024, 1, 1, tzinfo=UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=36_500))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    made = Identity(certificate=folder / f"{name}.pem", bundle=folder / f"{name}-bundle.pem")
-    made.certificate.write_bytes(pem)
-    made.bundle.write_bytes(private + pem)
-    return made
 
 
 @pytest.fixture(scope="module")

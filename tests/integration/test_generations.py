@@ -17,7 +17,6 @@ from audit_stream.archive.chain import Chain
 from audit_stream.archive.streams import end_chain, generations
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends, topic_partitions
-from audit_stream.kafka.embedded import free_ports
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.stores.file import FileStore
@@ -226,8 +225,7 @@ async def frozen(pid: int) -> bool:
 async def test_a_worker_that_was_not_stopped_ends_by_itself_and_starts_in_the_new_generation(
     fleet: Fleet,
 ) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     first, second = Events(277, fleet.topic), Events(281, fleet.topic)
     fleet.start(0)
     await fleet.send(first.lines(500))
@@ -261,8 +259,7 @@ async def test_of_two_operators_one_wins_and_the_other_is_told(fleet: Fleet) -> 
 
 
 async def test_an_operator_who_was_interrupted_finishes_later(fleet: Fleet) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     events = Events(251, fleet.topic)
     fleet.start(0)
     await fleet.send(events.lines(500))

@@ -146,15 +146,19 @@ async def test_the_rate_is_a_limit(
     assert len(await read(connection, topic)) == len(lines)
 
 
+async def killed_midway(mine: Import) -> None:
+    process = mine.start("--rate", "20000")
+    await eventually(lambda: mine.reaches(1000), 60)
+    process.kill()
+    await asyncio.to_thread(process.communicate)
+
+
 async def test_without_resume_it_begins_anew(
     kafka: EmbeddedKafka, connection: KafkaConnection, topic: str, tmp_path: Path
 ) -> None:
     path, lines = write(tmp_path, topic, LINES)
     mine = Import(kafka, path, topic)
-    process = mine.start("--rate", "20000")
-    await eventually(lambda: mine.reaches(1000), 60)
-    process.kill()
-    await asyncio.to_thread(process.communicate)
+    await killed_midway(mine)
     code, done, _ = await mine.run()
     assert (code, done["total"]) == (0, len(lines))
 
@@ -164,10 +168,7 @@ async def test_a_position_of_other_topics_is_refused(
 ) -> None:
     path, _ = write(tmp_path, topic, LINES)
     mine = Import(kafka, path, topic)
-    process = mine.start("--rate", "20000")
-    await eventually(lambda: mine.reaches(1000), 60)
-    process.kill()
-    await asyncio.to_thread(process.communicate)
+    await killed_midway(mine)
     await make(connection, f"{topic}-other")
     code, _, said = await mine.run("--resume", "--topic", f"{topic}-other")
     assert (code, "other topics" in said) == (2, True)

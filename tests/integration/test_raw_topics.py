@@ -13,7 +13,6 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.archive.streams import found_stream
 from audit_stream.kafka.connect import KafkaConnection, open_admin
-from audit_stream.kafka.embedded import free_ports
 from audit_stream.keys.file import load_keyring
 from audit_stream.stores.file import FileStore
 from tests.integration.test_bad_days import answers, missing, page, run
@@ -32,8 +31,7 @@ async def alarmed(port: int, key: str) -> bool:
 
 
 async def test_a_topic_recreated_under_a_running_worker_stops_with_an_alarm(fleet: Fleet) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     events = Events(83, fleet.topic)
     fleet.start(0)
     await fleet.send(events.lines(1000))
@@ -52,8 +50,7 @@ async def test_a_topic_recreated_under_a_running_worker_stops_with_an_alarm(flee
 async def test_a_topic_repartitioned_under_a_running_worker_stops_with_an_alarm(
     fleet: Fleet,
 ) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     events = Events(97, fleet.topic)
     fleet.start(0)
     await fleet.send(events.lines(500))
@@ -71,8 +68,7 @@ async def test_a_topic_repartitioned_under_a_running_worker_stops_with_an_alarm(
 
 async def test_a_topic_that_ends_below_the_archive_stops_with_an_alarm(fleet: Fleet) -> None:
     """Truncated, or recreated where the broker gives topics no id."""
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     settings = fleet.settings
     ring = load_keyring(settings.keyring)
     await found_stream(
@@ -97,8 +93,7 @@ async def test_a_topic_that_ends_below_the_archive_stops_with_an_alarm(fleet: Fl
 
 
 async def test_p1_what_retention_deleted_is_counted_as_lost_with_an_alarm(fleet: Fleet) -> None:
-    port = free_ports(1)[0]
-    fleet.extra["AUDIT_WEB_PORT"] = str(port)
+    port = fleet.serve()
     events = Events(89, fleet.topic)
     fleet.start(0)
     await fleet.send(events.lines(400))

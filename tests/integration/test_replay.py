@@ -20,8 +20,10 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends
 from audit_stream.keys.file import load_keyring
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.subjects import TagMaker
+from audit_stream.replay.tally import ANOTHER_LOG
+from tests.integration.test_bad_days import missing
 from tests.support import resealed
-from tests.support.commands import document, run, start
+from tests.support.commands import document, run, running
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import ROOT, Fleet
@@ -180,10 +182,10 @@ async def test_stopped_by_a_signal_it_goes_on_with_resume(fleet: Fleet) -> None:
     await settle(fleet, events, 1500)
     words = ("replay", "--compare", "--processes", "1")
     position = fleet.folder / "command-state" / "replay" / f"{fleet.topic}-00001-00000"
-    process = start(fleet, *words, "--rate", "300", "--json")
-    await eventually(lambda: asyncio.to_thread(noted, position), 60)
-    process.send_signal(signal.SIGTERM)
-    out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    with running(fleet, *words, "--rate", "300", "--json") as process:
+        await eventually(lambda: asyncio.to_thread(noted, position), 60)
+        process.send_signal(signal.SIGTERM)
+        out, err = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 3, err
     stopped = orjson.loads(out)
     assert stopped["verdict"] == "cannot_judge"
@@ -214,6 +216,35 @@ async def test_of_an_erased_person_all_but_the_sealed_fields_is_compared(fleet: 
     same = await document(fleet, "archive", "compare", fleet.settings.archive, second)
     assert same["verdict"] == "equal"
     assert sum(p["erased"] for p in same["partitions"]) > 0
+
+
+async def test_a_recreated_topic_is_another_log_until_its_next_generation(fleet: Fleet) -> None:
+    events = Events(111, fleet.topic)
+    await settle(fleet, events, 600)
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.delete_topics([fleet.topic])
+    await eventually(lambda: missing(fleet))
+    await fleet.prepare()
+    other = await document(fleet, "replay", "--compare", code=3)
+    assert {p["compared"] for p in other["partitions"]} == {0}
+    assert {reason for p in other["partitions"] for reason in p["not_comparable"]} == {ANOTHER_LOG}
+
+    words = ("topics", "new-generation", fleet.topic, "--reason", "a test", "--yes")
+    begun = await run(fleet, *words)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    await settle(fleet, Events(111, fleet.topic), 600)
+    answer = await document(fleet, "replay", "--compare")
+    assert answer["verdict"] == "equal"
+    compared = {(p["generation"], p["compared"] > 0) for p in answer["partitions"]}
+    assert compared == {(1, False), (2, True)}
+
+    second = (fleet.folder / "second").as_uri()
+    await document(fleet, "backfill", "--into", second)
+    same = ("archive", "compare", fleet.settings.archive, second)
+    whole = await document(fleet, *same, code=1)
+    assert {p["generation"] for p in whole["partitions"] if p["only_a"]} == {1}
+    assert (await document(fleet, *same, "--common"))["verdict"] == "equal"
+    assert (await document(fleet, "verify", "--archive", second))["verdict"] == "verified"
 
 
 def erase(path: Path, people: list[tuple[str, str, str]]) -> Path:

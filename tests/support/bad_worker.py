@@ -1,13 +1,14 @@
 """A worker with something wrong, for the fleet tests.
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
-N-th chunk; ``away FLAG``: no store while that file exists; ``faulty-store``; ``switched FOLDER``:
-see `switched_worker`.
+N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
+``faulty-store``; ``switched FOLDER``: see `switched_worker`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging.config
 import os
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from audit_stream.app.run import run_worker
-from audit_stream.errors import StoreTransient
+from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.seal.judge import Chunk
 from audit_stream.settings import Settings
@@ -82,12 +83,14 @@ def with_faults(settings: Settings) -> object:
 
 
 class AwayStore(FileStore):
-    """A file store that cannot be reached while a flag file exists."""
+    """A file store that cannot be reached while a flag file exists; or refuses, with its text."""
 
     flag: Path
 
     async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
-        if self.flag.exists():
+        with contextlib.suppress(FileNotFoundError):
+            if hint := self.flag.read_text():
+                raise StoreRefused("the store refused", hint=hint)
             raise StoreTransient("the store is away")
         return await super().put_if_absent(name, data, metadata)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -12,12 +14,18 @@ import orjson
 from tests.support.fleet import ROOT, Fleet
 
 
-def start(fleet: Fleet, *words: str, **extra: str) -> subprocess.Popen[str]:
-    """The command as a process."""
-    return subprocess.Popen(
+@contextmanager
+def running(fleet: Fleet, *words: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process, killed behind the block if it still runs."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "audit_stream", *words], env=environment(fleet, **extra), cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    with process:  # closes the pipes, waits
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def environment(fleet: Fleet, **extra: str) -> dict[str, str]:
@@ -31,8 +39,8 @@ def environment(fleet: Fleet, **extra: str) -> dict[str, str]:
 
 async def run(fleet: Fleet, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """The command, ended."""
-    process = start(fleet, *words, **extra)
-    out, err = await asyncio.to_thread(process.communicate, timeout=240)
+    with running(fleet, *words, **extra) as process:
+        out, err = await asyncio.to_thread(process.communicate, timeout=240)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 

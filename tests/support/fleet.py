@@ -22,6 +22,7 @@ from audit_stream.cli.verify import archive_verifier, trusted_keys
 from audit_stream.evidence.ending import decode_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.embedded import free_ports
 from audit_stream.kafka.topic_apply import apply_plan, plan_topics
 from audit_stream.keys.file import create_keyring
 from audit_stream.settings import Settings
@@ -85,6 +86,12 @@ class Fleet:
             await asyncio.gather(*futures)
         finally:
             await producer.stop()
+
+    def serve(self) -> int:
+        """Give the workers that start from now on a web port to look at; one at a time."""
+        port = free_ports(1)[0]
+        self.extra["AUDIT_WEB_PORT"] = str(port)
+        return port
 
     def start(self, index: int, *tampering: str) -> subprocess.Popen[bytes]:
         """Start worker `index`; `tampering` goes to `tests.support.bad_worker` instead."""

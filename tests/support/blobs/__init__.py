@@ -8,7 +8,9 @@ API for the SDK, keeps Azure's immutability rules, and fails in the ways a netwo
         double.faults.inject("drop_after")  # the next PUT commits, and its answer is lost
 
 Modules: `model` what is stored, `access` who may do what, `rules` what immutability refuses,
-`service` the operations, `routes` and `wire` requests and answers, `faults`, `http` the server.
+`service` the operations, `routes` and `wire` requests and answers, `management` the management
+plane and `authority` the tokens (over TLS only: the SDK sends none without), `faults`, `log`,
+`http` the server; `process` and `control` for a double in a process of its own.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ class Access:
     def __init__(self) -> None:
         self._sas: dict[str, Rights] = {}
         self._tokens: dict[str, Rights] = {}
+        self._workloads: dict[tuple[str, str], str] = {}
+        self._managers: dict[str, Rights] = {}
 
     def register_sas(self, sig: str, rights: str) -> None:
         """Let `?sig=…` stand for these rights."""
@@ -36,8 +38,42 @@ class Access:
         """Let `Authorization: Bearer …` stand for this role."""
         self._tokens[token] = ROLES[role]
 
-    def rights(self, sig: str | None, authorization: str | None) -> Rights:
-        """The rights of a request. A shared key is the owner's; its signature is not checked."""
+    def register_workload(
+        self, client_id: str, assertion: str, role: Role, manages: str = "c"
+    ) -> None:  # fmt: skip
+        """Let a client whose token file holds `assertion` have a token of this role.
+
+        `manages`: on the management plane it may read c(ontainers), a(ccounts), r(oles), and
+        w(rite) containers and policies.
+        """
+        token = f"token-of-{client_id}"
+        self._workloads[client_id, assertion] = token
+        self._managers[self.for_management(token)] = frozenset(manages)
+        self.register_token(token, role)
+
+    def token_of(self, client_id: str, assertion: str) -> str | None:
+        """For the audience of storage."""
+        return self._workloads.get((client_id, assertion))
+
+    @staticmethod
+    def for_management(token: str) -> str:
+        """The same client's token for the management plane."""
+        return f"{token}-for-management"
+
+    def management(self, authorization: str | None) -> Rights:
+        """The rights of a request to the management plane."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme != "Bearer" or token not in self._managers:
+            raise ApiError(401, "InvalidAuthenticationToken")
+        return self._managers[token]
+
+    def rights(
+        self, sig: str | None, authorization: str | None, delegated: str | None = None
+    ) -> Rights:
+        """The rights of a request. A shared key is the owner's; its signature is not checked, nor
+        that of a SAS made with a user's delegation key, which stands for what it says."""
+        if delegated is not None:
+            return frozenset(delegated) & OWNER
         if authorization is not None:
             scheme, _, value = authorization.partition(" ")
             if scheme in ("SharedKey", "SharedKeyLite"):

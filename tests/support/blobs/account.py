@@ -69,7 +69,7 @@ class Account:
         return self.containers[call.container]
 
     def _rights(self, call: Call) -> access.Rights:
-        return self.access.rights(call.sig, call.authorization)
+        return self.access.rights(call.sig, call.authorization, call.delegated)
 
     def _enter(self, call: Call, any_of: str) -> Container:
         container = self._container(call)

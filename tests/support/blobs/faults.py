@@ -1,12 +1,15 @@
-"""What goes wrong, and when: a fault waits for the next request that it matches.
+"""What goes wrong, and when: a fault waits for the next request that it matches, or hits a share of
+all of them.
 
-A fault never sleeps. Where one holds a request up, the test ends that with `release`; `hit` tells
+Where one holds a request up, the test ends that with `release`, or `hold_seconds` do; `hit` tells
 the test that a request has met the fault.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +28,8 @@ FaultKind = Literal[
     "head_busy",  # the HEAD that follows a conflict answers 503
     "unlock",  # the container's policy is unlocked just before
     "remove_policy",  # … or removed
+    "forbidden",  # 403 AuthorizationFailed
+    "missing",  # 404 ResourceNotFound
     "proxy_403",  # a proxy's HTML page; the service never saw the request
     "slow_body",  # half the answer's body, the rest at `release`
     "cut_body",  # half the answer's body, then the connection ends
@@ -38,10 +43,13 @@ class Fault:
     kind: FaultKind
     method: str | None = None  # None: any
     path: str = ""  # part of the path
-    times: int = 1
+    times: int | None = 1  # None: until disarmed
     retry_after: int | None = None
     body: bytes | None = None  # the rival's; None: something other than the request's
     metadata: dict[str, str] | None = None  # the rival's; None: the request's
+    share: float | None = None  # of the requests that match; None: each
+    draws: random.Random = field(default_factory=lambda: random.Random(0))
+    hold_seconds: float | None = None  # None: until `release`
     hit: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     landed: asyncio.Event = field(default_factory=asyncio.Event)  # `late` has committed
@@ -50,9 +58,16 @@ class Fault:
         """Let what waits go on."""
         self.released.set()
 
+    async def held(self) -> None:
+        """Return when what waits may go on."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.released.wait(), self.hold_seconds)
+
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request meets this fault."""
-        return self.times > 0 and self.method in (None, method) and self.path in path
+        """Whether a request meets this fault. With a `share`, each one that could draws a lot."""
+        if self.times == 0 or self.method not in (None, method) or self.path not in path:
+            return False
+        return self.share is None or self.draws.random() < self.share
 
 
 class Faults:
@@ -67,13 +82,20 @@ class Faults:
         *,
         method: str | None = "PUT",
         path: str = "",
-        times: int = 1,
+        times: int | None = 1,
         retry_after: int | None = None,
         body: bytes | None = None,
         metadata: dict[str, str] | None = None,
+        share: float | None = None,
+        seed: int = 0,
+        hold_seconds: float | None = None,
     ) -> Fault:
-        """Arm a fault for the next `times` requests of that method whose path contains `path`."""
-        fault = Fault(kind, method, path, times, retry_after, body, metadata)
+        """Arm a fault for the next `times` requests of that method whose path contains `path`;
+        with a `share`, for that part of them all, drawn from the `seed`."""
+        fault = Fault(
+            kind, method, path, times if share is None else None, retry_after, body, metadata,
+            share, random.Random(seed), hold_seconds,
+        )  # fmt: skip
         self._armed.append(fault)
         return fault
 
@@ -88,14 +110,16 @@ class Faults:
         """The fault that this request meets."""
         for fault in self._armed:
             if fault.matches(method, path):
-                fault.times -= 1
+                if fault.times is not None:
+                    fault.times -= 1
                 fault.hit.set()
                 return fault
         return None
 
     def give_back(self, fault: Fault) -> None:
         """Leave a fault armed whose moment has not come."""
-        fault.times += 1
+        if fault.times is not None:
+            fault.times += 1
 
 
 def flipped(body: bytes) -> bytes:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import Self
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tests.support.blobs import wire
+from tests.support.blobs import authority, management, wire
 from tests.support.blobs.faults import Fault, Faults, flipped
+from tests.support.blobs.log import Seen, seen
+from tests.support.blobs.management import Management
 from tests.support.blobs.model import ApiError
 from tests.support.blobs.routes import ACCOUNT, Incoming, answer, names
 from tests.support.blobs.service import BlobService
@@ -24,18 +27,12 @@ _REFUSALS = {
     "busy": (503, "ServerBusy"),
     "timeout": (500, "OperationTimedOut"),
     "throttle": (429, "TooManyRequests"),
+    "forbidden": (403, "AuthorizationFailed"),
+    "missing": (404, "ResourceNotFound"),
 }
 _PROXY_PAGE = b"<html><head><title>403 Forbidden</title></head><body>Blocked.</body></html>"
 _LARGEST = 1 << 30
-
-
-class Seen(NamedTuple):
-    """A request that came in; status 0: it got no answer."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    status: int
+_MANAGED = "/subscriptions/"
 
 
 class _Gone(Exception):
@@ -43,15 +40,36 @@ class _Gone(Exception):
 
 
 class BlobDouble:
-    """The double, while the `async with` lasts."""
+    """The double, while the `async with` lasts; `service` is its first account.
 
-    def __init__(self, service: BlobService | None = None) -> None:
+    `tls`: a server's context; without one it speaks plain HTTP.
+    """
+
+    def __init__(
+        self, service: BlobService | None = None, *, port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
         self.service = service or BlobService()
+        self.accounts = {ACCOUNT: self.service}
+        self.management = Management(self.accounts)
         self.faults = Faults()
         self.requests: list[Seen] = []
-        self.url = ""
+        self.root = ""  # without an account
+        self._port, self._tls = port, tls
         self._late: set[asyncio.Task[Answer]] = set()
         self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the first account."""
+        return f"{self.root}/{ACCOUNT}"
+
+    def add_account(self, name: str) -> BlobService:
+        """Another account, with the identities and the clock of the first."""
+        account = BlobService()
+        account.clock, account.access = self.service.clock, self.service.access
+        self.accounts[name] = account
+        return account
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_LARGEST)
@@ -66,8 +84,9 @@ class BlobDouble:
         )
         await runner.setup()
         self._runner = runner
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/{ACCOUNT}"
+        await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
+        scheme = "http" if self._tls is None else "https"
+        self.root = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -76,6 +95,12 @@ class BlobDouble:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
         if self._runner is not None:
+            server = self._runner.server
+            for connection in server.connections if server is not None else ():
+                if (
+                    connection.transport is not None
+                ):  # the end of TLS waits for a client that is gone
+                    connection.transport.abort()
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -91,25 +116,38 @@ class BlobDouble:
         except _Gone:
             return _cut(request)
         finally:
-            self.requests.append(Seen(incoming.method, incoming.path, dict(incoming.query), status))
+            self.requests.append(
+                seen(incoming.method, incoming.path, incoming.query, incoming.headers, status,
+                     fault)
+            )  # fmt: skip
         return await self._send(request, fault, found)
+
+    def _answer(self, request: Incoming) -> Answer:
+        if request.path.startswith(_MANAGED):
+            return self.management.answer(request)
+        if request.path.endswith(authority.PATH):
+            return authority.answer(self.service.access, request)
+        service = self.accounts.get(request.path.split("/")[1])
+        if service is None:
+            return wire.error(ApiError(400, "InvalidUri"))
+        return answer(service, request)
 
     # What a fault does before the request, instead of it, and after it
 
     async def _meet(self, fault: Fault | None, request: Incoming) -> Answer:
         if fault is None:
-            return answer(self.service, request)
-        if (instead := _instead(fault)) is not None:
+            return self._answer(request)
+        if (instead := _instead(fault, request.path)) is not None:
             return instead
         if fault.kind == "late":
             return await self._land_late(fault, request)
         if fault.kind == "stall":
-            await fault.released.wait()
-        found = answer(self.service, self._before(fault, request))
+            await fault.held()
+        found = self._answer(self._before(fault, request))
         if fault.kind == "drop_after":
             raise _Gone
         if fault.kind == "stall_after":
-            await fault.released.wait()
+            await fault.held()
         return self._after(fault, request, found)
 
     def _before(self, fault: Fault, request: Incoming) -> Incoming:
@@ -117,9 +155,10 @@ class BlobDouble:
         if fault.kind == "bit_flip":
             return replace(request, body=flipped(request.body))
         if fault.kind in ("twin", "rival"):
-            answer(self.service, _other_writer(fault, request))
+            self._answer(_other_writer(fault, request))
         if fault.kind in ("unlock", "remove_policy"):
-            container = self.service.containers.get(names(request.path)[0])
+            account = self.accounts[request.path.split("/")[1]]
+            container = account.containers.get(names(request.path)[0])
             if container is not None:
                 container.unlock() if fault.kind == "unlock" else container.remove_policy()
         return request
@@ -138,8 +177,8 @@ class BlobDouble:
         """Commit when released, in a task that outlives the handler of a client that gave up."""
 
         async def land() -> Answer:
-            await fault.released.wait()
-            found = answer(self.service, request)
+            await fault.held()
+            found = self._answer(request)
             fault.landed.set()
             return found
 
@@ -161,13 +200,13 @@ class BlobDouble:
         await response.write(found.body[:half])
         if fault.kind == "cut_body":
             return _cut(request)
-        await fault.released.wait()
+        await fault.held()
         await response.write(found.body[half:])
         await response.write_eof()
         return response
 
 
-def _instead(fault: Fault) -> Answer | None:
+def _instead(fault: Fault, path: str) -> Answer | None:
     """What answers in the service's place."""
     if fault.kind == "drop_before":
         raise _Gone
@@ -178,7 +217,8 @@ def _instead(fault: Fault) -> Answer | None:
     seconds = 1 if fault.kind == "throttle" else None
     seconds = seconds if fault.retry_after is None else fault.retry_after
     headers = {} if seconds is None else {"Retry-After": str(seconds)}
-    return wire.error(ApiError(*_REFUSALS[fault.kind], headers))
+    refusal = ApiError(*_REFUSALS[fault.kind], headers)
+    return management.error(refusal) if path.startswith(_MANAGED) else wire.error(refusal)
 
 
 def _other_writer(fault: Fault, request: Incoming) -> Incoming:

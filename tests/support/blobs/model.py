@@ -85,15 +85,24 @@ class Blob:
 
 @dataclass(slots=True)
 class Container:
-    """A container and what its owner has set on the management plane, which has no HTTP here."""
+    """A container and what its owner has set on the management plane."""
 
     name: str
     kind: Kind = "plain"
     days: int | None = None  # None: no policy (any more)
     locked: bool = True
     append: bool = False  # allowProtectedAppendWrites
+    append_all: bool = False  # allowProtectedAppendWritesAll
+    public_access: str = "None"
+    extended: int = 0  # times a locked policy was extended
+    changes: int = 0  # of the policy, for its ETag
     holds: set[str] = field(default_factory=set)  # tags of container-level legal holds
     blobs: dict[str, Blob] = field(default_factory=dict)
+
+    @property
+    def policy_etag(self) -> str:
+        """Of the policy."""
+        return f'"{self.changes:016x}"'
 
     def hold(self, tag: str) -> None:
         """Set a container-level legal hold, which version-level WORM excludes."""
@@ -127,6 +136,7 @@ class Call:
     name: str = ""
     sig: str | None = None
     authorization: str | None = None
+    delegated: str | None = None  # rights of a SAS that a user's delegation key signed
     if_match: str | None = None
     if_none_match: str | None = None
     version_id: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote, urlsplit
 
 from tests.support.blobs import wire
@@ -31,6 +32,7 @@ class Incoming:
         container, name = names(self.path)
         return Call(
             container, name, self.query.get("sig"), self.headers.get("Authorization"),
+            self.query.get("sp") if "skoid" in self.query else None,
             self.headers.get("If-Match"), self.headers.get("If-None-Match"),
             self.query.get("versionid"), self.query.get("snapshot"),
         )  # fmt: skip
@@ -40,10 +42,9 @@ Route = Callable[[BlobService, Incoming], Answer]
 
 
 def names(path: str) -> tuple[str, str]:
-    """Container and blob of a path below the account."""
-    account, _, rest = path.removeprefix("/").partition("/")
-    container, _, name = rest.partition("/")
-    if account != ACCOUNT or not container:
+    """Container and blob of a path below an account."""
+    container, _, name = path.removeprefix("/").partition("/")[2].partition("/")
+    if not container:
         raise ApiError(400, "InvalidUri")
     return container, name
 
@@ -57,12 +58,27 @@ def answer(service: BlobService, request: Incoming) -> Answer:
 
 
 def _route(request: Incoming) -> Route:
+    if request.query.get("restype") == "service":
+        if (request.method, request.query.get("comp")) == ("POST", "userdelegationkey"):
+            return _delegation_key
+        raise ApiError(501, "NotImplemented")
     table = _BLOB if request.call.name else _CONTAINER
     method = "GET" if request.method == "HEAD" else request.method
     route = table.get((method, request.query.get("comp", "")))
     if route is None:
         raise ApiError(501, "NotImplemented")
     return route
+
+
+def _delegation_key(service: BlobService, request: Incoming) -> Answer:
+    service.access.rights(None, request.headers.get("Authorization"))
+    start = datetime.fromtimestamp(service.clock.now, UTC)
+    facts = {
+        "SignedOid": "user", "SignedTid": "tenant", "SignedStart": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+        "SignedExpiry": f"{start + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}", "SignedService": "b",
+        "SignedVersion": request.headers.get("x-ms-version", ""), "Value": md5(b"any key"),
+    }  # fmt: skip
+    return Answer(200, {"Content-Type": "application/xml"}, wire.facts("UserDelegationKey", facts))
 
 
 # Containers
@@ -186,6 +202,11 @@ def _tier(service: BlobService, request: Incoming) -> Answer:
     return Answer(200)
 
 
+def _tags(service: BlobService, request: Incoming) -> Answer:
+    service.set_tags(request.call)
+    return Answer(204)
+
+
 def _set_policy(service: BlobService, request: Incoming) -> Answer:
     asked = wire.policy(request.headers)
     if not isinstance(asked, Policy):
@@ -254,6 +275,7 @@ _BLOB: dict[tuple[str, str], Route] = {
     ("PUT", "page"): _page,
     ("PUT", "snapshot"): _snapshot,
     ("PUT", "tier"): _tier,
+    ("PUT", "tags"): _tags,
     ("PUT", "immutabilityPolicies"): _set_policy,
     ("DELETE", "immutabilityPolicies"): _delete_policy,
     ("PUT", "legalhold"): _hold,

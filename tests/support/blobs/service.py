@@ -180,6 +180,10 @@ class BlobService(Account):
         version.tier = tier
         return version
 
+    def set_tags(self, call: Call) -> None:
+        """Set Blob Tags: no protection forbids it. They are not kept: nothing here reads them."""
+        self._open(call, "w")
+
     # Reading
 
     def head(self, call: Call) -> Version:

@@ -39,6 +39,13 @@ def error(failure: ApiError) -> Answer:
     return Answer(failure.status, headers | failure.headers, xml(root))
 
 
+def facts(name: str, texts: Mapping[str, str]) -> bytes:
+    """A document of one level."""
+    root = ET.Element(name)
+    _children(root, texts)
+    return xml(root)
+
+
 def xml(root: ET.Element) -> bytes:
     """A document."""
     document: bytes = ET.tostring(root, "utf-8", xml_declaration=True)

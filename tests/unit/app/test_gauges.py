@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
-
-import pytest
 
 from audit_stream.app import gauges
-from audit_stream.errors import StoreTransient
-from audit_stream.ports import Assurance, Posture
 from audit_stream.settings import Settings
 from audit_stream.stream.process import Watchdog
 from audit_stream.stream.worker import LOOP
@@ -74,33 +68,5 @@ async def test_disks_are_measured_and_one_that_cannot_be_costs_no_other(tmp_path
         assert size is not None
         assert 0 < (value(metrics, "disk_free_bytes", folder="state") or 0) < size
         assert value(metrics, "disk_free_bytes", folder="archive") is None
-    finally:
-        task.cancel()
-
-
-async def test_the_assurance_follows_what_the_store_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gauges, "_ASSURANCE_SECONDS", 0.001)
-    metrics, answers = Metrics(), iter([None, Assurance.MUTABLE])
-
-    async def posture() -> Posture:
-        answer = next(answers, Assurance.MUTABLE)
-        if answer is None:
-            raise StoreTransient("away")
-        return Posture(assurance=answer)
-
-    store: Any = SimpleNamespace(posture=posture)
-    task = asyncio.create_task(
-        gauges.watch_assurance(
-            metrics, cast("Any", store), Assurance.WORM_LOCKED, Assurance.WORM_UNLOCKED
-        )
-    )
-
-    async def lower() -> bool:
-        return value(metrics, "assurance_level", target="archive") == Assurance.MUTABLE
-
-    try:
-        await eventually(lower)
-        required = value(metrics, "assurance_required_level", target="archive")
-        assert required == Assurance.WORM_UNLOCKED
     finally:
         task.cancel()

@@ -1,0 +1,20 @@
+"""How a process that judges batches sets Python's own knobs."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+_SWITCH_SECONDS = 0.0005
+_GC_THRESHOLDS = (100_000, 20, 50)
+
+
+def tune() -> None:
+    """For a thread that fetches, or an event loop, beside one that judges.
+
+    It needs the interpreter for moments at a time; with Python's 5 ms it would wait for most of a
+    batch to be judged before it could ask for the next one. The batch path makes no cycles, only
+    many objects.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,0 +1,15 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Rate = Annotated[int | None, typer.Option(min=1, help="Raw records a second at most, in all.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Partitions at a time.", show_default="processors")
+]
