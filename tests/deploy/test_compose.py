@@ -33,6 +33,8 @@ def settings_of(name: str) -> Settings:
 def test_our_services_are_all_there_is_of_our_image() -> None:
     image = SERVICES["cli"]["image"]
     assert {name for name, found in SERVICES.items() if found["image"] == image} == set(OURS)
+    others = {"kafka", "azurite", "prometheus", "alertmanager", "grafana"}
+    assert set(SERVICES) == {*OURS, *others}
 
 
 @every_service
@@ -62,13 +64,29 @@ def test_nothing_has_more_rights_than_it_needs(name: str) -> None:
     assert "docker.sock" not in str(found)
 
 
-@ours
-def test_our_containers_write_to_volumes_only(name: str) -> None:
+@every_service
+def test_every_container_writes_to_volumes_only_and_has_its_share(name: str) -> None:
     found = SERVICES[name]
     assert found["read_only"] is True
-    assert found["tmpfs"] == ["/tmp"]
-    assert found["mem_limit"]
-    assert found["pids_limit"]
+    # Kafka's image renders its configuration where it reads it.
+    more = ["/opt/kafka/config", "/opt/kafka/logs"] if name == "kafka" else []
+    assert found["tmpfs"] == ["/tmp", *more]
+    assert 0 < int(found["mem_limit"]) <= 1 << 30
+    assert 0 < found["pids_limit"] <= 512
+    assert 0 < float(found["cpus"]) <= 1  # more than the machine has is refused
+
+
+@every_service
+def test_what_stays_is_probed_inside_its_container(name: str) -> None:
+    found = SERVICES[name]
+    if found["restart"] != "unless-stopped":
+        return  # ends by itself: see below
+    kind, program, *arguments = found["healthcheck"]["test"]
+    assert kind == "CMD"
+    assert program in {"python", "nc", "wget", "/opt/kafka/bin/kafka-broker-api-versions.sh"}
+    ports = {str(port["target"]) for port in found["ports"]} | {"9092"}
+    if name not in WORKERS:
+        assert ports & set(re.findall(r"\d{4,5}", " ".join(arguments)))
 
 
 @every_service
@@ -172,6 +190,25 @@ def test_prometheus_looks_for_services_that_there_are() -> None:
     assert all(settings_of(name).web_host == "0.0.0.0" for name in WORKERS)
 
 
+def mounted(name: str, path: str) -> Path:
+    """The file or folder of the repository that the container sees at `path`."""
+    for mount in SERVICES[name]["volumes"]:
+        if mount["type"] == "bind" and Path(path).is_relative_to(mount["target"]):
+            return Path(mount["source"]) / Path(path).relative_to(mount["target"])
+    raise AssertionError(f"{name} sees nothing of ours at {path}")
+
+
+def test_prometheus_and_alertmanager_find_our_rules_and_routes() -> None:
+    monitoring = ROOT / "deploy" / "monitoring"
+    config = mounted("prometheus", "/etc/prometheus/prometheus.yml")  # the image's --config.file
+    assert config == monitoring / "prometheus.yaml"
+    (rules,) = yaml.safe_load(config.read_text("utf-8"))["rule_files"]
+    folder = mounted("prometheus", str(Path("/etc/prometheus") / Path(rules).parent))
+    assert monitoring / "rules" / "audit_stream.yaml" in folder.glob(Path(rules).name)
+    routes = mounted("alertmanager", "/etc/alertmanager/alertmanager.yml")
+    assert routes == monitoring / "alertmanager.yaml"
+
+
 def test_grafana_finds_prometheus_and_opens_on_a_dashboard_that_is_mounted() -> None:
     provisioning = ROOT / "deploy" / "monitoring" / "grafana" / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "audit_stream.yaml").read_text())[
@@ -179,8 +216,10 @@ def test_grafana_finds_prometheus_and_opens_on_a_dashboard_that_is_mounted() -> 
     ]
     assert source["url"] == "http://prometheus:9090"
     home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
-    mounts = {m["target"]: Path(m["source"]) for m in SERVICES["grafana"]["volumes"]}
-    assert (mounts[str(home.parent)] / home.name).is_file()
+    dashboard = mounted("grafana", str(home))
+    assert dashboard == provisioning.parent / "dashboards" / "audit_stream.json"
+    assert dashboard.is_file()
+    assert mounted("grafana", "/etc/grafana/provisioning") == provisioning
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "audit_stream.yaml").read_text())[
         "providers"
     ]
