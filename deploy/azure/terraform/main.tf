@@ -111,10 +111,13 @@ resource "azurerm_storage_container_immutability_policy" "archive" {
   immutability_period_in_days           = var.retention_days
   protected_append_writes_enabled       = false
   protected_append_writes_all_enabled   = false
-  locked                                = var.lock_policy # for ever; see variables.tf
+  locked                                = false
 
   lifecycle {
     prevent_destroy = true
+    # Locking is for ever: a step of its own, taken by a person (docs/how-to/deploy.md). Once it was
+    # taken, Terraform must neither undo it nor fail over it.
+    ignore_changes = [locked]
   }
 }
 

@@ -52,25 +52,13 @@ variable "subjects_container" {
 }
 
 variable "retention_days" {
-  description = "Days a stored object can be neither changed nor deleted: 2557 is never less than seven years. A trial may have 1."
+  description = "Days a stored object can be neither changed nor deleted: 2557 is never less than seven years. A trial may have 1. Once the policy is locked: what it is locked for."
   type        = number
   default     = 2557
   validation {
     condition     = var.retention_days >= 1 && var.retention_days <= 146000
     error_message = "From 1 to 146000."
   }
-}
-
-# ------------------------------------------------------------------------------------------------
-# true LOCKS THE POLICY FOR EVER. Nobody can take it back: not you, not Microsoft. The account and
-# all that is in it stay, and are paid for, until the last object's retention is over. Leave it
-# false, try everything with an unlocked policy and few days, and let a person lock it as a step of
-# its own (docs/how-to/deploy.md). Set it to true only after that, so that Terraform agrees.
-# ------------------------------------------------------------------------------------------------
-variable "lock_policy" {
-  description = "Lock the archive's retention policy, for ever. See the warning in variables.tf."
-  type        = bool
-  default     = false
 }
 
 variable "network_id" {
