@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from audit_stream.kafka.embedded import EmbeddedKafka
@@ -15,6 +17,7 @@ from tests.support.azurite import script
 from tests.support.compose import OURS, Machine, ordered, render, seconds
 from tests.support.eventually import eventually
 from tests.support.image import Image
+from tests.support.prometheus import alerts, tool
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
 TOPIC = "outbound_voice_status_update"
@@ -74,6 +77,48 @@ def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(eventually(answers, 60))
 
 
+@pytest.fixture
+def monitoring(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prometheus and Alertmanager, by the compose file's own command lines."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "alertmanager").symlink_to(tool("alertmanager", "prometheus-alertmanager"))
+    (programs / "prometheus").symlink_to(tool("prometheus"))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    for name in ("alertmanager", "prometheus"):
+        machine.start(name)
+
+
+async def asked(machine: Machine, path: str) -> Any:
+    """What Prometheus answers; None while it does not."""
+    assert machine.processes["prometheus"].poll() is None, machine.logs(["prometheus"])
+    assert machine.processes["alertmanager"].poll() is None, machine.logs(["alertmanager"])
+    url = f"http://127.0.0.1:{machine.port('prometheus', '9090')}/api/v1/{path}"
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url) as answer:
+                return (await answer.json())["data"] if answer.status == 200 else None
+        except aiohttp.ClientConnectionError:
+            return None
+
+
+async def scraped(machine: Machine) -> None:
+    """Prometheus scrapes every target, has our rules, and reaches Alertmanager."""
+
+    async def up() -> bool:
+        found = await asked(machine, "targets")
+        active = found["activeTargets"] if found else []
+        return len(active) == 4 and all(target["health"] == "up" for target in active)
+
+    await eventually(up, 120)
+    managers = (await asked(machine, "alertmanagers"))["activeAlertmanagers"]
+    port = machine.port("alertmanager", "9093")
+    assert [m["url"] for m in managers] == [f"http://127.0.0.1:{port}/api/v2/alerts"]
+    groups = (await asked(machine, "rules"))["groups"]
+    names = {rule["name"] for group in groups for rule in group["rules"]}
+    assert names >= set(alerts())
+
+
 def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
@@ -86,7 +131,7 @@ async def ready(machine: Machine, worker: str) -> None:
     await eventually(check, 120)
 
 
-@pytest.mark.usefixtures("broker", "store")
+@pytest.mark.usefixtures("broker", "store", "monitoring")
 def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Image) -> None:
     before = files(image.root)
     order = [name for name in ordered(machine.services) if name in OURS]
@@ -101,6 +146,7 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
         machine.start(name)
     for name in workers:
         asyncio.run(ready(machine, name))
+    asyncio.run(scraped(machine))
 
     (sample,) = image.root.glob(f"opt/**/audit_stream/topics/samples/{TOPIC}.jsonl.gz")
     assert "records" in machine.run("cli", "import", str(sample))

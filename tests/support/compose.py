@@ -111,9 +111,23 @@ class Machine:
             if mount["type"] == "volume":
                 source = self.root / "volumes" / source
                 source.mkdir(parents=True, exist_ok=True, mode=0o700)
+            elif source.name == "prometheus.yaml":
+                source = self._scraping(source, service)
             yield mount["target"], source
         for secret in self.services[service].get("secrets") or ():
             yield f"/run/secrets/{secret['source']}", self._secret(secret["source"], service)
+
+    def _scraping(self, source: Path, service: str) -> Path:
+        """Prometheus' configuration with the targets and rules of this machine."""
+        target = self.root / source.name
+        mounts = {m["target"]: m["source"] for m in self.services[service]["volumes"]}
+        text = source.read_text("utf-8")
+        names = "|".join(map(re.escape, self.services))
+        text = re.sub(rf"\b({names}):(\d+)", lambda f: f"127.0.0.1:{self.port(f[1], f[2])}", text)
+        text = re.sub(r"\blocalhost:(\d+)", lambda f: f"127.0.0.1:{self.port(service, f[1])}", text)
+        rules = "/etc/prometheus/rules"
+        target.write_text(text.replace(rules, mounts[rules]), "utf-8")
+        return target
 
     def _secret(self, name: str, service: str) -> Path:
         """The secret's file; what is an address in it is exchanged, too."""
