@@ -149,7 +149,11 @@ def _telling(negotiated: Callable[[str | None], None]) -> type[ssl.SSLObject]:
 
 
 class _InTurn(AioHttpTransport):  # type: ignore[misc]  # the SDK has no types for it
-    """Sends each request when it is its turn: the time spent waiting is no part of a limit."""
+    """Sends each request when it is its turn: the time spent waiting is no part of a limit.
+
+    Bodies are read to their end here. Where one breaks off outside, the SDK asks for it three times
+    by itself, whatever its retries are set to, and the breaker would hear of one attempt.
+    """
 
     def __init__(self, turn: Turn, **options: Any) -> None:
         super().__init__(**options)
@@ -157,7 +161,7 @@ class _InTurn(AioHttpTransport):  # type: ignore[misc]  # the SDK has no types f
 
     async def send(self, request: Any, **options: Any) -> Any:
         await self._turn()
-        return await super().send(request, **options)
+        return await super().send(request, **{**options, "stream": False})
 
 
 def transport_over(session: aiohttp.ClientSession, access: AzureAccess) -> AioHttpTransport:

@@ -79,27 +79,21 @@ async def run(broker: str, folder: Path, prefix: str, scenario: Scenario, plan: 
 async def _play(
     found: Installation, scenario: Scenario, plan: Plan, outcome: Outcome
 ) -> None:  # fmt: skip
-    events, half = Events(plan.seed, found.topic), plan.records // 2
+    events = Events(plan.seed, found.topic)
+    part = plan.records // 3
     found.arm(scenario, plan.share, plan.seed)
-    await found.imported(events.lines(half))
+    await found.imported(events.lines(plan.records - part * len(scenario.opens)))
     await _all_stored(found, events)
     found.double.clear("faults")
     await _until(found.all_closed)
     outcome.at_share = sum(turn.opened for turn in found.turns())
-
     for target in scenario.opens:
         found.arm(scenario, 1.0, plan.seed, CONTAINERS[target])
-        # Each target needs something to write: what was sealed before has its subject objects.
-        await found.imported(events.lines((plan.records - half) // len(scenario.opens)))
+        await found.imported(events.lines(part))
         await _until(lambda target=target: found.open_now(target))  # type: ignore[misc]
         await asyncio.sleep(plan.broken_seconds)  # what is asked meanwhile is what is measured
-    if not scenario.opens:
-        found.arm(scenario, plan.share, plan.seed)
-        await found.imported(events.lines(plan.records - half))
-    if scenario.opens:
-        found.double.clear("faults")
-    await _all_stored(found, events)
     found.double.clear("faults")
+    await _all_stored(found, events)
     await _until(found.all_closed)
     await found.check(events.oracle, LIMIT_SECONDS)
 

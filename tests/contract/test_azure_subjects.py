@@ -199,3 +199,19 @@ async def test_each_request_waits_for_its_turn(double: BlobDouble) -> None:
     assert await store.names("") == [NAME]
     assert turns == len(double.requests) == 3
     await store.close()
+
+
+@pytest.mark.parametrize("fault", ["cut_body", "slow_body"])
+async def test_a_body_that_breaks_off_is_asked_for_once(double: BlobDouble, fault: str) -> None:
+    """The SDK would ask three times by itself, whatever its retries are set to."""
+    access = AzureAccess(endpoint=double.url, key=KEY, read_seconds=0.5)
+    store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
+    await store.create(NAME, b"one" * 1000)
+    double.faults.inject(fault, method="GET")  # type: ignore[arg-type]
+    with pytest.raises(StoreTransient):
+        await store.get(NAME)
+    assert [each.method for each in double.requests] == ["PUT", "GET"]
+    found = await store.get(NAME)
+    assert found is not None
+    assert found.data == b"one" * 1000
+    await store.close()

@@ -62,8 +62,7 @@ def test_requests_count_in_an_outage_of_their_worker_unless_under_way_at_its_ope
         {"client": client, "at": at, "path": path}
         for client, at, path in [
             ("w", 9.9, "/a/1"), ("w", 10.1, "/a/1"), ("w", 10.5, "/a/1"), ("w", 10.6, "/s/1"),
-            ("v", 10.7, "/a/1"),
-            ("w", 11.9, "/a/2"), ("w", 12.1, "/a/3"),
+            ("v", 10.7, "/a/1"), ("w", 11.9, "/a/2"), ("w", 12.1, "/a/3"),
         ]
     ]  # fmt: skip
     outage = [Outage("w", "archive", 10.0, 12.0)]
