@@ -169,3 +169,12 @@ def _threshold(text: str, members: int) -> int:
     if not _COUNT(text) or int(text) > members:
         raise FormatError(f"{text} is not all, any or a number from 1 to {members}")
     return int(text)
+
+
+def any_of(log: NoteKey, witnesses: Sequence[NoteKey]) -> TrustPolicy:
+    """One log, and any one of its witnesses; without witnesses, no quorum."""
+    named = {f"{key.name}+{key.id.hex()}": key for key in witnesses}
+    if not named:
+        return TrustPolicy(logs=[log], witnesses={}, groups={}, quorum=NONE)
+    anyone = {"any": Group(1, tuple(named))}
+    return TrustPolicy(logs=[log], witnesses=named, groups=anyone, quorum="any")
