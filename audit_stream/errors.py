@@ -124,6 +124,14 @@ class Superseded(AuditError):
     fault = Fault.OPERATOR
 
 
+class Tampered(AuditError):
+    """A stored object is not what was archived under its name, or is gone; the message says what
+    failed."""
+
+    code = "AS-4003"
+    fault = Fault.PEER
+
+
 class BrokerError(AuditError):
     """Kafka did not do what was asked."""
 

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.errors import BrokerError, ForkAlarm, FormatError
+from audit_stream.evidence.batch import MOST_LEAVES
 from audit_stream.kafka.connect import KafkaConnection, topic_ends
+from audit_stream.kafka.hints import HintReader, Place
 from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
@@ -67,46 +69,53 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    hints = HintReader(KafkaConnection.from_settings(settings))
     web.start()
     try:
         await notary.resume()
         health.set_ready("log", True)
         if once:
-            await _write(notary, metrics)
+            await _write(notary, metrics, None)
         else:
             stores.archive.be_patient()
-            await _until_stopped(notary, metrics, stop, settings.log_poll_seconds)
+            hints.start()
+            await _until_stopped(notary, hints, metrics, stop, settings)
     except (ForkAlarm, FormatError) as error:
         alarms.raise_alarm("fork:log", str(error))
         raise
     finally:
+        await hints.stop()
         alarms.flush(_LAST_ALARMS_SECONDS)
         await stores.close()
         web.stop()
 
 
 async def _until_stopped(
-    notary: Notary, metrics: Metrics, stop: asyncio.Event, poll_seconds: float
-) -> None:  # fmt: skip
+    notary: Notary, hints: HintReader, metrics: Metrics, stop: asyncio.Event, settings: Settings
+) -> None:
     stopping = asyncio.create_task(stop.wait())
+    probed = -settings.log_probe_seconds  # when every partition was last looked at
     while not stop.is_set():
         await notary.catch_up()
         wait = notary.seconds_until_due()
-        if wait == 0:
-            writing = asyncio.create_task(_write(notary, metrics))
-            await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():  # the store may be away for hours: a stop does not wait for it
-                writing.cancel()
-            await asyncio.gather(writing, return_exceptions=not writing.done())
-        else:
+        if wait and hints.count < MOST_LEAVES:
             _tell(notary, metrics)
-            await asyncio.wait({stopping}, timeout=min(wait, poll_seconds))
+            await asyncio.wait({stopping}, timeout=min(wait, settings.log_poll_seconds))
+            continue
+        news, now = hints.take(), time.monotonic()
+        if news is None or now - probed >= settings.log_probe_seconds:
+            news, probed = None, now
+        writing = asyncio.create_task(_write(notary, metrics, news))
+        await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():  # the store may be away for hours: a stop does not wait for it
+            writing.cancel()
+        await asyncio.gather(writing, return_exceptions=not writing.done())
     stopping.cancel()
 
 
-async def _write(notary: Notary, metrics: Metrics) -> None:
+async def _write(notary: Notary, metrics: Metrics, news: Collection[Place] | None) -> None:
     began = time.monotonic()
-    written = await notary.write()
+    written = await notary.write(news)
     metrics.log_leaves_total.inc(written.leaves)
     metrics.log_write_seconds.observe(time.monotonic() - began)
     _tell(notary, metrics)

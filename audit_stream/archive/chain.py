@@ -21,6 +21,8 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link
 
+_HINT = "read docs/runbooks/fork.md; audit-stream verify says more"
+
 
 def new_generation(topic: str) -> str:
     """What to do about a topic that is not what its newest generation was founded on."""
@@ -147,6 +149,15 @@ class Chain:
                     hint="run: audit-stream verify",
                 )
 
+    async def check_no_hole(self, link: Link) -> None:
+        """`ForkAlarm` when the chain breaks off at `link` and segments stand behind that place."""
+        stream = self.stream
+        # Names of the junk before a segment sort before its first name: a dot and a digit.
+        first = SegmentName(stream.topic, stream.generation, self.partition, link.next)
+        later = await self._store.names(self._folder, after=str(first), limit=1)
+        if later and not isinstance(await self.at(link.next), Found):  # else stored meanwhile
+            raise ForkAlarm(f"no segment stands at {first}, and {later[0]} does", hint=_HINT)
+
     async def last(self) -> Found | None:
         """The last segment, found by its name; None before the first."""
         newest = await newest_number(self._store, self._folder, layout.BASE_DIGITS)
@@ -192,6 +203,17 @@ class Chain:
         async for found in self.follow(self.genesis):
             last = found
         return last
+
+
+def check_whole(found: Found, archive: str) -> None:
+    """`ForkAlarm` unless a signed segment is of this archive and holds what its header says."""
+    header, name = found.segment.header, str(found.name)
+    if header.archive != archive:
+        raise ForkAlarm(f"{name} is of the archive {header.archive}", hint=_HINT)
+    if sha256(found.segment.body).hexdigest() != header.body:
+        raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
+    if list(found.void) != list(header.void):
+        raise ForkAlarm(f"{name} does not name the junk before it", hint=_HINT)
 
 
 def check_continues(segment: Segment, link: Link, name: str) -> None:

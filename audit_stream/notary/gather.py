@@ -5,11 +5,10 @@ it could not follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
-from audit_stream.archive.chain import Chain, Found, Free, check_continues
+from audit_stream.archive.chain import Chain, Found, check_continues, check_whole
 from audit_stream.archive.newest import newest_number
 from audit_stream.archive.streams import read_stream
 from audit_stream.errors import AuditError, ForkAlarm, FormatError
@@ -80,14 +79,18 @@ class Gatherer:
                 logged = self._places[segment.topic, segment.generation, segment.partition]
                 logged.link = Link(next=said["next"], seq=said["seq"] + 1, leaf=leaf.hash.hex())
 
-    async def gather(self, limit: int) -> list[Leaf]:
+    async def gather(self, limit: int, only: Collection[Place] | None = None) -> list[Leaf]:
         """At most so many leaves, streams before their segments; nothing is taken over yet:
-        `take` the batch they came to stand in."""
+        `take` the batch they came to stand in. `only` these partitions are looked at, as long as
+        all of them are known."""
         leaves: list[Leaf] = []
-        for name in await self._store.names(_STREAMS):
-            if name not in self._streams and len(leaves) < limit:
-                leaves += await self._found(name)
-        for place, logged in sorted(self._places.items()):
+        if only is None or not self._places.keys() >= set(only):
+            only = self._places.keys()
+            for name in await self._store.names(_STREAMS):
+                if name not in self._streams and len(leaves) < limit:
+                    leaves += await self._found(name)
+        for place in sorted(only):
+            logged = self._places[place]
             if len(leaves) < limit and not logged.stopped:
                 leaves += await self._follow(place, logged, limit - len(leaves))
         return leaves
@@ -121,40 +124,16 @@ class Gatherer:
             while len(leaves) < limit:
                 at = await logged.chain.at(link.next)
                 if not isinstance(at, Found):
-                    if isinstance(at, Free):
-                        await self._check_hole(at)
+                    await logged.chain.check_no_hole(link)
                     break
-                self._check(at, link)
+                check_continues(at.segment, link, str(at.name))
+                check_whole(at, self._archive)
                 leaves.append(Leaf(at.segment.header_line, str(at.name)))
                 link = at.link
         except (ForkAlarm, FormatError) as error:
             logged.stopped = True
             self._alarm(f"{place[0]}/{place[2]}", error)
         return leaves
-
-    def _check(self, found: Found, link: Link) -> None:
-        segment, name = found.segment, str(found.name)
-        check_continues(segment, link, name)
-        if segment.header.archive != self._archive:
-            raise ForkAlarm(f"{name} is of the archive {segment.header.archive}", hint=_HINT)
-        if sha256(segment.body).hexdigest() != segment.header.body:
-            raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
-        if list(found.void) != list(segment.header.void):
-            raise ForkAlarm(f"{name} does not name the junk before it", hint=_HINT)
-
-    async def _check_hole(self, free: Free) -> None:
-        """Nothing stands where the chain goes on: then nothing may stand behind it."""
-        name = free.name
-        folder = layout.segment_folder(name.topic, name.generation, name.partition)
-        later = await self._store.names(folder, after=str(name), limit=1)
-        if later and not isinstance(await self._again(free), Found):
-            raise ForkAlarm(f"no segment stands at {name}, and {later[0]} does", hint=_HINT)
-
-    async def _again(self, free: Free) -> object:
-        """What stands there by now: it may have been stored between two looks."""
-        name = free.name
-        chain = self._places[name.topic, name.generation, name.partition].chain
-        return await chain.at(name.base)
 
     def _alarm(self, place: str, error: AuditError) -> None:
         self._alarms.raise_alarm(f"fork:{place}", f"left out of the archive log: {error}")

@@ -6,7 +6,7 @@ the store: a notary that starts reads the log's head and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from audit_stream.evidence.digest import Digest
 from audit_stream.evidence.log_names import TILE_WIDTH, batch_name, tile_name
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner
-from audit_stream.notary.gather import Ends, Gatherer
+from audit_stream.notary.gather import Ends, Gatherer, Place
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import PutResult, WormStore
 
@@ -80,17 +80,19 @@ class Notary:
         age = (_moment(self._now()) - _moment(self.head.digest.time)).total_seconds()
         return max(0.0, self._batch_seconds - age)
 
-    async def write(self) -> Written:
-        """Put batches until nothing is left to log: one at least, with the digest alone if idle."""
-        ends = await self._ends()
+    async def write(self, only: Collection[Place] | None = None) -> Written:
+        """Put batches until nothing is left to log: one at least, with the digest alone if idle.
+
+        `only`: the partitions that are known to have news; None looks at all of them.
+        """
         ours = batches = 0
         while True:
             head = await self.catch_up()
-            leaves = await self._gatherer.gather(MOST_LEAVES - 1)
+            leaves = await self._gatherer.gather(MOST_LEAVES - 1, only)
             if batches and not leaves:
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, ends)
+            batch = self._batch(head, leaves, await self._ends())
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)

@@ -29,11 +29,13 @@ from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.secret import PREFIX
@@ -50,6 +52,8 @@ class Settings(
     SegmentSettings,
     NotarySettings,
     AnchorSettings,
+    IndexSettings,
+    GatewaySettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -66,6 +70,8 @@ class Settings(
         SegmentSettings,
         NotarySettings,
         AnchorSettings,
+        IndexSettings,
+        GatewaySettings,
         ProcessSettings,
         AlertSettings,
     )

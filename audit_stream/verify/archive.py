@@ -33,7 +33,6 @@ from audit_stream.verify.report import Failed, Problem, Report
 from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
 Read = Callable[[str], bytes | None]
-_STAND_IN_MAP = "0" * 64  # archives made before there was a map to name
 
 
 class _Found(NamedTuple):
@@ -279,7 +278,7 @@ class ArchiveVerifier:
     def _check_maps(self) -> None:
         for map_hash in sorted(self._maps):
             name = layout.map_name(map_hash)
-            if map_hash == _STAND_IN_MAP:
+            if map_hash == layout.STAND_IN_MAP:
                 self._notes.append(f"V15 {name}: a stand-in, no map was used")
                 continue
             data = self._read(name)

@@ -55,6 +55,8 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("precedence/matrix", "import time", "The pure core"),
         ("seal/builder", "import random", "The pure core"),
         ("verify/segment", "import pathlib", "The pure core"),
+        ("bundle/build", "import pathlib", "The pure core"),
+        ("notary/log", "import audit_stream.bundle.build", "Layers"),
         ("telemetry/shapes", "import time", "The pure core"),
         ("stores/file", "import faust", "Faust only"),
         ("telemetry/health", "import mode", "Faust only"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import ForkAlarm, FormatError
+from audit_stream.evidence import layout
 from audit_stream.evidence.batch import Batch, decode_batch
 from audit_stream.evidence.checkpoint import Checkpoint, open_checkpoint
 from audit_stream.evidence.digest import Covered
@@ -266,6 +267,19 @@ async def test_a_hole_stops_its_partition(store: WormStore, time: Time, maker: C
     assert "no segment stands at" in found.alarms.open()[0]["summary"]
 
 
+async def test_junk_where_the_next_segment_will_stand_is_no_hole(
+    store: WormStore, time: Time, maker: ChainMaker
+) -> None:
+    good = await maker.add(0)
+    folder = layout.segment_folder("t", 1, 0)
+    for suffix in ("", ".1"):
+        await store.put_if_absent(f"{folder}{10:020d}{suffix}.ndjson.gz", b"junk", {})
+    found = await office(store, time)
+    await found.notary.write()
+    await check(store, STREAM, good)
+    assert found.alarmed == []
+
+
 async def test_a_stream_nobody_trusted_signed_is_left_out(store: WormStore, time: Time) -> None:
     await store.put_if_absent(STREAM, b"{}\n{}\n", {})
     found = await office(store, time)
@@ -348,3 +362,20 @@ async def test_every_leaf_and_every_older_log_is_proven(
 
 async def test_a_log_that_was_not_begun_has_no_head(store: WormStore) -> None:
     assert await ArchiveLog(store, SIGNER.key).head() is None
+
+
+async def test_only_what_hints_point_at_is_looked_at(
+    store: WormStore, time: Time, maker: ChainMaker
+) -> None:
+    found = await office(store, time)
+    await found.notary.write()
+    first, second = await maker.add(0), await maker.add(1)
+    await found.notary.write([("t", 1, 1)])
+    await check(store, STREAM, second)
+    await found.notary.write([("t", 1, 0)])
+    await check(store, STREAM, second, first)
+    later = ChainMaker(store, stream_of("u"))
+    await later.found()
+    name = await later.add(1)
+    await found.notary.write([("u", 1, 1)])  # unknown: then everything is looked at
+    await check(store, STREAM, second, first, "streams/u/00001.json", name)
