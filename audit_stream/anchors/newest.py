@@ -6,14 +6,7 @@ Answers, dashboards and bundles ask for it: None is "without any outside anchor"
 from __future__ import annotations
 
 from audit_stream.archive.newest import newest_number
-from audit_stream.evidence.log_names import (
-    LOG_FOLDER,
-    SIZE_DIGITS,
-    anchor_name,
-    batch_name,
-    parse_anchor_name,
-)
-from audit_stream.evidence.note import parse_note
+from audit_stream.evidence.log_names import SIZE_DIGITS, anchor_name, parse_anchor_name
 from audit_stream.evidence.vouching import Trust, Vouched, judge_anchors
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import WormStore
@@ -37,13 +30,11 @@ async def newest_vouched(store: WormStore, log: ArchiveLog, trust: Trust) -> Vou
 
 async def vouched_at(store: WormStore, log: ArchiveLog, trust: Trust, size: int) -> Vouched | None:
     """What vouches for the checkpoint of a size; None when the log has no checkpoint of it."""
-    start = await newest_number(store, LOG_FOLDER, SIZE_DIGITS, below=size)
-    batch = None if start is None else await log.batch(start)
-    if batch is None or batch.new_size != size:
+    head = await log.head_at(size)
+    if head is None:
         return None
-    what = f"{batch_name(batch.old_size)} checkpoint"
-    note = parse_note(batch.checkpoint.encode(), what)
-    return judge_anchors(note, await anchors_at(store, size), trust, what)
+    what = f"the checkpoint of {size} leaves"
+    return judge_anchors(head.note, await anchors_at(store, size), trust, what)
 
 
 async def anchors_at(store: WormStore, size: int) -> dict[str, bytes]:

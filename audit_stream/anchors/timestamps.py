@@ -44,5 +44,6 @@ class TimestampAuthority:
                 answer.body, checkpoint, self.trusted, "its reply", nonce=request.nonce
             )
         except FormatError as error:
-            raise AnchorError(error.message, hint=_ROOTS) from error
+            hint = _ROOTS if "certificate" in error.message else ""
+            raise AnchorError(error.message, hint=hint) from error
         return answer.body, said

@@ -19,12 +19,19 @@ _BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
 class WrittenLog:
     """A log of digests, a batch a minute. Two of one `begin` are the same, batch by batch."""
 
-    def __init__(self, begin: datetime = _BEGIN, signer: NoteSigner = SIGNER) -> None:
-        self.store = MemoryWormStore()
+    def __init__(
+        self, begin: datetime = _BEGIN, signer: NoteSigner = SIGNER,
+        store: MemoryWormStore | None = None,
+    ) -> None:  # fmt: skip
+        self.store = store or MemoryWormStore()
         self.log = ArchiveLog(self.store, signer.key)
         self._now = begin
         gatherer = Gatherer(self.store, signer.key.name, TRUSTED, AlarmBoard("notary"))
         self._notary = Notary(self.store, signer, gatherer, _no_broker, self._time)
+
+    async def resume(self) -> None:
+        """As a notary does that starts on a store where a log stands."""
+        await self._notary.resume()
 
     async def grow(self, batches: int) -> Head:
         """So many more batches; the log's head."""

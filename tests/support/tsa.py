@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from asn1crypto import parser
@@ -57,6 +57,7 @@ class LocalAuthority:
         self.folder = folder
         folder.mkdir()
         self.now = datetime.now(UTC)
+        self._lock = Lock()  # openssl works on files of one name
         self.root = self._issue("root", None, ca=True)
         self.between = self._issue("between", self.root, ca=True)
         self.issue("tsa")
@@ -84,10 +85,12 @@ class LocalAuthority:
         config = _CONFIG.format(
             folder=self.folder, signer=signer, chain=chain, policy=POLICY, digests=digests, ess=ess
         )
-        (self.folder / "tsa.cnf").write_text(config)
-        (self.folder / "query").write_bytes(query)
-        self._openssl("ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query", "-out", "reply")
-        return (self.folder / "reply").read_bytes()
+        with self._lock:
+            (self.folder / "tsa.cnf").write_text(config)
+            (self.folder / "query").write_bytes(query)
+            how = ("-config", "tsa.cnf", "-queryfile", "query", "-out", "reply")
+            self._openssl("ts", "-reply", *how)
+            return (self.folder / "reply").read_bytes()
 
     def query(self, data: bytes, *options: str) -> bytes:
         """A request as openssl makes it."""
@@ -181,11 +184,18 @@ Respond = Callable[[bytes], Said]
 
 
 @contextmanager
-def serving(respond: Respond, path: str = "/tsr") -> Iterator[str]:
-    """A server on the loopback address that answers POSTs to the path; its URL, without it."""
+def serving(
+    respond: Respond, path: str = "/tsr", logins: list[str | None] | None = None
+) -> Iterator[str]:
+    """A server on the loopback address that answers POSTs to the path; its URL, without it.
+
+    The Authorization header of each goes to `logins`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if logins is not None:
+                logins.append(self.headers["Authorization"])
             body = self.rfile.read(int(self.headers["Content-Length"]))
             said = respond(body) if self.path == path else Said(404, "text/plain", b"")
             self.send_response(said.status)

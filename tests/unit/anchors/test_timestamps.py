@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,10 @@ async def test_a_login_in_the_url_is_in_no_message(local: LocalAuthority) -> Non
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
+
+
+async def test_a_login_in_the_url_is_used(local: LocalAuthority) -> None:
+    logins: list[str | None] = []
+    with serving(timestamps(local), logins=logins) as url:
+        await client(local, f"{url.replace('//', '//user:secret@')}/tsr").ask(CHECKPOINT)
+    assert logins == [f"Basic {b64encode(b'user:secret').decode()}"]
