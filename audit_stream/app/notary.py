@@ -9,7 +9,9 @@ import time
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
+from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.app.alarms import alarm_board
+from audit_stream.app.anchoring import anchoring_of
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.errors import BrokerError, ForkAlarm, FormatError
@@ -66,6 +68,7 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stores = guarded_stores(settings, alarms, metrics, health)
     notary = build_notary(settings, ring, stores.archive, alarms)
+    anchoring = anchoring_of(settings, stores.archive, notary.log.key, alarms)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -75,24 +78,27 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
         await notary.resume()
         health.set_ready("log", True)
         if once:
-            await _write(notary, metrics, None)
+            await _write(notary, anchoring, metrics, None)
+            await anchoring.settle()
         else:
             stores.archive.be_patient()
             hints.start()
-            await _until_stopped(notary, hints, metrics, stop, settings)
+            await _until_stopped(notary, anchoring, hints, metrics, stop, settings)
     except (ForkAlarm, FormatError) as error:
         alarms.raise_alarm("fork:log", str(error))
         raise
     finally:
         await hints.stop()
+        await anchoring.close()
         alarms.flush(_LAST_ALARMS_SECONDS)
         await stores.close()
         web.stop()
 
 
 async def _until_stopped(
-    notary: Notary, hints: HintReader, metrics: Metrics, stop: asyncio.Event, settings: Settings
-) -> None:
+    notary: Notary, anchoring: Anchoring, hints: HintReader, metrics: Metrics, stop: asyncio.Event,
+    settings: Settings,
+) -> None:  # fmt: skip
     stopping = asyncio.create_task(stop.wait())
     probed = -settings.log_probe_seconds  # when every partition was last looked at
     while not stop.is_set():
@@ -105,7 +111,7 @@ async def _until_stopped(
         news, now = hints.take(), time.monotonic()
         if news is None or now - probed >= settings.log_probe_seconds:
             news, probed = None, now
-        writing = asyncio.create_task(_write(notary, metrics, news))
+        writing = asyncio.create_task(_write(notary, anchoring, metrics, news))
         await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not writing.done():  # the store may be away for hours: a stop does not wait for it
             writing.cancel()
@@ -113,9 +119,13 @@ async def _until_stopped(
     stopping.cancel()
 
 
-async def _write(notary: Notary, metrics: Metrics, news: Collection[Place] | None) -> None:
+async def _write(
+    notary: Notary, anchoring: Anchoring, metrics: Metrics, news: Collection[Place] | None
+) -> None:  # fmt: skip
     began = time.monotonic()
     written = await notary.write(news)
+    if written.leaves:
+        anchoring.offer(written.head)
     metrics.log_leaves_total.inc(written.leaves)
     metrics.log_write_seconds.observe(time.monotonic() - began)
     _tell(notary, metrics)

@@ -30,9 +30,13 @@ class LineSigner:
     def __repr__(self) -> str:
         return f"LineSigner(kid={self.kid!r})"
 
+    def sign(self, line: bytes) -> bytes:
+        """The 64 signature bytes over `line`, which has no newline."""
+        return self._key.sign(line)
+
     def signature_line(self, line: bytes) -> bytes:
         """``{"sig":"…"}`` over `line`, which has no newline; nor has the result."""
-        return encode_signature(self._key.sign(line))
+        return encode_signature(self.sign(line))
 
 
 class TrustedKeys:

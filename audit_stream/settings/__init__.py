@@ -27,6 +27,7 @@ from pydantic_settings import (
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
+from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
 from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
@@ -50,6 +51,7 @@ class Settings(
     AzureSettings,
     SegmentSettings,
     NotarySettings,
+    AnchorSettings,
     IndexSettings,
     GatewaySettings,
     ProcessSettings,
@@ -67,6 +69,7 @@ class Settings(
         AzureSettings,
         SegmentSettings,
         NotarySettings,
+        AnchorSettings,
         IndexSettings,
         GatewaySettings,
         ProcessSettings,

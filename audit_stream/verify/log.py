@@ -8,7 +8,7 @@ V18 each stream object and segment is a leaf, once, in the order of its chain; o
 V19 each digest covers what the leaves cover
 V20 a checkpoint that was kept elsewhere is one this log has had
 V21 each tile holds the hashes of its leaves
-V22 each anchor vouches for a checkpoint of this log
+V22 each anchor vouches for a checkpoint of this log, and is the one that is a leaf
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
+from audit_stream.evidence.anchor_line import AnchorLine, anchor_line, decode_anchor_line
 from audit_stream.evidence.batch import Batch, Leaf, decode_batch
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.checkpoint import Checkpoint
@@ -54,6 +55,7 @@ class LogVerifier:
         self._hashes: list[bytes] = []
         self._logged: set[str] = set()
         self._covered: dict[Place, int] = {}
+        self._anchors: list[AnchorLine] = []
         self._notes_by_size: dict[int, str] = {}  # the text of each checkpoint
         self.report = LogReport()
 
@@ -109,6 +111,7 @@ class LogVerifier:
 
     def _check_leaf(self, leaf: Leaf, batch: str) -> None:
         if leaf.name is None:
+            self._note_anchor(leaf.line, batch)
             return
         if leaf.name in self._logged:
             self._wrong("V18", leaf.name, f"is a leaf twice, again in {batch}")
@@ -119,6 +122,12 @@ class LogVerifier:
             self._wrong("V17", leaf.name, "is in the archive log and not, or not intact, here")
         elif standing != leaf.hash:
             self._wrong("V17", leaf.name, "does not have the first line that was logged")
+
+    def _note_anchor(self, line: bytes, batch: str) -> None:
+        """Leaves of other kinds say nothing that can be held against an object."""
+        version = str(parse_line(line, f"{batch} leaf").get("v"))
+        if version.startswith("audit-anchor/"):
+            self._anchors.append(decode_anchor_line(line, f"{batch} leaf"))
 
     def _cover(self, leaf: Leaf, batch: str) -> None:
         """Follow the leaves as their digests must."""
@@ -177,6 +186,9 @@ class LogVerifier:
                 self._check_anchor(name, anchor[0])
             elif parse_batch_name(name) is None:
                 self.report.notes.append(f"V0 {name}: not an object of this format")
+        for line in self._anchors:
+            if anchor_line(line.name, self._read(line.name) or b"") != line:
+                self._wrong("V22", line.name, "is a leaf, and is missing or another here")
 
     def _check_tile(self, name: str, level: int, index: int) -> None:
         width = TILE_WIDTH**level

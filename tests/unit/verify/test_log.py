@@ -21,6 +21,7 @@ from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.log import LogVerifier
 from audit_stream.verify.report import LogReport
 from tests.support.chains import NAME, SIGNER, TRUSTED, ChainMaker, stream_of
+from tests.support.logs import WrittenLog
 
 LOG = NoteSigner(NAME, b"\x22" * 32)
 OTHER = NoteSigner(NAME, b"\x23" * 32)
@@ -212,6 +213,18 @@ def test_tiles_and_anchors_are_held_against_the_log(good: Objects) -> None:
     assert steps(judged(good | {anchor_name(3, "w.note"): note})) == {"V22"}
     assert steps(judged(good | {anchor_name(2, "w.note"): b"x"})) == {"V22"}
     assert steps(judged(good | {anchor_name(2, "tsa.tsr"): b"der"})) == set()
+
+
+async def test_an_anchor_is_the_one_that_was_logged() -> None:
+    log, name = WrittenLog(), anchor_name(1, "tsa.tsr")
+    await log.grow(1)
+    await log.store.put_if_absent(name, b"der", {})
+    await log.grow(1)
+    objects = {each: await log.store.get(each) or b"" for each in await log.store.names("")}
+    assert steps(judged(objects)) == set()
+    assert steps(judged(objects | {name: b"des"})) == {"V22"}
+    del objects[name]
+    assert steps(judged(objects)) == {"V22"}
 
 
 def test_a_later_version_is_not_judged(good: Objects) -> None:
