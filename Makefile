@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test demo drill alerts bench docs topics audit clean
+.PHONY: install dev fmt lint check test peers demo drill faults alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -35,12 +35,19 @@ check: lint
 test: install lint
 	$(BIN)/pytest -m "not bench"
 
+# Needs Go 1.24 or later: programs of others that judge our log in the tests.
+peers:
+	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
+
 demo: install
 	$(BIN)/audit-stream demo
 
 drill: install
 	AUDIT_TEST_REQUIRE=1 AUDIT_DRILL_EVENTS=$(EVENTS) $(BIN)/pytest -s -p no:randomly \
 		tests/integration/test_disaster.py
+
+faults: install
+	$(BIN)/python -m tests.campaigns.faults
 
 bench: install
 	$(BIN)/python -m bench.run --write

@@ -161,3 +161,17 @@ class AlertRefused(AlertError):
 
     code = "AS-6002"
     fault = Fault.OPERATOR
+
+
+class AnchorError(AuditError):
+    """A timestamp authority or witness did not vouch for a checkpoint: it may for a later one."""
+
+    code = "AS-7001"
+    fault = Fault.PEER
+
+
+class AnchorRefused(AnchorError):
+    """It will not, however often it is asked: it does not know the log, or the key, or the user."""
+
+    code = "AS-7002"
+    fault = Fault.OPERATOR

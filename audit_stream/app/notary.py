@@ -6,16 +6,19 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
+from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.app.alarms import alarm_board
+from audit_stream.app.anchoring import anchoring_of
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
-from audit_stream.errors import BrokerError, ForkAlarm, FormatError, KeyringError
-from audit_stream.evidence.note import NoteSigner
+from audit_stream.errors import BrokerError, ForkAlarm, FormatError
+from audit_stream.evidence.batch import MOST_LEAVES
 from audit_stream.kafka.connect import KafkaConnection, topic_ends
-from audit_stream.keys.file import LoadedKeyring
+from audit_stream.kafka.hints import HintReader, Place
+from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Alerts, WormStore
@@ -33,15 +36,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def log_signer(ring: LoadedKeyring) -> NoteSigner:
-    """The key that signs checkpoints; `KeyringError` in a view that has none."""
-    if ring.keyring.log_key is None:
-        raise KeyringError(
-            "this view of the keyring has no log key", hint="give the notary the notary's view"
-        )
-    return NoteSigner(ring.keyring.archive, ring.keyring.log_key)
-
-
 def build_notary(
     settings: Settings, ring: LoadedKeyring, store: WormStore, alarms: Alerts
 ) -> Notary:  # fmt: skip
@@ -53,7 +47,7 @@ def build_notary(
     async def ends() -> Ends | None:
         return await _ends(connection, gatherer.topics)
 
-    return Notary(store, log_signer(ring), gatherer, ends, now, settings.log_batch_seconds)
+    return Notary(store, log_signer(ring.keyring), gatherer, ends, now, settings.log_batch_seconds)
 
 
 async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | None:
@@ -68,55 +62,70 @@ async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | No
 async def run_notary(settings: Settings, *, once: bool = False) -> None:
     """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end."""
     ring = load_archive_keyring(settings)
-    log_signer(ring)
+    log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
     metrics.open_alarms.set_function(lambda: len(alarms.open()))
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stores = guarded_stores(settings, alarms, metrics, health)
     notary = build_notary(settings, ring, stores.archive, alarms)
+    anchoring = anchoring_of(settings, stores.archive, notary.log.key, alarms)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    hints = HintReader(KafkaConnection.from_settings(settings))
     web.start()
     try:
         await notary.resume()
         health.set_ready("log", True)
         if once:
-            await _write(notary, metrics)
+            await _write(notary, anchoring, metrics, None)
+            await anchoring.settle()
         else:
             stores.archive.be_patient()
-            await _until_stopped(notary, metrics, stop, settings.log_poll_seconds)
+            hints.start()
+            await _until_stopped(notary, anchoring, hints, metrics, stop, settings)
     except (ForkAlarm, FormatError) as error:
         alarms.raise_alarm("fork:log", str(error))
         raise
     finally:
+        await hints.stop()
+        await anchoring.close()
         alarms.flush(_LAST_ALARMS_SECONDS)
         await stores.close()
         web.stop()
 
 
 async def _until_stopped(
-    notary: Notary, metrics: Metrics, stop: asyncio.Event, poll_seconds: float
+    notary: Notary, anchoring: Anchoring, hints: HintReader, metrics: Metrics, stop: asyncio.Event,
+    settings: Settings,
 ) -> None:  # fmt: skip
     stopping = asyncio.create_task(stop.wait())
+    probed = -settings.log_probe_seconds  # when every partition was last looked at
     while not stop.is_set():
         await notary.catch_up()
         wait = notary.seconds_until_due()
-        if wait == 0:
-            writing = asyncio.create_task(_write(notary, metrics))
-            await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():  # the store may be away for hours: a stop does not wait for it
-                writing.cancel()
-            await asyncio.gather(writing, return_exceptions=not writing.done())
-        else:
+        if wait and hints.count < MOST_LEAVES:
             _tell(notary, metrics)
-            await asyncio.wait({stopping}, timeout=min(wait, poll_seconds))
+            await asyncio.wait({stopping}, timeout=min(wait, settings.log_poll_seconds))
+            continue
+        news, now = hints.take(), time.monotonic()
+        if news is None or now - probed >= settings.log_probe_seconds:
+            news, probed = None, now
+        writing = asyncio.create_task(_write(notary, anchoring, metrics, news))
+        await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():  # the store may be away for hours: a stop does not wait for it
+            writing.cancel()
+        await asyncio.gather(writing, return_exceptions=not writing.done())
     stopping.cancel()
 
 
-async def _write(notary: Notary, metrics: Metrics) -> None:
+async def _write(
+    notary: Notary, anchoring: Anchoring, metrics: Metrics, news: Collection[Place] | None
+) -> None:  # fmt: skip
     began = time.monotonic()
-    written = await notary.write()
+    written = await notary.write(news)
+    if written.leaves:
+        anchoring.offer(written.head)
     metrics.log_leaves_total.inc(written.leaves)
     metrics.log_write_seconds.observe(time.monotonic() - began)
     _tell(notary, metrics)

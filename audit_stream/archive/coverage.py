@@ -14,7 +14,7 @@ import orjson
 
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
-from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
@@ -74,7 +74,7 @@ class Coverage:
         stream, partition = streams[-1], found.partition
         if partition < stream.partitions:
             found.generation, found.next = stream.generation, stream.genesis[partition]
-            found.unexplained = _gap(streams[-2:], partition)
+            found.unexplained = gap_between(streams[-2:], partition)
             self._placed[_folder(found)] = found
 
     def _place_older(self, streams: Sequence[StreamObject]) -> None:
@@ -84,18 +84,21 @@ class Coverage:
                 found = PartitionCoverage(
                     stream.topic, partition, genesis, ends.get(partition, genesis), next=genesis,
                     generation=stream.generation,
-                    unexplained=_gap(streams[max(0, index - 1) : index + 1], partition),
+                    unexplained=gap_between(streams[max(0, index - 1) : index + 1], partition),
                 )  # fmt: skip
                 self.older.append(found)
                 self._placed[_folder(found)] = found
 
     async def _read(self, folder: str) -> None:
+        """Junk is passed over, as writers do: what it hides is unexplained. The name after a junk
+        one sorts before it, so only what counts moves the mark."""
         for name in await self._store.names(folder, after=self._seen.get(folder, "")):
             data = await self._store.get(name)
             if data is None or layout.parse_segment_name(name) is None:
                 continue
-            self._seen[folder] = name
-            link = decode_link(data, name)
+            link = signed_link(data, name, self._keys)
+            if link is not None:
+                self._seen[folder] = name
             if isinstance(link, Segment):
                 self._take(self._placed[folder], link)
 
@@ -151,8 +154,8 @@ def _folder(found: PartitionCoverage) -> str:
     return layout.segment_folder(found.topic, found.generation, found.partition)
 
 
-def _gap(streams: Sequence[StreamObject], partition: int) -> int:
-    """Offsets between two generations of one and the same topic, which neither covers."""
+def gap_between(streams: Sequence[StreamObject], partition: int) -> int:
+    """Offsets between two generations of one and the same topic, which neither covers; 0 of one."""
     if len(streams) < 2:
         return 0
     before, after = streams

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit_stream.cli.options import Config, Json
+from audit_stream.cli.options import Config, Json, LogKey
 from audit_stream.cli.output import Output
+from audit_stream.cli.verify import log_key_of
 from audit_stream.errors import AuditError, FormatError, StoreError
 from audit_stream.settings import Settings
 
@@ -20,16 +21,13 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The archive log: its checkpoint, its key, what it says of one kept.", no_args_is_help=True
 )
-LogKey = Annotated[
-    str | None, typer.Option("--log-key", help="The log's public key (name+id+base64).")
-]
 _FOUND, _CANNOT_JUDGE = 1, 3
 
 
 @app.command()
 def key(config: Config = None) -> None:
     """Print the log's public key: what verifiers and witnesses are given."""
-    Output().say(str(_key(Settings.load(config), None)))
+    Output().say(str(log_key_of(Settings.load(config), None)))
 
 
 @app.command()
@@ -39,7 +37,7 @@ def checkpoint(log_key: LogKey = None, as_json: Json = False, config: Config = N
     Exit 1: the log is broken or was not begun. 3: the store cannot be read.
     """
     settings, out = Settings.load(config), Output(as_json)
-    head, _ = asyncio.run(_look(settings, _key(settings, log_key), None, out))
+    head, _ = asyncio.run(_look(settings, log_key_of(settings, log_key), None, out))
     note = head.note.encode().decode()
     out.document({
         "checkpoint": note, "root": head.root.hex(), "size": head.size, "time": head.digest.time,
@@ -58,17 +56,9 @@ def check(
     store cannot be read.
     """
     settings, out = Settings.load(config), Output(as_json)
-    head, old = asyncio.run(_look(settings, _key(settings, log_key), kept.read_bytes(), out))
+    head, old = asyncio.run(_look(settings, log_key_of(settings, log_key), kept.read_bytes(), out))
     out.document({"consistent": True, "kept_size": old, "size": head.size})
     out.say(f"the log of {head.size} leaves continues the kept one of {old}")
-
-
-def _key(settings: Settings, text: str | None) -> NoteKey:
-    from audit_stream.app.notary import log_signer
-    from audit_stream.evidence.note import parse_vkey
-    from audit_stream.keys.file import load_keyring
-
-    return log_signer(load_keyring(settings.keyring)).key if text is None else parse_vkey(text)
 
 
 async def _look(

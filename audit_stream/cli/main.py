@@ -40,6 +40,12 @@ COMMANDS = {
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
     "log": Entry("log:app", "The archive log: its checkpoint, its key, what it says of one kept."),
+    "prove-complete": Entry(
+        "prove_complete:prove_complete", "A signed statement: nothing of a period is missing."
+    ),
+    "gateway": Entry("gateway:gateway", "Serve signed, verified answers until SIGTERM."),
+    "tokens": Entry("gateway:tokens", "Who may ask the gateway: create, list, revoke."),
+    "export": Entry("export:export", "An evidence bundle, to be checked without us."),
     "index": Entry("index:app", "The gateway's index: made from the archive alone; how far it is."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),

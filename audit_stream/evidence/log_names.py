@@ -7,6 +7,7 @@ import re
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT  # hashes in a full tile
 LOG_FOLDER = "log/"
+LOG_PARTS = (LOG_FOLDER, "tile/", "anchor/")
 SIZE_DIGITS = 20
 _BATCH = re.compile(r"log/(?P<size>\d{20})\.json")
 _ANCHOR = re.compile(r"anchor/(?P<size>\d{20})/(?P<file>[A-Za-z0-9_-]+\.(?:tsr|note))")

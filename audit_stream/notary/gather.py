@@ -5,7 +5,7 @@ it could not follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain, Found, check_continues, check_whole
@@ -79,14 +79,18 @@ class Gatherer:
                 logged = self._places[segment.topic, segment.generation, segment.partition]
                 logged.link = Link(next=said["next"], seq=said["seq"] + 1, leaf=leaf.hash.hex())
 
-    async def gather(self, limit: int) -> list[Leaf]:
+    async def gather(self, limit: int, only: Collection[Place] | None = None) -> list[Leaf]:
         """At most so many leaves, streams before their segments; nothing is taken over yet:
-        `take` the batch they came to stand in."""
+        `take` the batch they came to stand in. `only` these partitions are looked at, as long as
+        all of them are known."""
         leaves: list[Leaf] = []
-        for name in await self._store.names(_STREAMS):
-            if name not in self._streams and len(leaves) < limit:
-                leaves += await self._found(name)
-        for place, logged in sorted(self._places.items()):
+        if only is None or not self._places.keys() >= set(only):
+            only = self._places.keys()
+            for name in await self._store.names(_STREAMS):
+                if name not in self._streams and len(leaves) < limit:
+                    leaves += await self._found(name)
+        for place in sorted(only):
+            logged = self._places[place]
             if len(leaves) < limit and not logged.stopped:
                 leaves += await self._follow(place, logged, limit - len(leaves))
         return leaves

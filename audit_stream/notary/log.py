@@ -91,6 +91,15 @@ class ArchiveLog:
             raise FormatError(f"{batch_name(newest)} was listed and cannot be read")
         return await self.follow(head_of(before, batch, self.key, batch_name(newest)))
 
+    async def head_at(self, size: int) -> Head | None:
+        """The state at a size that some batch ended with; None for another size."""
+        async for batch in self.batches(size - 1):
+            if batch.new_size != size:
+                break
+            before = await self.frontier(batch.old_size)
+            return head_of(before, batch, self.key, batch_name(batch.old_size))
+        return None
+
     async def follow(self, head: Head) -> Head:
         """The head with every batch that was stored since."""
         while (batch := await self.batch(head.size)) is not None:

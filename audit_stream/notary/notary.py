@@ -6,7 +6,7 @@ the store: a notary that starts reads the log's head and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,12 +17,14 @@ from audit_stream.evidence.digest import Digest
 from audit_stream.evidence.log_names import TILE_WIDTH, batch_name, tile_name
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner
-from audit_stream.notary.gather import Ends, Gatherer
+from audit_stream.notary.anchored import Anchors
+from audit_stream.notary.gather import Ends, Gatherer, Place
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import PutResult, WormStore
 
 #: Asks the broker for every partition's (log start, end); None when it is away.
 AskEnds = Callable[[], Awaitable[Ends | None]]
+_MOST_ANCHORS = 64  # of a batch's leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Notary:
         self._store, self._signer, self._batch_seconds = store, signer, batch_seconds
         self._gatherer, self._ends, self._now = gatherer, ends, now
         self.log = ArchiveLog(store, signer.key)
+        self._anchors = Anchors(store)
         self.head: Head | None = None
 
     @property
@@ -56,6 +59,7 @@ class Notary:
         head = await self.log.head()
         if head is not None:
             await self._gatherer.resume(head.digest.coverage)
+            await self._anchors.resume(self.log, head)
             await self._mend_tiles(head.size)
         self.head = head
         return head
@@ -70,6 +74,7 @@ class Notary:
     async def _take(self, head: Head | None, batch: Batch) -> Head:
         taken = self.log.head_behind(head, batch)
         await self._gatherer.take(batch)
+        self._anchors.take(batch)
         self.head = taken
         return taken
 
@@ -80,30 +85,35 @@ class Notary:
         age = (_moment(self._now()) - _moment(self.head.digest.time)).total_seconds()
         return max(0.0, self._batch_seconds - age)
 
-    async def write(self) -> Written:
-        """Put batches until nothing is left to log: one at least, with the digest alone if idle."""
-        ends = await self._ends()
+    async def write(self, only: Collection[Place] | None = None) -> Written:
+        """Put batches until nothing is left to log: one at least, with the digest alone if idle.
+
+        `only`: the partitions that are known to have news; None looks at all of them.
+        """
         ours = batches = 0
         while True:
             head = await self.catch_up()
-            leaves = await self._gatherer.gather(MOST_LEAVES - 1)
+            anchors = [] if batches else await self._anchors.gather(_MOST_ANCHORS)
+            leaves = await self._gatherer.gather(MOST_LEAVES - 1 - len(anchors), only)
             if batches and not leaves:
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, ends)
+            batch = self._batch(head, leaves, anchors, await self._ends())
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)
                 ours, batches = ours + len(batch.leaves), batches + 1
 
-    def _batch(self, head: Head | None, leaves: list[Leaf], ends: Ends | None) -> Batch:
+    def _batch(
+        self, head: Head | None, leaves: list[Leaf], anchors: list[Leaf], ends: Ends | None
+    ) -> Batch:  # fmt: skip
         before = Frontier() if head is None else head.frontier
         archive = self._signer.key.name
         digest = Digest(
             archive=archive, coverage=self._gatherer.coverage(leaves, ends),
             prev_root=before.root, time=self._now(),
         )  # fmt: skip
-        whole = (*leaves, Leaf(digest.line()))
+        whole = (*leaves, *anchors, Leaf(digest.line()))
         after = before.add(leaf.hash for leaf in whole)
         text = Checkpoint(origin=archive, size=after.size, root=after.root).text()
         note = self._signer.sign(text).encode().decode()

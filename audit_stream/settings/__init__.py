@@ -27,7 +27,9 @@ from pydantic_settings import (
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
+from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
     ProcessSettings,
@@ -49,7 +51,9 @@ class Settings(
     AzureSettings,
     SegmentSettings,
     NotarySettings,
+    AnchorSettings,
     IndexSettings,
+    GatewaySettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -65,7 +69,9 @@ class Settings(
         AzureSettings,
         SegmentSettings,
         NotarySettings,
+        AnchorSettings,
         IndexSettings,
+        GatewaySettings,
         ProcessSettings,
         AlertSettings,
     )

@@ -20,3 +20,9 @@ class NotarySettings(BaseModel):
         gt=0,
         description="How often a notary looks for another one's batches in between.",
     )
+    log_probe_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="In between a notary looks where the hints of `audit-segments` point; so often "
+        "it looks at every partition. Without a broker it always does.",
+    )

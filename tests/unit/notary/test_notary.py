@@ -362,3 +362,20 @@ async def test_every_leaf_and_every_older_log_is_proven(
 
 async def test_a_log_that_was_not_begun_has_no_head(store: WormStore) -> None:
     assert await ArchiveLog(store, SIGNER.key).head() is None
+
+
+async def test_only_what_hints_point_at_is_looked_at(
+    store: WormStore, time: Time, maker: ChainMaker
+) -> None:
+    found = await office(store, time)
+    await found.notary.write()
+    first, second = await maker.add(0), await maker.add(1)
+    await found.notary.write([("t", 1, 1)])
+    await check(store, STREAM, second)
+    await found.notary.write([("t", 1, 0)])
+    await check(store, STREAM, second, first)
+    later = ChainMaker(store, stream_of("u"))
+    await later.found()
+    name = await later.add(1)
+    await found.notary.write([("u", 1, 1)])  # unknown: then everything is looked at
+    await check(store, STREAM, second, first, "streams/u/00001.json", name)
