@@ -76,6 +76,7 @@ class BenchArchive:
         stream = self.stream
         name = layout.stream_name(TOPIC, self.generation)
         self.store.put_sync(name, stream.encode(SIGNER))
+        self.store.put_sync(layout.map_name(_STATUS_MAP.hash), _STATUS_MAP.canonical_bytes)
         events_of: list[list[_Raw]] = [[] for _ in range(PARTITIONS)]
         lanes = [_Lane(self, stream, partition) for partition in range(PARTITIONS)]
         for event in generate(Workload(events=events, warmup=0, seed=seed)):

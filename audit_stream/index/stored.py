@@ -136,6 +136,11 @@ class StoredSegments:
         self._kept: OrderedDict[str, StoredSegment] = OrderedDict()
         self._size = 0
 
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that the kept ones take, about."""
+        return self._size
+
     async def read(self, name: SegmentName, row: SegmentRow) -> StoredSegment:
         """The segment as it stands now; `Tampered` when it is gone or not what was indexed."""
         data = await self._store.get(str(name))

@@ -157,6 +157,33 @@ async def test_junk_at_the_tip_is_no_alarm(tmp_path: Path) -> None:
     assert (taken.segments, taken.stopped) == (1, [])
 
 
+class Racing(MemoryWormStore):
+    """Two segments are stored just before a listing of theirs."""
+
+    maker: ChainMaker | None = None
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        if self.maker is not None and prefix.startswith("segments/"):
+            maker, self.maker = self.maker, None
+            await maker.add(0)
+            await maker.add(0)
+        return await super().names(prefix, after=after, limit=limit)
+
+
+async def test_segments_that_are_stored_meanwhile_are_no_hole(tmp_path: Path) -> None:
+    store = Racing()
+    maker = ChainMaker(store, stream_of("t", partitions=1))
+    await maker.found()
+    await maker.add(0)
+    keyring = replace(KEYRING, archive=chains.NAME)
+    made = Indexing(Archive(store, None, chains.TRUSTED, keyring), tmp_path)
+    store.maker = maker
+    taken = await made.catch_up()
+    assert (taken.segments, taken.stopped, store.maker) == (1, [], None)
+    taken = await made.catch_up()
+    assert (taken.segments, taken.stopped) == (2, [])
+
+
 class TestSubjects:
     """Without subject objects everything but the way from a customer is there."""
 

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_stream.errors import StateError, StoreError, Tampered, UnknownVersion
-from audit_stream.evidence.segment import encode, inflate
+from audit_stream.evidence.segment import decode, encode, inflate
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.index.lookup import Lookup
-from audit_stream.index.rows import MESSAGE, segment_key
+from audit_stream.index.rows import GROUPS, MESSAGE, segment_key
+from audit_stream.index.stored import StoredSegments
 from audit_stream.stores.file import FileStore
 from tests.support import golden
 from tests.support.indexing import PUBS, Asking, golden_archive, golden_subjects
@@ -146,10 +147,42 @@ async def test_an_index_that_does_not_fit_says_so(asking: Asking) -> None:
         await asking.lookup.by_message(*ASKED)
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 20_000, 1 << 30])
-async def test_the_cache_keeps_to_its_budget_and_changes_no_answer(
+async def test_a_row_under_another_offset_does_not_fit_either(asking: Asking) -> None:
+    index, message = asking.index, asking.index.ids.message(*ASKED)
+    key = next(key for key in dict(index.rows()) if key.startswith(MESSAGE + message))
+    moved = key[:-1] + bytes([key[-1] ^ 1])
+    index.write([(moved, dict(index.rows())[key]), (key, None)])
+    with pytest.raises(StateError, match="does not fit the archive"):
+        await asking.lookup.by_message(*ASKED)
+
+
+async def test_kept_groups_that_lead_elsewhere_are_made_anew(asking: Asking) -> None:
+    assert await asking.lookup.by_message(*ASKED)
+    kept = {key: value for key, value in asking.rows.items() if key.startswith(GROUPS)}
+    assert kept
+    asking.index.write((key, value[:-1] + b"x") for key, value in kept.items())
+    assert await asking.lookup.by_message(*ASKED)
+    assert {key: asking.rows[key] for key in kept} == kept
+    asking.index.write((key, b"\0\0\0\1" + value[4:]) for key, value in kept.items())
+    with pytest.raises(StateError, match="does not fit the archive"):
+        await asking.lookup.by_message(*ASKED)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 40_000, 1 << 30])
+async def test_what_is_kept_keeps_to_its_budget_and_changes_no_answer(
     asking: Asking, cache_bytes: int
 ) -> None:
+    ring = asking.archive.keys
+    segments = StoredSegments(asking.archive.store, ring, asking.index, cache_bytes=cache_bytes)
+    rows, places = list(asking.index.segments()), asking.index.places()
+    whole = 0
+    for row in (*rows, *reversed(rows)):
+        each = places[row.place].segment_name(row.base, row.attempt)
+        read = await segments.read(each, row)
+        assert read.segment == decode(OBJECTS[str(each)], "x")
+        assert segments.kept_bytes <= max(cache_bytes, read.size)
+        whole = max(whole, segments.kept_bytes)
+    assert whole > 0
     lookup = Lookup(asking.index, asking.archive, lambda _: golden.COVER, cache_bytes=cache_bytes)
     for pub in (*PUBS, *reversed(PUBS)):
         found = await lookup.by_source(pub["source"])
