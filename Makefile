@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test peers demo drill alerts bench docs topics audit clean
+.PHONY: install dev fmt lint check test peers demo drill faults alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -45,6 +45,9 @@ demo: install
 drill: install
 	AUDIT_TEST_REQUIRE=1 AUDIT_DRILL_EVENTS=$(EVENTS) $(BIN)/pytest -s -p no:randomly \
 		tests/integration/test_disaster.py
+
+faults: install
+	$(BIN)/python -m tests.campaigns.faults
 
 bench: install
 	$(BIN)/python -m bench.run --write

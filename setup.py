@@ -1,12 +1,31 @@
-"""Only what pyproject.toml cannot say: the optional compiled primitives of sealing.
+"""Only what pyproject.toml cannot say: the compiled primitives, and `topics/` inside the wheel."""
 
-Without a C compiler or OpenSSL's headers the installation goes on, and Python does the same work
-more slowly (`audit_stream.privacy.primitives.COMPILED` tells).
-"""
+import shutil
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
+
+class BuildWithTopics(build_py):
+    """Puts the repository's `topics/` into the package: an installed worker needs it too.
+
+    An editable installation finds it in the checkout (`audit_stream.kafka.topics.topics_dir`).
+    """
+
+    def run(self):
+        """Build the modules, then add the folder."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "audit_stream" / "topics"
+            shutil.rmtree(target, ignore_errors=True)  # an earlier build's
+            shutil.copytree("topics", target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+
+
+# Without a C compiler or OpenSSL's headers the installation goes on, and Python does the same work
+# more slowly (`audit_stream.privacy.primitives.COMPILED` tells).
 setup(
+    cmdclass={"build_py": BuildWithTopics},
     ext_modules=[
         Extension(
             "audit_stream.privacy._compiled",

@@ -16,7 +16,7 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, subject_store
-from audit_stream.bundle.collect import Collector
+from audit_stream.bundle.messages import Collector
 from audit_stream.errors import ConfigError
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.auth import Door, TokenFile, load_rules

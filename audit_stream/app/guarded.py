@@ -9,6 +9,7 @@ from audit_stream.app.places import archive_store, subject_store
 from audit_stream.settings import Settings
 from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
+from audit_stream.stores.pace import Pace
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
@@ -43,9 +44,10 @@ def guarded_stores(
     """Open both."""
     clock = SystemClock()
     breakers = {target: _breaker(target, settings, alarms, metrics, health) for target in READY}
+    turn = Pace(breakers.values(), clock=clock).turn
     return GuardedStores(
-        ResilientStore(archive_store(settings), breakers["archive"], clock=clock),
-        ResilientSubjectStore(subject_store(settings), breakers["subjects"], clock=clock),
+        ResilientStore(archive_store(settings, turn), breakers["archive"], clock=clock),
+        ResilientSubjectStore(subject_store(settings, turn), breakers["subjects"], clock=clock),
         breakers,
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
-from audit_stream.stores.azure_target import AzureAccess
+from audit_stream.stores.azure_target import AzureAccess, Turn, at_once
 from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
@@ -16,9 +17,9 @@ from audit_stream.stores.retry import ResilientStore
 from audit_stream.telemetry.alerts import AlarmBoard
 
 
-def archive_store(settings: Settings) -> WormStore:
-    """The archive to write to, without retries and breaker."""
-    return open_store(settings.archive, settings.azure_access())
+def archive_store(settings: Settings, turn: Turn = at_once) -> WormStore:
+    """The archive to write to, without retries and breaker; `turn` comes before each request."""
+    return open_store(settings.archive, replace(settings.azure_access(), turn=turn))
 
 
 def archive_to_read(settings: Settings) -> WormStore:
@@ -42,9 +43,11 @@ def _retrying(store: WormStore) -> WormStore:
     return ResilientStore(store, breaker, clock=clock)
 
 
-def subject_store(settings: Settings) -> SubjectStore:
-    """The subject objects."""
-    return open_subjects(settings.subjects, settings.azure_access(subjects=True))
+def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
+    """The subject objects; `turn` comes before each request."""
+    return open_subjects(
+        settings.subjects, replace(settings.azure_access(subjects=True), turn=turn)
+    )
 
 
 @contextmanager

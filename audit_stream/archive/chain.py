@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from audit_stream.archive.newest import newest_number
-from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError, UnknownVersion
+from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError
 from audit_stream.evidence import layout
-from audit_stream.evidence.ending import End, Ending, decode_link
+from audit_stream.evidence.ending import End, Ending, signed_link
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
@@ -108,13 +108,8 @@ class Chain:
             void.append({"name": str(name), "sha256": sha256(data).hexdigest()})
 
     def _judge(self, name: str, data: bytes, base: int) -> Segment | End | None:
-        try:
-            found = decode_link(data, name)
-        except UnknownVersion:
-            raise  # a newer release wrote it: it is no junk, and this release must not go on
-        except FormatError:
-            return None
-        if not found.is_signed(self._keys):
+        found = signed_link(data, name, self._keys)
+        if found is None:
             return None
         said = found.ending if isinstance(found, End) else found.header
         place = (said.topic, said.generation, said.partition, said.base, said.stream)

@@ -14,7 +14,7 @@ import orjson
 
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
-from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
@@ -90,12 +90,15 @@ class Coverage:
                 self._placed[_folder(found)] = found
 
     async def _read(self, folder: str) -> None:
+        """Junk is passed over, as writers do: what it hides is unexplained. The name after a junk
+        one sorts before it, so only what counts moves the mark."""
         for name in await self._store.names(folder, after=self._seen.get(folder, "")):
             data = await self._store.get(name)
             if data is None or layout.parse_segment_name(name) is None:
                 continue
-            self._seen[folder] = name
-            link = decode_link(data, name)
+            link = signed_link(data, name, self._keys)
+            if link is not None:
+                self._seen[folder] = name
             if isinstance(link, Segment):
                 self._take(self._placed[folder], link)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit_stream.archive.opening import Opener, Personal
 from audit_stream.archive.streams import generations
 from audit_stream.archive.tags import read_tags
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.ending import End, decode_link
@@ -60,13 +60,24 @@ class History:
         return found
 
     async def _segment(self, name: str, needle: bytes) -> Segment | None:
-        """The segment under a name, if it holds the message."""
-        found = decode_link(await self._store.get(name) or b"", name)
-        if isinstance(found, End) or needle not in found.body:
+        """The segment under a name, if it holds the message; junk that was passed over does not."""
+        try:
+            found = decode_link(await self._store.get(name) or b"", name)
+            if isinstance(found, End) or needle not in found.body:
+                return None
+            if not found.is_signed(self._keys):
+                raise FormatError(f"{name} is not signed by the archive's key")
+        except UnknownVersion:
+            raise
+        except FormatError:
+            if not await self._was_passed_over(name):
+                raise
             return None
-        if not found.is_signed(self._keys):
-            raise FormatError(f"{name} is not signed by the archive's key")
         return found
+
+    async def _was_passed_over(self, name: str) -> bool:
+        following = layout.after_junk(name)
+        return following is not None and await self._store.get(following) is not None
 
     async def _in(
         self, name: str, needle: bytes, tenant: str | None, customer: str | None

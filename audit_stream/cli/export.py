@@ -68,7 +68,7 @@ async def _export(
     from audit_stream.app.checks import load_archive_keyring
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.bundle.build import build_bundle
-    from audit_stream.bundle.collect import Collector
+    from audit_stream.bundle.messages import Collector
     from audit_stream.index.database import ArchiveIndex
     from audit_stream.index.lookup import Lookup
     from audit_stream.index.tail import Archive

@@ -68,6 +68,20 @@ def decode_link(data: bytes, what: str) -> Segment | End:
     return decode_link_plain(inflate(data, what), what)
 
 
+def signed_link(data: bytes, what: str, keys: TrustedKeys) -> Segment | End | None:
+    """As `decode_link`, None for junk: what is no link, or is not signed by a trusted key.
+
+    `UnknownVersion` for what a newer release wrote: that is no junk.
+    """
+    try:
+        found = decode_link(data, what)
+    except UnknownVersion:
+        raise
+    except FormatError:
+        return None
+    return found if found.is_signed(keys) else None
+
+
 def decode_link_plain(plain: bytes, what: str) -> Segment | End:
     """As `decode_link`, from the uncompressed bytes."""
     line, _, rest = plain.partition(b"\n")

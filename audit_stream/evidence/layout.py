@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SEGMENT = re.compile(
     r"segments/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
@@ -50,6 +50,12 @@ def parse_segment_name(name: str) -> SegmentName | None:
         int(match["base"]),
         int(match["attempt"] or 0),
     )
+
+
+def after_junk(name: str) -> str | None:
+    """The name a writer takes where junk stands under `name`; None when that is no segment's."""
+    parts = parse_segment_name(name)
+    return None if parts is None else str(replace(parts, attempt=parts.attempt + 1))
 
 
 def stream_name(topic: str, generation: int) -> str:

@@ -13,8 +13,8 @@ import orjson
 
 from audit_stream import __version__
 from audit_stream.bundle.build import attached, build_bundle
-from audit_stream.bundle.collect import Collector
 from audit_stream.bundle.facts import Custody
+from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.gateway.answer import AsOf, answer

@@ -82,15 +82,23 @@ class Topic(_Strict):
 
 
 def topics_dir() -> Path:
-    """The folder of topic files: ``AUDIT_TOPICS_DIR``, else ``topics/`` of this checkout."""
-    override = os.environ.get(TOPICS_DIR_ENV)
-    folder = Path(override) if override else Path(__file__).resolve().parents[2] / "topics"
-    if not folder.is_dir():
+    """The folder of topic files: ``AUDIT_TOPICS_DIR``, else the installed one, else the checkout's.
+
+    Raises ConfigError when there is none.
+    """
+    if override := os.environ.get(TOPICS_DIR_ENV):
+        candidates = [Path(override)]
+    else:
+        package = Path(__file__).resolve().parents[1]
+        # A wheel carries the folder inside the package (setup.py); a checkout has it beside.
+        candidates = [package / "topics", package.parent / "topics"]
+    found = next(filter(Path.is_dir, candidates), None)
+    if found is None:
         raise ConfigError(
-            f"the folder of topic declarations {folder} does not exist",
+            f"the folder of topic declarations {candidates[-1]} does not exist",
             hint=f"set {TOPICS_DIR_ENV} to the topics/ folder of a checkout",
         )
-    return folder
+    return found
 
 
 def load_topic(path: Path) -> Topic:

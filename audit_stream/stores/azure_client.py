@@ -18,7 +18,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import ConfigError, StoreRefused
 from audit_stream.stores.azure_errors import store_errors
-from audit_stream.stores.azure_target import AzureAccess, AzureTarget
+from audit_stream.stores.azure_target import AzureAccess, AzureTarget, Turn
 
 #: Newest REST version that every supported cloud and emulator of ours speaks.
 API_VERSION = "2025-11-05"
@@ -148,11 +148,27 @@ def _telling(negotiated: Callable[[str | None], None]) -> type[ssl.SSLObject]:
     return Telling
 
 
+class _InTurn(AioHttpTransport):  # type: ignore[misc]  # the SDK has no types for it
+    """Sends each request when it is its turn: the time spent waiting is no part of a limit.
+
+    Bodies are read to their end here. Where one breaks off outside, the SDK asks for it three times
+    by itself, whatever its retries are set to, and the breaker would hear of one attempt.
+    """
+
+    def __init__(self, turn: Turn, **options: Any) -> None:
+        super().__init__(**options)
+        self._turn = turn
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        await self._turn()
+        return await super().send(request, **{**options, "stream": False})
+
+
 def transport_over(session: aiohttp.ClientSession, access: AzureAccess) -> AioHttpTransport:
     """The session as the SDK wants it; closing the one leaves the other open."""
     # The limits go to the transport: a client with a transport of its own ignores them.
-    return AioHttpTransport(
-        session=session, session_owner=False,
+    return _InTurn(
+        access.turn, session=session, session_owner=False,
         connection_timeout=access.connect_seconds, read_timeout=access.read_seconds,
     )  # fmt: skip
 

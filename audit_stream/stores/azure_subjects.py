@@ -6,7 +6,7 @@ be brought back.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
@@ -23,6 +23,9 @@ from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
 _CHANGED = frozenset(("BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"))
+#: A worker need not have the right to rewrite: the service then says so before it looks at the
+#: condition. Of a rewrite the same code is a refusal.
+_TAKEN = _CHANGED | {"UnauthorizedBlobOverwrite"}
 
 
 class _Unclear(StoreTransient):
@@ -92,7 +95,8 @@ class AzureSubjectStore:
     async def _write(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
         try:
             upload = self._connection.upload(name, data, **condition)
-            return await self._conditional(f"storing {name}", upload)
+            no = _CHANGED if "etag" in condition else _TAKEN
+            return await self._conditional(f"storing {name}", upload, no)
         except _Unclear:
             standing = await self.get(name)
             if standing is not None and standing.data == data:
@@ -101,14 +105,17 @@ class AzureSubjectStore:
                 return False  # somebody else's write came first
             raise
 
-    async def _conditional(self, doing: str, call: Awaitable[None]) -> bool:
-        """Whether its condition held; `_Unclear` when the answer was lost."""
+    async def _conditional(
+        self, doing: str, call: Awaitable[None], no: Collection[str] = _CHANGED
+    ) -> bool:
+        """Whether its condition held; `no`: the codes that deny it. `_Unclear` when the answer was
+        lost."""
         with self._connection.errors(doing):
             try:
                 await call
             except AzureError as error:
                 check_container(error)
-                if error_code(error) in _CHANGED:
+                if error_code(error) in no:
                     return False
                 if is_ambiguous(error):
                     lost = doubt(doing, error)

@@ -54,6 +54,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not active_partitions:  # paused: keep polling, or the group would expel us
             with subscriptions.fetch_context():
                 await asyncio.sleep(min(timeout or 0.1, 0.1))
+            self.consumer.polled()  # waiting for a store that is away is no stall
             return {}
         take_whole_batches(consumer._fetcher._records.values())
         found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)

@@ -167,3 +167,51 @@ async def test_a_sas_that_was_replaced_is_taken_up_after_the_refusal(double: Blo
         await store.get(NAME)
     assert await store.create(NAME, b"x")
     await store.close()
+
+
+async def test_who_may_only_create_is_told_that_an_object_stands_and_may_not_rewrite_it(
+    double: BlobDouble,
+) -> None:
+    """Without the right to write Azure answers 403 UnauthorizedBlobOverwrite, not a conflict."""
+    double.service.access.register_sas("creator", "rlac")
+    access = AzureAccess(endpoint=double.url, sas=lambda: "sig=creator")
+    store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
+    assert await store.create(NAME, b"one")
+    assert not await store.create(NAME, b"one")
+    found = await store.get(NAME)
+    assert found is not None
+    with pytest.raises(StoreRefused, match="UnauthorizedBlobOverwrite"):
+        await store.replace(NAME, b"two", found.etag)
+    await store.close()
+
+
+async def test_each_request_waits_for_its_turn(double: BlobDouble) -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    access = AzureAccess(endpoint=double.url, key=KEY, turn=turn)
+    store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
+    double.faults.inject("drop_after")
+    assert await store.create(NAME, b"one")  # and looks what stands
+    assert await store.names("") == [NAME]
+    assert turns == len(double.requests) == 3
+    await store.close()
+
+
+@pytest.mark.parametrize("fault", ["cut_body", "slow_body"])
+async def test_a_body_that_breaks_off_is_asked_for_once(double: BlobDouble, fault: str) -> None:
+    """The SDK would ask three times by itself, whatever its retries are set to."""
+    access = AzureAccess(endpoint=double.url, key=KEY, read_seconds=0.5)
+    store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
+    await store.create(NAME, b"one" * 1000)
+    double.faults.inject(fault, method="GET")  # type: ignore[arg-type]
+    with pytest.raises(StoreTransient):
+        await store.get(NAME)
+    assert [each.method for each in double.requests] == ["PUT", "GET"]
+    found = await store.get(NAME)
+    assert found is not None
+    assert found.data == b"one" * 1000
+    await store.close()

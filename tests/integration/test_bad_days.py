@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -233,7 +234,7 @@ async def test_a_store_that_is_away_pauses_the_fetch_until_it_is_back(
     port, away, topic = free_ports(1)[0], tmp_path / "away", fleet.topic
     fleet.extra |= {
         "AUDIT_WEB_PORT": str(port), "AUDIT_BREAKER_ATTEMPTS": "1",
-        "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
+        "AUDIT_BREAKER_PROBE_SECONDS": "0.3", "AUDIT_STALL_SECONDS": "8",
     }  # fmt: skip
     events = Events(53, topic)
     fleet.start(0, "away", str(away))
@@ -242,6 +243,7 @@ async def test_a_store_that_is_away_pauses_the_fetch_until_it_is_back(
     away.touch()
     await fleet.send(events.lines(100))  # what fails and opens the breaker
     await eventually(lambda: shows(port, 'audit_stream_breaker_open{target="archive"} 1.0'), 60)
+    opened = time.monotonic()
     await fleet.send(events.lines(1000))  # part of it may come by the fetch that was on its way
     await eventually(lambda: lag_of_at_least(port, topic, 1000), 60)  # measured after the send
     judged = await judged_records(port, topic)
@@ -249,6 +251,7 @@ async def test_a_store_that_is_away_pauses_the_fetch_until_it_is_back(
     await eventually(lambda: lag_of_at_least(port, topic, 2000), 60)
     assert await judged_records(port, topic) == judged < 1400  # nothing more was fetched
     assert not answers(port, "/readyz")
+    await asyncio.sleep(max(0.0, opened + 12 - time.monotonic()))  # an outage is no stall
     assert answers(port, "/healthz")
     away.unlink()
     await fleet.check(events.oracle)

@@ -48,6 +48,7 @@ class Installation(Fleet):
         await eventually(lambda: self._is(index, "/readyz"), 120)
 
     async def _is(self, index: int, page: str) -> bool:
+        assert self.workers[index].poll() is None, self.log()
         return await asyncio.to_thread(_good, f"http://127.0.0.1:{self.ports[index]}{page}")
 
     async def send_at(
@@ -116,7 +117,9 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     }  # fmt: skip
     found["records"].extra = {"AUDIT_QUARANTINE_BRAKE_RUN": "100"}
     found["workers"].extra = {"AUDIT_SESSION_TIMEOUT_SECONDS": "15"}
-    found["machine"].extra = {"AUDIT_ALLOW_ASSURANCE": "worm_unlocked"}
+    found["machine"].extra = {
+        "AUDIT_ALLOW_ASSURANCE": "worm_unlocked", "AUDIT_ASSURANCE_CHECK_SECONDS": "1",
+    }  # fmt: skip
     await own_timestamps(found["records"])
     try:
         for name in ("store", "machine"):

@@ -10,11 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentFact
+from audit_stream.bundle.collect import Wanted, collect
+from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact
 from audit_stream.bundle.shipped import verify
 from audit_stream.evidence import layout
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.encoding import b64u_decode
+from audit_stream.evidence.log_names import anchor_name
 from audit_stream.evidence.note import (
     COSIGNATURE,
     Note,
@@ -28,7 +30,6 @@ from audit_stream.evidence.record import PERSONAL_FIELDS, Record, disclosure, pa
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.evidence.tree import inclusion_path, leaf_hash
 from audit_stream.notary.gather import Gatherer
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.notary.notary import Notary
@@ -108,13 +109,15 @@ async def make(folder: Path) -> Archive:
         if topic:
             await _seal(store, topic)
         heads.append((await notary.write()).head)
+    note = heads[-1].note
+    cosigned_note = note.with_signatures([cosignature(note.text)]).encode()
+    await store.put_if_absent(anchor_name(heads[-1].size, "auditor.note"), cosigned_note, {})
     return Archive(store, heads, notary.log)
 
 
-def disclosures(record: Record, topic: str) -> list[str]:
+def disclosures(record: Record) -> list[str]:
     """Of both personal fields, opened with the keyring and the subject found by trying them all."""
-    place, offset = str(record.pub["source"]).rsplit("/", 1)
-    assert place == f"{topic}/1/0"
+    topic, _, _, offset = str(record.pub["source"]).split("/")
     raw = next(each for each in golden.raw_records(topic) if each.offset == int(offset))
     event = json.loads(raw.value or b"")
     who = event["recipient"]
@@ -136,41 +139,29 @@ def cosignature(text: str, seconds: int = 1_795_600_000) -> NoteSignature:
     return NoteSignature(WITNESS_KEY.name, WITNESS_KEY.id, seconds.to_bytes(8, "big") + blob)
 
 
-def record_facts(topic: str, segment: Segment, fact: SegmentFact) -> list[RecordFact]:
-    lines = segment.record_lines()
-    parsed = [parse_record(line, "it") for line in lines]
-    hashes = [leaf_hash(each.integrity_hash) for each in parsed]
-    return [
-        RecordFact(line=line, segment=fact, index=index, path=inclusion_path(hashes, index),
-                   disclosures=disclosures(record, topic))
-        for index, (line, record) in enumerate(zip(lines, parsed, strict=True))
-    ]  # fmt: skip
+async def wanted(archive: Archive, messages: int) -> list[Wanted]:
+    """All records of the messages with the most revisions of each topic."""
+    leaves = [leaf.name for leaf in await archive.log.leaves(0, archive.heads[-1].size)]
+    found: list[Wanted] = []
+    for topic in TOPICS:
+        places: dict[str, list[tuple[str, int]]] = {}
+        for name, segment in await archive.segments(topic):
+            for index, line in enumerate(segment.record_lines()):
+                message = parse_record(line, "it").pub["message_uuid"]
+                places.setdefault(message, []).append((name, index))
+        most = sorted(places.values(), key=len, reverse=True)[:messages]
+        chosen = [place for each in most for place in each]
+        for name in dict.fromkeys(name for name, _ in chosen):
+            indexes = sorted(index for where, index in chosen if where == name)
+            found.append(Wanted(segment=name, log_index=leaves.index(name), records=indexes))
+    return found
 
 
 async def facts(archive: Archive, messages: int = 1) -> BundleFacts:
-    """All records of the messages with the most revisions of each topic, at the newest head."""
-    at = archive.heads[-1]
-    leaves = [leaf.name for leaf in await archive.log.leaves(0, at.size)]
-    records: list[RecordFact] = []
-    for topic in TOPICS:
-        found: dict[str, list[RecordFact]] = {}
-        for name, segment in await archive.segments(topic):
-            index = leaves.index(name)
-            fact = SegmentFact(
-                header_line=segment.header_line,
-                signature_line=SEGMENT_SIGNER.signature_line(segment.header_line),
-                log_index=index, log_path=await archive.log.inclusion(index, at),
-            )  # fmt: skip
-            for each in record_facts(topic, segment, fact):
-                found.setdefault(each.pub["message_uuid"], []).append(each)
-        most = sorted(found.values(), key=len, reverse=True)[:messages]
-        records += [record for each in most for record in each]
-    note = at.note
-    return BundleFacts(
-        records=records, checkpoint=note.encode(), status_maps=[STATUS_MAP.canonical_bytes],
-        streams=[stream_of(topic).encode(SEGMENT_SIGNER) for topic in TOPICS],
-        segment_keys=[SEGMENT_SIGNER.public], log_keys=[LOG_SIGNER.key], custody=CUSTODY,
-        anchors={"auditor.note": note.with_signatures([cosignature(note.text)]).encode()},
+    """Of these messages at the newest head, with all personal fields."""
+    return await collect(
+        archive.store, archive.log, archive.heads[-1], await wanted(archive, messages),
+        disclose=disclosures, custody=CUSTODY, segment_keys=[SEGMENT_SIGNER.public],
     )  # fmt: skip
 
 

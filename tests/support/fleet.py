@@ -19,7 +19,7 @@ from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.reconcile import cover
 from audit_stream.cli.topics import wanted_topics
 from audit_stream.cli.verify import archive_verifier, trusted_keys
-from audit_stream.evidence.ending import decode_link
+from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.embedded import free_ports
@@ -144,7 +144,8 @@ class Fleet:
         with archive_reader(self.settings) as reader:
             names = reader.names("segments/")
             reader.expect(names)
-            links = (decode_link(reader.get(name) or b"", name) for name in names)
+            keys = trusted_keys(self.settings, [])
+            links = (signed_link(reader.get(name) or b"", name, keys) for name in names)
             segments = (link for link in links if isinstance(link, Segment))
             return [line for segment in segments for line in segment.record_lines()]
 

@@ -1,6 +1,6 @@
 """A worker whose faults are switched on and off: each is on while a file of its name exists.
 
-``away``: the store does not answer; ``weak``: it does not enforce what it did at start; ``stall``:
+``away``: the store does not answer; ``weak``: it can no longer show what it enforces; ``stall``:
 the event loop blocks, once; ``slow-restore``: every resync waits; ``full-disk``: the disk of the
 state directory is full.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from audit_stream.app import gauges
 from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Assurance, Posture, PutResult
+from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing
 from audit_stream.settings import Settings
 from audit_stream.stores import open as stores
 from audit_stream.stores.file import FileStore
@@ -61,8 +61,15 @@ class SwitchedStore(FileStore):
         return await super().put_if_absent(name, data, metadata)
 
     async def posture(self) -> Posture:
-        weak = self.switches.on("weak")
-        return Posture(assurance=Assurance.MUTABLE if weak else Assurance.WORM_UNLOCKED)
+        if self.switches.on("weak"):
+            return _posture("could not be read", Standing.UNKNOWN, Assurance.MUTABLE)
+        return _posture("Unlocked", Standing.OK, Assurance.WORM_UNLOCKED)
+
+
+def _posture(value: str, standing: Standing, ceiling: Assurance) -> Posture:
+    fact = "retention policy"
+    found = Finding(fact=fact, value=value, standing=standing, ceiling=ceiling)
+    return Posture(findings=(found,))
 
 
 def run(folder: Path, settings: Settings) -> None:
@@ -75,7 +82,7 @@ def run(folder: Path, settings: Settings) -> None:
         threading.Thread(target=_fill, args=(switches, settings.state_dir), daemon=True).start()
     SwitchedStore.switches = switches
     stores.FileStore = SwitchedStore  # type: ignore[misc]
-    gauges._ASSURANCE_SECONDS = gauges._DISK_SECONDS = 0.5
+    gauges._DISK_SECONDS = 0.5
     _slow_down_resync(switches)
     asyncio.run(run_worker(settings, lambda step, _: _stall(switches, step)))
 

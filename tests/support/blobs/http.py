@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from dataclasses import replace
 from typing import Self
 
@@ -104,6 +105,7 @@ class BlobDouble:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        came = time.time()
         incoming = Incoming(
             request.method, request.path, dict(request.query),
             CIMultiDict(request.headers), await request.read(),
@@ -118,7 +120,7 @@ class BlobDouble:
         finally:
             self.requests.append(
                 seen(incoming.method, incoming.path, incoming.query, incoming.headers, status,
-                     fault)
+                     fault, came)
             )  # fmt: skip
         return await self._send(request, fault, found)
 

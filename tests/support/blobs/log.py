@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,18 +17,18 @@ class Seen(NamedTuple):
     query: dict[str, str]
     status: int
     client: str = ""
-    at: float = 0.0  # Unix seconds of this machine, not of the double's clock
+    at: float = 0.0  # when it came: Unix seconds of this machine, not of the double's clock
     fault: str | None = None  # what the request met
 
 
 def seen(
     method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], status: int,
-    fault: Fault | None,
+    fault: Fault | None, at: float,
 ) -> Seen:  # fmt: skip
     """One line of the log."""
     met = None if fault is None else fault.kind
     client = client_of(headers, query)
-    return Seen(method, path, dict(query), status, client, time.time(), met)
+    return Seen(method, path, dict(query), status, client, at, met)
 
 
 def client_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:

@@ -12,15 +12,18 @@ from audit_stream.archive.fold import states_of
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.layout import stream_name
 from audit_stream.evidence.segment import decode
+from audit_stream.evidence.signing import LineSigner
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support import golden
 from tests.support.resealed import (
     MESSAGES,
+    OBJECTS,
     SIGNER,
     ending_of,
     name,
+    resigned,
     second_generation,
     stream_of,
 )
@@ -54,6 +57,24 @@ async def test_coverage_tells_what_each_generation_covers() -> None:
     assert (older.generation, older.next, older.end) == (1, ENDING.base, ENDING.base)
     assert older.counts == coverage.partitions[MESSAGES, 0].counts
     assert older.counts.total() == ENDING.base
+
+
+async def test_junk_hides_nothing_even_where_the_segment_behind_it_came_later() -> None:
+    last = name(MESSAGES, 240)
+    objects = {n: data for n, data in OBJECTS.items() if n != last}
+    store = await stored(objects | {last: b"junk"})
+    coverage = Coverage(store, golden.trusted())
+    await coverage.update(ENDS)
+    assert coverage.to_come == ENDING.base - 240
+    await store.put_if_absent(name(MESSAGES, 240, 1), OBJECTS[last], {})
+    await coverage.update(ENDS)
+    assert (coverage.to_come, coverage.unexplained) == (0, 0)
+
+
+async def test_what_nobody_trusted_signed_covers_nothing() -> None:
+    stranger = LineSigner(b"\x07" * 32)
+    forged = resigned(OBJECTS[name(MESSAGES, 240)], signer=stranger)
+    assert (await covered(OBJECTS | {name(MESSAGES, 240): forged})).to_come == ENDING.base - 240
 
 
 async def test_what_an_ended_chain_lacks_is_unexplained() -> None:

@@ -108,6 +108,7 @@ def test_the_page_allows_its_own_script_and_style_and_nothing_else() -> None:
     assert set(sources.values()) == {"'none'"}
 
 
+@pytest.mark.slow
 def test_good_and_clumsily_changed_bundles_get_the_verdict_of_verify_py(
     page: Page, good: bytes
 ) -> None:
@@ -116,6 +117,7 @@ def test_good_and_clumsily_changed_bundles_get_the_verdict_of_verify_py(
     assert same(page, tampering.clumsy(good, random.Random(7), flips=30)) == []
 
 
+@pytest.mark.slow
 def test_knowingly_changed_bundles_get_the_verdict_of_verify_py(page: Page, good: bytes) -> None:
     assert same(page, tampering.knowing(good, random.Random(8), flips=2)) == []
 

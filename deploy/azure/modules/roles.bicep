@@ -1,0 +1,227 @@
+// Who may do what: roles of our own, since every built-in one that may write may delete, too.
+param archiveAccount string
+param archiveContainer string
+param subjectsAccount string
+param subjectsContainer string
+param workerId string
+param auditorsGroupId string
+param privacyOfficersGroupId string
+param policyOfficersGroupId string
+
+var containers = 'Microsoft.Storage/storageAccounts/blobServices/containers'
+// Storage Blob Data Reader, built in.
+var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
+
+resource archive 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+  name: archiveAccount
+}
+
+resource archiveBlobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' existing = {
+  parent: archive
+  name: 'default'
+}
+
+resource archiveStore 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = {
+  parent: archiveBlobs
+  name: archiveContainer
+}
+
+resource subjects 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+  name: subjectsAccount
+}
+
+resource subjectsBlobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' existing = {
+  parent: subjects
+  name: 'default'
+}
+
+resource subjectsStore 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = {
+  parent: subjectsBlobs
+  name: subjectsContainer
+}
+
+// The worker, in both containers. `add` creates a blob and cannot replace one; `write` could, and in
+// the subjects' container, where nothing is kept, replacing is destroying.
+resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream writer')
+  properties: {
+    roleName: 'audit-stream writer (${resourceGroup().name})'
+    description: 'Add objects and read them. Cannot change or delete one.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+        ]
+        dataActions: [
+          '${containers}/blobs/read'
+          '${containers}/blobs/add/action'
+        ]
+      }
+    ]
+  }
+}
+
+// What the worker asks of itself before it trusts its archive. It changes nothing.
+resource postureReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream posture reader')
+  properties: {
+    roleName: 'audit-stream posture reader (${resourceGroup().name})'
+    description: 'See whether the policy is locked, how the account is set up, and who may delete.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/read'
+          'Microsoft.Storage/storageAccounts/blobServices/read'
+          '${containers}/read'
+          '${containers}/immutabilityPolicies/read'
+          'Microsoft.Authorization/roleAssignments/read'
+          'Microsoft.Authorization/roleDefinitions/read'
+          'Microsoft.Authorization/locks/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+resource privacyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream privacy officer')
+  properties: {
+    roleName: 'audit-stream privacy officer (${resourceGroup().name})'
+    description: 'Erase: read, rewrite and delete subject objects.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+        ]
+        dataActions: [
+          '${containers}/blobs/read'
+          '${containers}/blobs/add/action'
+          '${containers}/blobs/write'
+          '${containers}/blobs/delete'
+        ]
+      }
+    ]
+  }
+}
+
+// A person. Not `immutabilityPolicies/delete`: an unlocked policy goes by the hand of an owner only.
+resource policyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream policy officer')
+  properties: {
+    roleName: 'audit-stream policy officer (${resourceGroup().name})'
+    description: 'Lock and extend the retention policy, set and clear legal holds. Sees no object.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/read'
+          'Microsoft.Storage/storageAccounts/blobServices/read'
+          '${containers}/read'
+          '${containers}/immutabilityPolicies/read'
+          '${containers}/immutabilityPolicies/write'
+          '${containers}/immutabilityPolicies/lock/action'
+          '${containers}/immutabilityPolicies/extend/action'
+          '${containers}/setLegalHold/action'
+          '${containers}/clearLegalHold/action'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+resource workerAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, workerId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
+  }
+}
+
+resource workerLooks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archive.id, workerId, postureReader.id)
+  scope: archive
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: postureReader.id
+  }
+}
+
+resource workerLooksAtSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjects.id, workerId, postureReader.id)
+  scope: subjects
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: postureReader.id
+  }
+}
+
+resource workerAddsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, workerId, writer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: workerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
+  }
+}
+
+resource auditorsRead 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(auditorsGroupId)) {
+  name: guid(archiveStore.id, auditorsGroupId, blobReaderRole)
+  scope: archiveStore
+  properties: {
+    principalId: auditorsGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobReaderRole)
+  }
+}
+
+resource officersErase 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(privacyOfficersGroupId)) {
+  name: guid(subjectsStore.id, privacyOfficersGroupId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: privacyOfficersGroupId
+    principalType: 'Group'
+    roleDefinitionId: privacyOfficer.id
+  }
+}
+
+resource officersRead 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(privacyOfficersGroupId)) {
+  name: guid(archiveStore.id, privacyOfficersGroupId, blobReaderRole)
+  scope: archiveStore
+  properties: {
+    principalId: privacyOfficersGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobReaderRole)
+  }
+}
+
+resource officersLock 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(policyOfficersGroupId)) {
+  name: guid(archive.id, policyOfficersGroupId, policyOfficer.id)
+  scope: archive
+  properties: {
+    principalId: policyOfficersGroupId
+    principalType: 'Group'
+    roleDefinitionId: policyOfficer.id
+  }
+}

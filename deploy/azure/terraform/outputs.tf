@@ -1,0 +1,15 @@
+output "settings" {
+  description = "The workers' settings."
+  value = {
+    AUDIT_ARCHIVE              = "azure://${var.archive_account}/${var.archive_container}"
+    AUDIT_SUBJECTS             = "azure://${var.subjects_account}/${var.subjects_container}"
+    AUDIT_AZURE_CLIENT_ID      = azurerm_user_assigned_identity.worker.client_id
+    AUDIT_AZURE_SUBSCRIPTION   = var.subscription_id
+    AUDIT_AZURE_RESOURCE_GROUP = var.resource_group
+  }
+}
+
+output "worker_identity_id" {
+  description = "To assign to the machines, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.worker.id
+}

@@ -1,0 +1,121 @@
+# Who may do what: roles of our own, since every built-in one that may write may delete, too.
+
+locals {
+  containers = "Microsoft.Storage/storageAccounts/blobServices/containers"
+
+  roles = {
+    # The worker, in both containers. `add` creates a blob and cannot replace one; `write` could, and
+    # in the subjects' container, where nothing is kept, replacing is destroying.
+    "writer" = {
+      description  = "Add objects and read them. Cannot change or delete one."
+      actions      = ["${local.containers}/read"]
+      data_actions = ["${local.containers}/blobs/read", "${local.containers}/blobs/add/action"]
+    }
+    # What the worker asks of itself before it trusts its archive. It changes nothing.
+    "posture reader" = {
+      description = "See whether the policy is locked, how the account is set up, and who may delete."
+      actions = [
+        "Microsoft.Storage/storageAccounts/read",
+        "Microsoft.Storage/storageAccounts/blobServices/read",
+        "${local.containers}/read",
+        "${local.containers}/immutabilityPolicies/read",
+        "Microsoft.Authorization/roleAssignments/read",
+        "Microsoft.Authorization/roleDefinitions/read",
+        "Microsoft.Authorization/locks/read",
+      ]
+      data_actions = []
+    }
+    "privacy officer" = {
+      description = "Erase: read, rewrite and delete subject objects."
+      actions     = ["${local.containers}/read"]
+      data_actions = [
+        "${local.containers}/blobs/read",
+        "${local.containers}/blobs/add/action",
+        "${local.containers}/blobs/write",
+        "${local.containers}/blobs/delete",
+      ]
+    }
+    # A person. Not immutabilityPolicies/delete: an unlocked policy goes by an owner's hand only.
+    "policy officer" = {
+      description = "Lock and extend the retention policy, set and clear legal holds. Sees no object."
+      actions = [
+        "Microsoft.Storage/storageAccounts/read",
+        "Microsoft.Storage/storageAccounts/blobServices/read",
+        "${local.containers}/read",
+        "${local.containers}/immutabilityPolicies/read",
+        "${local.containers}/immutabilityPolicies/write",
+        "${local.containers}/immutabilityPolicies/lock/action",
+        "${local.containers}/immutabilityPolicies/extend/action",
+        "${local.containers}/setLegalHold/action",
+        "${local.containers}/clearLegalHold/action",
+      ]
+      data_actions = []
+    }
+  }
+
+  worker = {
+    "writer of the archive"         = azurerm_storage_container.this["archive"].id
+    "writer of subjects"            = azurerm_storage_container.this["subjects"].id
+    "posture reader of the archive" = azurerm_storage_account.this["archive"].id
+    "posture reader of subjects"    = azurerm_storage_account.this["subjects"].id
+  }
+}
+
+resource "azurerm_role_definition" "this" {
+  for_each = local.roles
+
+  name              = "audit-stream ${each.key} (${var.resource_group})"
+  description       = each.value.description
+  scope             = data.azurerm_resource_group.this.id
+  assignable_scopes = [data.azurerm_resource_group.this.id]
+
+  permissions {
+    actions      = each.value.actions
+    data_actions = each.value.data_actions
+  }
+}
+
+resource "azurerm_role_assignment" "worker" {
+  for_each = local.worker
+
+  scope              = each.value
+  role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.worker.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "auditors" {
+  count = var.auditors_group_id == null ? 0 : 1
+
+  scope                = azurerm_storage_container.this["archive"].id
+  role_definition_name = "Storage Blob Data Reader"
+  principal_id         = var.auditors_group_id
+  principal_type       = "Group"
+}
+
+resource "azurerm_role_assignment" "privacy_officers" {
+  count = var.privacy_officers_group_id == null ? 0 : 1
+
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["privacy officer"].role_definition_resource_id
+  principal_id       = var.privacy_officers_group_id
+  principal_type     = "Group"
+}
+
+resource "azurerm_role_assignment" "privacy_officers_read" {
+  count = var.privacy_officers_group_id == null ? 0 : 1
+
+  scope                = azurerm_storage_container.this["archive"].id
+  role_definition_name = "Storage Blob Data Reader"
+  principal_id         = var.privacy_officers_group_id
+  principal_type       = "Group"
+}
+
+resource "azurerm_role_assignment" "policy_officers" {
+  count = var.policy_officers_group_id == null ? 0 : 1
+
+  scope              = azurerm_storage_account.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["policy officer"].role_definition_resource_id
+  principal_id       = var.policy_officers_group_id
+  principal_type     = "Group"
+}
