@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 
 from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.anchors.http import Post, poster
 from audit_stream.anchors.timestamps import TimestampAuthority
 from audit_stream.anchors.witness import Witness
-from audit_stream.errors import ConfigError, FormatError
+from audit_stream.app.trust import load_authorities
+from audit_stream.errors import ConfigError
 from audit_stream.evidence.note import NoteKey
 from audit_stream.evidence.policy import any_of
-from audit_stream.evidence.timestamp import TrustedAuthorities, parse_authorities
+from audit_stream.evidence.timestamp import TrustedAuthorities
 from audit_stream.evidence.vouching import Trust
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, WormStore
@@ -43,7 +43,7 @@ def own_trust(settings: Settings, key: NoteKey) -> Trust:
     An outsider brings a policy file of his own. `ConfigError` as `anchoring_of`.
     """
     path = settings.anchor_tsa_certificates
-    trusted = TrustedAuthorities() if path is None else _roots(path)
+    trusted = TrustedAuthorities() if path is None else load_authorities(path, _CERTIFICATES)
     return Trust(any_of(key, [vkey for vkey, _ in settings.witnesses()]), trusted)
 
 
@@ -58,19 +58,5 @@ def _authorities(settings: Settings, post: Post) -> list[TimestampAuthority]:
                 hint="pip install 'audit-stream[anchors]'",
             )
     assert settings.anchor_tsa_certificates is not None  # the settings see to it
-    trusted = _roots(settings.anchor_tsa_certificates)
+    trusted = load_authorities(settings.anchor_tsa_certificates, _CERTIFICATES)
     return [TimestampAuthority(name, url, trusted, post) for name, url in urls.items()]
-
-
-def _roots(path: Path) -> TrustedAuthorities:
-    try:
-        return parse_authorities(path.read_bytes(), _CERTIFICATES)
-    except OSError as error:
-        raise ConfigError(
-            f"{_CERTIFICATES}: cannot read the file: {error.strerror}",
-            hint="name a file this user may read",
-        ) from None
-    except FormatError as error:
-        raise ConfigError(
-            error.message, hint="it must be a PEM file with the authorities' roots"
-        ) from error

@@ -105,7 +105,7 @@ async def _until_stopped(
         await notary.catch_up()
         wait = notary.seconds_until_due()
         if wait and hints.count < MOST_LEAVES:
-            _tell(notary, metrics)
+            _tell(notary, anchoring, metrics)
             await asyncio.wait({stopping}, timeout=min(wait, settings.log_poll_seconds))
             continue
         news, now = hints.take(), time.monotonic()
@@ -128,14 +128,19 @@ async def _write(
         anchoring.offer(written.head)
     metrics.log_leaves_total.inc(written.leaves)
     metrics.log_write_seconds.observe(time.monotonic() - began)
-    _tell(notary, metrics)
+    _tell(notary, anchoring, metrics)
     log.info("archive log: %d leaves, %d of them new", written.head.size, written.leaves)
 
 
-def _tell(notary: Notary, metrics: Metrics) -> None:
+def _tell(notary: Notary, anchoring: Anchoring, metrics: Metrics) -> None:
     head = notary.head
     if head is not None:
         metrics.log_size.set(head.size)
         moment = datetime.fromisoformat(head.digest.time)
         metrics.log_checkpoint_timestamp_seconds.set(moment.timestamp())
     metrics.log_partitions_left_out.set(notary.left_out)
+    for standing in anchoring.standings:
+        metrics.anchor_failures.labels(standing.name).set(standing.failures)
+        if standing.newest is not None:
+            vouched = standing.newest.time.timestamp()
+            metrics.anchor_timestamp_seconds.labels(standing.name).set(vouched)

@@ -94,6 +94,11 @@ CATALOGUE = (
     Metric("log_write_seconds", "histogram", "Time to gather and write what was due.", (), _SHORT),
     Metric("log_partitions_left_out", "gauge",
            "Partitions whose segments do not fit and are not logged any more."),
+    Metric("anchor_timestamp_seconds", "gauge",
+           "When the authority or witness last vouched for a checkpoint of this notary, by its "
+           "word.", ("anchor",)),
+    Metric("anchor_failures", "gauge",
+           "How often in a row the authority or witness has not vouched.", ("anchor",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 

@@ -297,6 +297,14 @@ LOG = [
           [(quantile(0.5, "log_write_seconds"), "median"),
            (quantile(0.99, "log_write_seconds"), "99%")],
           "Of what was due.", unit="s"),
+    lines("Age of the newest anchor",
+          [("time() - max by (anchor) (audit_stream_anchor_timestamp_seconds > 0)", "{{anchor}}")],
+          "Since an authority or witness last vouched for a checkpoint; none without outside "
+          "anchors, or before the first.", unit="s", runbook="anchor"),
+    lines("Anchors that fail",
+          [("max by (anchor) (audit_stream_anchor_failures)", "{{anchor}}")],
+          "How often in a row an authority or witness has not vouched; at 3 it is an alarm.",
+          runbook="anchor"),
 ]  # fmt: skip
 
 ROWS = {
