@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
+from audit_stream.anchors.newest import newest_vouched
 from audit_stream.app.alarms import alarm_board
+from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, subject_store
@@ -48,10 +50,16 @@ def build_gateway(settings: Settings) -> FastAPI:
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
     archive_log = ArchiveLog(store, log_signer(ring.keyring).key)
+    trust = own_trust(settings, archive_log.key)
+
+    async def vouched() -> int | None:
+        found = await newest_vouched(store, archive_log, trust)
+        return None if found is None else found.checkpoint.size
+
     service = Service(
         index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
         lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
-        archive_log=archive_log,
+        archive_log=archive_log, vouched=vouched,
         collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),
     )  # fmt: skip
     rules = None

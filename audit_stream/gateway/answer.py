@@ -27,17 +27,19 @@ _PERSONAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
-    """The archive log as the answer was made; `anchored` if anybody outside vouches for it."""
+    """The archive log as the answer was made; `anchored_size`: the newest that anyone outside
+    vouches for, None if nobody does."""
 
     size: int
     root: str
     time: str
-    anchored: bool
+    anchored_size: int | None
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "size": self.size, "root": self.root, "time": self.time, "anchored": self.anchored,
+            "size": self.size, "root": self.root, "time": self.time,
+            "anchored": self.anchored_size is not None, "anchored_size": self.anchored_size,
         }  # fmt: skip
 
 

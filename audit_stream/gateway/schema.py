@@ -42,7 +42,7 @@ _AS_OF = {
     "type": ["object", "null"],
     "properties": {
         "size": {"type": "integer"}, "root": {"type": "string"}, "time": {"type": "string"},
-        "anchored": {"type": "boolean"},
+        "anchored": {"type": "boolean"}, "anchored_size": {"type": ["integer", "null"]},
     },
 }  # fmt: skip
 _ANSWER: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,8 +41,11 @@ class Service:
     collector: Collector
     alarms: Alerts
     now: Callable[[], str]
+    vouched: Callable[[], Awaitable[int | None]]  # the newest size that anyone outside vouches for
     head: Head | None = None
+    anchored_size: int | None = None
     caught_up: bool = False
+    _judged_size: int = -1
     _logged: dict[bytes, int] | None = None  # leaf hash of a header -> its place in the log
 
     async def refresh(self) -> None:
@@ -69,7 +72,9 @@ class Service:
             self.head = self.archive_log.head_behind(self.head, batch)
             logged.update({leaf.hash: size + at for at, leaf in enumerate(batch.leaves)})
             size = self.head.size
-        self._logged = logged
+        if size != self._judged_size:
+            self.anchored_size = await self.vouched()
+        self._logged, self._judged_size = logged, size
 
     @property
     def as_of(self) -> AsOf | None:
@@ -78,7 +83,8 @@ class Service:
             return None
         head = self.head
         return AsOf(
-            size=head.size, root=head.root.hex(), time=head.digest.time, anchored=False
+            size=head.size, root=head.root.hex(), time=head.digest.time,
+            anchored_size=self.anchored_size,
         )  # fmt: skip
 
     def archived_through(self) -> dict[str, list[dict[str, int]]]:
