@@ -57,7 +57,7 @@ def build_gateway(settings: Settings) -> FastAPI:
         return None if found is None else found.checkpoint.size
 
     service = Service(
-        index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
+        archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
         lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
         archive_log=archive_log, vouched=vouched,
         collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),

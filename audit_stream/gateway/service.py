@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,17 +24,20 @@ from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
-from audit_stream.index.tail import Tail
+from audit_stream.index.sweep import sweep
+from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
 
 log = logging.getLogger(__name__)
+_SWEEP_SECONDS = 3600.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Service:
     """One archive's answers, unsigned."""
 
+    archive: Archive
     index: ArchiveIndex
     tail: Tail
     lookup: Lookup
@@ -55,10 +59,17 @@ class Service:
         self.caught_up = not taken.stopped
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever. What may pass is logged; a log that does not fit is an alarm."""
+        """For ever, and every hour the persons' rows are held against the subject objects.
+
+        What may pass is logged; a log that does not fit is an alarm.
+        """
+        swept = -_SWEEP_SECONDS
         while True:
             try:
                 await self.refresh()
+                if time.monotonic() - swept >= _SWEEP_SECONDS:
+                    await sweep(self.archive, self.index)
+                    swept = time.monotonic()
             except StoreError as error:
                 log.warning("the index could not be brought up to date: %s", error.message)
             except AuditError as error:
