@@ -133,13 +133,14 @@ class Service:
 
     async def evidence(
         self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
-    ) -> tuple[bytes, list[str]]:
-        """A bundle of what a query finds, its signed answer included, and the messages' ids."""
+    ) -> tuple[bytes, list[dict[str, Any]]]:
+        """A bundle of what a query finds, its signed answer included, and the answers."""
         async with self._translated():
             if query.is_page:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)
-            signed = orjson.loads(sign(self._answer(message)))
+            found = self._answer(message)
+            signed = orjson.loads(sign(found))
             custody = Custody(
                 exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
                 software=f"audit-stream {__version__}",
@@ -151,30 +152,33 @@ class Service:
                 )
             except FormatError as error:
                 raise Problem(503, f"{error.message}; {error.hint}") from error
-            return await asyncio.to_thread(build_bundle, facts), [message.message_uuid]
+            return await asyncio.to_thread(build_bundle, facts), [found]
 
     async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
         return self._answer(await self._message(query, caller))
 
     async def _message(self, query: Query, caller: Caller) -> Message:
-        found = [each for each in await self._messages(query) if caller.sees(each.tenant)]
-        if query.customer is not None:
-            found = [each for each in found if each.is_of(query.customer)]
+        found = [
+            each
+            for tenant in _asked(query, caller)
+            for each in await self._messages(query, tenant)
+            if query.customer is None or each.is_of(query.customer)
+        ]
         if query.message is not None and query.carrier is not None:
             found = [each for each in found if each.message_uuid == query.message]
         if not found:
             raise self.unknown()
-        if len({each.tenant for each in found}) > 1 or len(found) > 1:
+        if len(found) > 1:
             raise Problem(
                 400, "more than one message has this id: name platform_tenant_id or message_uuid"
             )
         return found[0]
 
-    async def _messages(self, query: Query) -> list[Message]:
+    async def _messages(self, query: Query, tenant: str | None) -> list[Message]:
         if query.message is not None and query.carrier is None:
-            return await self.lookup.by_message(query.tenant, query.message, query.customer)
+            return await self.lookup.by_message(tenant, query.message, query.customer)
         assert query.carrier is not None
-        return await self.lookup.by_carrier(query.tenant, query.carrier, query.customer)
+        return await self.lookup.by_carrier(tenant, query.carrier, query.customer)
 
     async def _page(self, query: Query, caller: Caller) -> dict[str, Any]:
         assert query.customer is not None
@@ -191,10 +195,12 @@ class Service:
             raise self.unknown()
         answers = [self._answer(message) for message in page.messages]
         for each in answers:
-            del each["status"], each["verification_timestamp"], each["as_of"]
+            for name in ("status", "verification_timestamp", "as_of", "archived_through"):
+                del each[name]
         return {
             "status": "verified", "messages": answers, "cursor": page.cursor,
-            "verification_timestamp": self.now(), **self._state(),
+            "verification_timestamp": self.now(), "archived_through": self.archived_through(),
+            **self._state(),
         }  # fmt: skip
 
     def _answer(self, message: Message) -> dict[str, Any]:
@@ -202,7 +208,10 @@ class Service:
         indexes = {
             each.segment: logged.get(leaf_hash(each.header_line)) for each in message.revisions
         }
-        return answer(message, now=self.now(), as_of=self.as_of, leaf_index=indexes)
+        return answer(
+            message, now=self.now(), as_of=self.as_of, leaf_index=indexes,
+            through=self.archived_through(),
+        )  # fmt: skip
 
     def unknown(self) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's."""
@@ -213,6 +222,14 @@ class Service:
     def _state(self) -> dict[str, Any]:
         as_of = self.as_of
         return {"as_of": None if as_of is None else as_of.document()}
+
+
+def _asked(query: Query, caller: Caller) -> list[str | None]:
+    """The tenants whose records are looked at: no other's, whatever state they are in. None is
+    every tenant."""
+    if query.tenant is not None:
+        return [query.tenant] if caller.sees(query.tenant) else []
+    return [None] if EVERY_TENANT in caller.tenants else list(caller.tenants)
 
 
 def _only_tenant(caller: Caller) -> str:

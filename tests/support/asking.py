@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ class Asked:
         file = TokenFile(self.settings.gateway_tokens)
         _, token = file.create(tenants or ("*",), scopes, expires)
         return {"Authorization": f"Bearer {token}"}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Entries that are not sealed yet."""
+        parts = sorted(self.settings.journal_dir.glob("part-*.jsonl"))
+        return [json.loads(line) for path in parts for line in path.read_text().splitlines()]
 
     def get(self, headers: dict[str, str], **query: Any) -> httpx.Response:
         return self.client.get("/api/v1/audit/notifications", params=query, headers=headers)

@@ -1,0 +1,58 @@
+"""Sealing the access journal: each closed part becomes an object of the archive, once.
+
+A part's object has a name and bytes that follow from the part alone. So whoever seals it again,
+after a crash or at the same time, writes the same; the file goes only when the object stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from audit_stream.errors import ForkAlarm, StateError
+from audit_stream.evidence.access import JournalPart, decode_part
+from audit_stream.evidence.log_names import access_name
+from audit_stream.gateway.parts import closed_parts, identity
+from audit_stream.ports import PutResult, WormStore
+
+
+async def drain(folder: Path, store: WormStore) -> int:
+    """Put every closed part of the journal into the archive, the oldest first; how many.
+
+    `StoreError`: what is left waits for the next call. `StateError`, `ForkAlarm`: somebody has to
+    look: the object before is missing, or another stands under a part's name.
+    """
+    journal, archive = identity(folder)
+    sealed = 0
+    for number, path in list(closed_parts(folder)):
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:  # another has sealed it meanwhile
+            continue
+        if not (entries := data.split(b"\n")[:-1]):
+            raise StateError(f"{path} is closed and has no entry", hint="it was cut: restore it")
+        part = JournalPart(
+            archive=archive, journal=journal, number=number, entries=entries,
+            prev=await _leaf_before(store, journal, number),
+        )  # fmt: skip
+        if await store.put_if_absent(part.name, part.encode(), {}) is PutResult.EXISTS:
+            raise ForkAlarm(
+                f"{part.name} is another than this journal's part",
+                hint="two journals have one id, or it was forged: keep folder and object",
+            )
+        path.unlink(missing_ok=True)
+        sealed += 1
+    return sealed
+
+
+async def _leaf_before(store: WormStore, journal: str, number: int) -> bytes | None:
+    if number == 0:
+        return None
+    name = access_name(journal, number - 1)
+    data = await store.get(name)
+    if data is None:
+        raise StateError(
+            f"{name} is missing, and the next part of this journal cannot follow it",
+            hint="it is not the store it was sealed into, or the object was taken away",
+        )
+    return decode_part(data, name).leaf
