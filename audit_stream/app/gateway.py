@@ -20,10 +20,10 @@ from audit_stream.app.places import archive_to_read, archive_to_write, subject_s
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway.api import Gateway, build_app
-from audit_stream.gateway.around import Around
+from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
 from audit_stream.gateway.journal import Journal
-from audit_stream.gateway.protocol import HEAD_BYTES, BoundedProtocol
+from audit_stream.gateway.protocol import BoundedProtocol
 from audit_stream.gateway.sealing import drain
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 #: Told of each answer: route, status, seconds.
 Observe = Callable[[str, int, float], None]
 INTERNAL = Problem(500, "an internal error; the gateway's log says where")
+HEAD_BYTES = 16 << 10
+TOO_LARGE = Problem(431, f"a request's head has {HEAD_BYTES} bytes at most")
 _HEADERS = [
     (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -51,7 +53,10 @@ class Around:
             await send(message)
 
         try:
-            await self.app(scope, receive, sending)
+            if _head_bytes(scope) > HEAD_BYTES:
+                await _answer(TOO_LARGE, sending)
+            else:
+                await self.app(scope, receive, sending)
         except Exception as error:  # uvicorn would log it with its text
             log.error("internal error: %s at %s", type(error).__name__, _where(error))
             if not status:
@@ -70,6 +75,12 @@ async def _answer(problem: Problem, send: Send) -> None:
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _head_bytes(scope: Scope) -> int:
+    """uvicorn bounds a head only while it is not all there; one that comes at once may be 64 KiB"""
+    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return len(scope["raw_path"]) + len(scope["query_string"]) + lines
 
 
 def _method(scope: Scope) -> Any:

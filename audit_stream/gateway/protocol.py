@@ -14,12 +14,13 @@ import orjson
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from audit_stream.gateway.around import HEAD_BYTES, TOO_LARGE
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 
-HEAD_BYTES = 16 << 10
 REQUEST_SECONDS = 15.0  # from a request's first byte, or a connection's begin, to its last
 UNREAD_SECONDS = 2.0  # for the rest of a body that was answered without being read
-LAST_SECONDS = 10.0  # for a client to take what was answered
+LAST_SECONDS = 10.0  # for a client to take what was answered, and a second more for each
+SLOWEST_BYTES = 50_000  # of it
 MOST_CONNECTIONS = 256  # beyond, requests are answered 503; beyond twice as many, nothing is
 _PHRASES = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
@@ -39,6 +40,7 @@ class BoundedProtocol(H11Protocol):
     def __init__(self, config: Config, *given: Any, **named: Any) -> None:
         super().__init__(config, *given, **named)
         self._timer: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As uvicorn; the clock runs."""
@@ -48,17 +50,18 @@ class BoundedProtocol(H11Protocol):
             return
         if len(self.connections) > MOST_CONNECTIONS:
             self.app = _overloaded
-        self._arm()
+        self._arm(REQUEST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn; the clock stops."""
         self._disarm()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn; the clock runs while a request is not all there."""
         if self._timer is None:
-            self._arm()
+            self._arm(REQUEST_SECONDS)
         super().data_received(data)
         if self.conn.their_state is not h11.SEND_BODY and not self._head_begun():
             self._disarm()
@@ -71,7 +74,7 @@ class BoundedProtocol(H11Protocol):
         """As uvicorn; a pipelined request's clock runs from when it may be read."""
         super().handle_events()
         if self._timer is None and self._head_begun():
-            self._arm()
+            self._arm(REQUEST_SECONDS)
 
     def on_response_complete(self) -> None:
         """As uvicorn; the rest of a body nobody reads any more is not waited for long."""
@@ -79,7 +82,7 @@ class BoundedProtocol(H11Protocol):
             self._arm(UNREAD_SECONDS)
         super().on_response_complete()
 
-    def _arm(self, seconds: float = REQUEST_SECONDS) -> None:
+    def _arm(self, seconds: float) -> None:
         self._disarm()
         self._timer = self.loop.call_later(seconds, self._too_late)
 
@@ -102,7 +105,7 @@ class BoundedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP, or a head beyond its size."""
         if len(self.conn.trailing_data[0]) > HEAD_BYTES:
-            self._refuse(431, f"a request's head has {HEAD_BYTES} bytes at most")
+            self._refuse(TOO_LARGE.status, TOO_LARGE.detail)
         else:
             self._refuse(400, "this is no HTTP/1.1 request")
 
@@ -126,16 +129,36 @@ class BoundedProtocol(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
-        self.loop.call_later(LAST_SECONDS, self.transport.abort)
+        self._abort_later()
+
+    def pause_writing(self) -> None:
+        """As uvicorn; a client that takes nothing does not hold its place for ever."""
+        self._abort_later()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """As uvicorn."""
+        self._taken()
+        super().resume_writing()
+
+    def _abort_later(self) -> None:
+        self._taken()
+        seconds = LAST_SECONDS + self.transport.get_write_buffer_size() / SLOWEST_BYTES
+        self._taking = self.loop.call_later(seconds, self.transport.abort)
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
 
     def _asked(self) -> RequestResponseCycle | None:
         """The application's turn at the newest request; None before the first."""
         return self.cycle
 
     def timeout_keep_alive_handler(self) -> None:
-        """As uvicorn, and a client that takes no answer does not hold its place for ever."""
+        """As uvicorn; what was not taken yet is not kept for ever."""
         super().timeout_keep_alive_handler()
-        self.loop.call_later(LAST_SECONDS, self.transport.abort)
+        self._abort_later()
 
 
 def _body(status: int, detail: str) -> bytes:

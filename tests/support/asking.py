@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -25,7 +26,16 @@ class Asked:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url, self.settings = url, settings
-        self.client = httpx.Client(base_url=url, timeout=LIMIT_SECONDS)
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """A client with connections of its own."""
+        self.client = httpx.Client(base_url=self.url, timeout=LIMIT_SECONDS)
+
+    @cached_property
+    def token_line(self) -> bytes:
+        """A header line with a token that may do everything."""
+        return b"Authorization: " + self.token()["Authorization"].encode()
 
     def token(
         self, *tenants: str, scopes: tuple[str, ...] = SCOPES, expires: int | None = None
