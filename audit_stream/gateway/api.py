@@ -168,7 +168,7 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
 
         return await gateway.answer(request, read)
 
-    @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BODY)
+    @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BUNDLE_BODY)
     async def bundle(request: Request) -> Response:
         """One message's evidence bundle, to be checked without us."""
 

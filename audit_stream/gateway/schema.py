@@ -8,7 +8,10 @@ from audit_stream.gateway.answer import RECORD
 from audit_stream.gateway.problems import MEDIA_TYPE, TITLES
 from audit_stream.gateway.query import LONGEST, MOST, USUAL
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+_TEXT = {
+    "type": "string", "minLength": 1, "maxLength": LONGEST,
+    "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+}  # fmt: skip
 _NULLABLE = {"type": ["string", "null"]}
 _DESCRIPTIONS = {
     "message_uuid": "The platform's message id.",
@@ -28,16 +31,31 @@ PARAMETERS: dict[str, Any] = {
     ],
     "security": [{"bearer": []}],
 }
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {
-            "type": "object", "properties": _FIELDS, "additionalProperties": False,
-            "minProperties": 1,
-        }}},
-    },
-    "security": [{"bearer": []}],
-}  # fmt: skip
+_OPTIONAL = ("customer_external_id", "platform_tenant_id")
+
+
+def _of(*names: str, needed: str) -> dict[str, Any]:
+    return {
+        "type": "object", "properties": {name: _FIELDS[name] for name in (needed, *names)},
+        "required": [needed], "additionalProperties": False,
+    }  # fmt: skip
+
+
+_ONE = [
+    _of("carrier_message_id", *_OPTIONAL, needed="message_uuid"),
+    _of(*_OPTIONAL, needed="carrier_message_id"),
+]
+_PAGES = _of("platform_tenant_id", "cursor", "limit", needed="customer_external_id")
+
+
+def _body(*forms: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"anyOf": list(forms)}}}
+    return {
+        "requestBody": {"required": True, "content": content}, "security": [{"bearer": []}],
+    }  # fmt: skip
+
+
+BODY, BUNDLE_BODY = _body(*_ONE, _PAGES), _body(*_ONE)
 _TEXT_OUT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time"}
 _HASH = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
