@@ -68,6 +68,32 @@ async def test_another_notary_and_one_that_starts_again_go_on_where_the_log_is()
     assert [line.heads[JOURNAL].next for line in await lines_in(log)] == [2, 4, 5]
 
 
+class Reading(MemoryWormStore):
+    """Notes what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    async def get(self, name: str) -> bytes | None:
+        self.read.append(name)
+        return await super().get(name)
+
+
+async def test_a_notary_that_starts_does_not_read_what_is_logged_again() -> None:
+    store, parts = Reading(), chained(4)
+    log = WrittenLog(store=store)
+    await put(store, *parts[:3])
+    await log.grow(3)
+    again = WrittenLog(store=store)
+    await put(store, parts[3])
+    store.read.clear()
+    await again.resume()
+    await again.grow(1)
+    assert (await lines_in(again))[-1] == reached(parts)
+    assert not {part.name for part in parts[:3]} & set(store.read)
+
+
 @pytest.mark.parametrize("kind", ["forged", "another's", "no chain", "wrong name"])
 async def test_what_does_not_follow_is_left_out_and_loud(kind: str) -> None:
     log, parts = WrittenLog(), chained(3)

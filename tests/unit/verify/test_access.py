@@ -85,6 +85,13 @@ def test_a_part_of_another_archive_or_place_shows(good: Objects) -> None:
         assert name in told({**good, name: data})
 
 
+def test_a_newer_part_that_follows_another_one_shows(good: Objects) -> None:
+    name = PARTS[3].name
+    for prev in (None, PARTS[1].leaf):
+        found = told({**good, name: part(3, entry("m3"), prev=prev).encode()})
+        assert found == {name: "does not follow the part before it"}
+
+
 def test_a_log_that_forgets_parts_is_wrong() -> None:
     from audit_stream.verify.access import access_problems
 
