@@ -68,6 +68,13 @@ def answer(
     }
 
 
+def disclosable(said: Mapping[str, Any], effective: Revision) -> dict[str, Any]:
+    """The same as the payload of an SD-JWT (RFC 9901): the record's own bytes are `pub`, whose
+    `_sd` has the digests of the personal fields, which come as disclosures or not at all."""
+    record = {**effective.record.pub, "integrity_hash": hash_text(effective)}
+    return {**said, "_sd_alg": "sha-256", "audit_record": record}
+
+
 def audit_record(found: Revision) -> dict[str, Any]:
     """The thirteen members; personal ones are null where they cannot be opened."""
     opened = {"customer_external_id": found.personal.fields.get("customer_external_id")}

@@ -26,6 +26,7 @@ from audit_stream.gateway.auth import Caller, Door
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs
+from audit_stream.gateway.schema import SD_JWT
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner
 
@@ -55,6 +56,8 @@ class Gateway:
         query = await read()
         try:
             async with _in_time(_LOOK_UP_SECONDS):
+                if SD_JWT in request.headers.get("accept", ""):
+                    return await self._disclosed(query, caller)
                 document = await self.service.look_up(query, caller)
         except Problem as problem:
             await self._write_down(caller, query, problem.status, "read")
@@ -63,6 +66,11 @@ class Gateway:
             raise
         await self._write_down(caller, query, 200, "read", document.get("messages", [document]))
         return Response(self.signer.signed(document), media_type="application/json")
+
+    async def _disclosed(self, query: Query, caller: Caller) -> Response:
+        said, document, disclosures = await self.service.disclosed(query, caller)
+        await self._write_down(caller, query, 200, "read", [said])
+        return Response(self.signer.sd_jwt(document, disclosures), media_type=SD_JWT)
 
     async def bundle(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
         """As `answer`, as an evidence bundle."""

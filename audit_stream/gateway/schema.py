@@ -12,6 +12,7 @@ _TEXT = {
     "type": "string", "minLength": 1, "maxLength": LONGEST,
     "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
 }  # fmt: skip
+SD_JWT = "application/sd-jwt"
 _NULLABLE = {"type": ["string", "null"]}
 _DESCRIPTIONS = {
     "message_uuid": "The platform's message id.",
@@ -140,6 +141,8 @@ _LOOKED_UP = (400, 401, 403, 404, 409, 429)
 _ZIP = {"type": "string", "format": "binary"}
 LOOK_UP = _responses(*_LOOKED_UP, kind="application/json", good=_FOUND)
 SEARCH = _responses(*_LOOKED_UP, *_BODIES, kind="application/json", good=_FOUND)
+for _found in (LOOK_UP, SEARCH):
+    _found[200]["content"][SD_JWT] = {"schema": _TEXT_OUT}
 BUNDLE = _responses(*_LOOKED_UP, *_BODIES, kind="application/zip", good=_ZIP)
 KEYS = _responses(
     400, kind="application/json",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
-from audit_stream.gateway.answer import AsOf, answer
+from audit_stream.gateway.answer import AsOf, answer, disclosable
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
@@ -113,6 +113,18 @@ class Service:
             if query.is_page:
                 return await self._page(query, caller)
             return await self._one(query, caller)
+
+    async def disclosed(
+        self, query: Query, caller: Caller
+    ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str]]:
+        """As `look_up` of one message: the answer, the same as an SD-JWT's payload, and the
+        disclosures of what could be opened."""
+        async with self._translated():
+            if query.is_page:
+                raise Problem(400, "an SD-JWT is of one message: name it")
+            message = await self._message(query, caller)
+        said, effective = self._answer(message), message.effective
+        return said, disclosable(said, effective), effective.personal.disclosures
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from joserfc.jwk import ECKey
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.canonical import canonical
 
-ALGORITHM, TYPE = "ES256", "audit-response+jws"
+ALGORITHM, TYPE, SD_TYPE = "ES256", "audit-response+jws", "audit-response+sd-jwt"
 ROTATE_SECONDS = 90 * 86_400
 _PRIVATE = 0o600
 
@@ -59,10 +60,19 @@ class AnswerSigner:
 
     def signed(self, document: dict[str, Any]) -> bytes:
         """The document with its `signature`, canonical."""
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": TYPE}
-        compact = jws.serialize_compact(header, canonical(document), self._keys[-1])
-        head, _, signature = compact.split(".")
+        head, _, signature = self._compact(document, TYPE).split(".")
         return canonical({**document, "signature": f"{head}..{signature}"})
+
+    def sd_jwt(self, document: dict[str, Any], disclosures: Sequence[str]) -> bytes:
+        """The document as an SD-JWT (RFC 9901 section 4): whoever holds it may cut disclosures off
+        before passing it on."""
+        return "".join(
+            f"{part}~" for part in (self._compact(document, SD_TYPE), *disclosures)
+        ).encode()
+
+    def _compact(self, document: dict[str, Any], kind: str) -> str:
+        header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
+        return jws.serialize_compact(header, canonical(document), self._keys[-1])
 
     def renew(self, now: float) -> None:
         """Take over what is in the folder; a new key when the newest is 90 days old at `now`

@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.support.indexing import CUSTOMERS, PUBS
 
 JOSE = shutil.which("jose")
 needs_jose = pytest.mark.skipif(JOSE is None, reason="needs the Debian package jose")
+NOT_HASHED = {"customer_external_id", "recipient_address", "integrity_hash"}
 NOW = 1_764_000_000.0
 
 
@@ -128,3 +130,54 @@ def test_every_answer_is_in_the_signed_canonical_form(asked: Asked) -> None:
     answer = asked.get(asked.token("*"), message_uuid=PUBS[0]["message_uuid"],
                        platform_tenant_id=PUBS[0]["platform_tenant_id"])  # fmt: skip
     assert answer.content == rfc8785.dumps(answer.json())
+
+
+def sd_jwt(asked: Asked, **query: str) -> tuple[str, list[str]]:
+    headers = {**asked.token("*"), "Accept": "application/sd-jwt"}
+    found = asked.get(headers, **query)
+    assert found.status_code == 200, found.text
+    assert found.headers["content-type"] == "application/sd-jwt"
+    token, *disclosures, rest = found.text.split("~")
+    assert rest == ""
+    return token, disclosures
+
+
+def shown(token: str, disclosures: list[str], keys: dict[str, Any]) -> dict[str, Any]:
+    """Verified with PyJWT, the disclosures by RFC 9901 section 7.1."""
+    kid = jwt.get_unverified_header(token)["kid"]
+    key = jwt.PyJWKSet.from_dict(keys)[kid].key
+    payload: dict[str, Any] = json.loads(
+        jwt.api_jws.decode_complete(token, key, algorithms=["ES256"])["payload"]
+    )
+    assert payload["_sd_alg"] == "sha-256"
+    record = payload["audit_record"]
+    for each in disclosures:
+        digest = base64.urlsafe_b64encode(sha256(each.encode()).digest()).rstrip(b"=").decode()
+        assert digest in record["_sd"]
+        _, name, value = json.loads(base64.urlsafe_b64decode(each + "=="))
+        assert name not in record
+        record[name] = value
+    return payload
+
+
+def test_an_sd_jwt_holds_whole_and_cut(asked: Asked, keys: dict[str, Any]) -> None:
+    for (tenant, customer), messages in CUSTOMERS.items():
+        query = {"message_uuid": messages[0][1], "platform_tenant_id": tenant}
+        token, disclosures = sd_jwt(asked, **query)
+        record = shown(token, disclosures, keys)["audit_record"]
+        assert record["customer_external_id"] == customer
+        assert record.keys() >= {"recipient_address", "integrity_hash", "revision"}
+        pub = {name: record[name] for name in record.keys() - NOT_HASHED}
+        assert record["integrity_hash"] == f"sha256:{sha256(rfc8785.dumps(pub)).hexdigest()}"
+        cut = shown(token, disclosures[:1], keys)["audit_record"]
+        assert "recipient_address" not in cut
+        assert customer not in json.dumps(shown(token, [], keys))
+
+
+def test_a_page_is_no_sd_jwt_and_each_is_journaled(asked: Asked) -> None:
+    (tenant, customer), messages = next(iter(CUSTOMERS.items()))
+    headers = {**asked.token("*"), "Accept": "application/sd-jwt"}
+    named = {"customer_external_id": customer, "platform_tenant_id": tenant}
+    assert asked.post(headers, **named).status_code == 400
+    sd_jwt(asked, message_uuid=messages[0][1], platform_tenant_id=tenant)
+    assert [(e["status"], e["found"]) for e in asked.journal()[-2:]] == [(400, 0), (200, 1)]
