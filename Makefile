@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test demo drill faults alerts bench docs topics audit clean
+.PHONY: install dev fmt lint check test peers demo drill faults alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -34,6 +34,10 @@ check: lint
 
 test: install lint
 	$(BIN)/pytest -m "not bench"
+
+# Needs Go 1.24 or later: programs of others that judge our log in the tests.
+peers:
+	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
 
 demo: install
 	$(BIN)/audit-stream demo

@@ -124,6 +124,14 @@ class Superseded(AuditError):
     fault = Fault.OPERATOR
 
 
+class Tampered(AuditError):
+    """A stored object is not what was archived under its name, or is gone; the message says what
+    failed."""
+
+    code = "AS-4003"
+    fault = Fault.PEER
+
+
 class BrokerError(AuditError):
     """Kafka did not do what was asked."""
 
@@ -152,4 +160,18 @@ class AlertRefused(AlertError):
     """The receiver does not take this alarm, however often it is sent."""
 
     code = "AS-6002"
+    fault = Fault.OPERATOR
+
+
+class AnchorError(AuditError):
+    """A timestamp authority or witness did not vouch for a checkpoint: it may for a later one."""
+
+    code = "AS-7001"
+    fault = Fault.PEER
+
+
+class AnchorRefused(AnchorError):
+    """It will not, however often it is asked: it does not know the log, or the key, or the user."""
+
+    code = "AS-7002"
     fault = Fault.OPERATOR

@@ -1,4 +1,4 @@
-"""How a RocksDB database of states is opened: the precedence table's, and a replay's own."""
+"""How a RocksDB database is opened: the precedence table's, a replay's own, the gateway's index."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ def new_cache() -> rocksdict.Cache:
     return rocksdict.Cache(_CACHE_BYTES)
 
 
-def open_database(path: Path, cache: rocksdict.Cache) -> rocksdict.Rdict:
-    """The database in the folder `path`, made if need be; keys and values are bytes."""
+def open_database(
+    path: Path, cache: rocksdict.Cache, *, write_buffer_bytes: int = _WRITE_BUFFER_BYTES,
+    read_only: bool = False,
+) -> rocksdict.Rdict:  # fmt: skip
+    """The database in the folder `path`, made if need be unless `read_only`; keys and values are
+    bytes."""
     options = rocksdict.Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.create_if_missing(not read_only)
+    options.set_write_buffer_size(write_buffer_bytes)
     options.set_max_write_buffer_number(3)
     options.set_max_open_files(256)
     # Most look-ups are for messages never seen: a filter answers without a search.
@@ -32,6 +36,9 @@ def open_database(path: Path, cache: rocksdict.Cache) -> rocksdict.Rdict:
     blocks.set_bloom_filter(10, block_based=False)
     blocks.set_cache_index_and_filter_blocks(True)
     options.set_block_based_table_factory(blocks)
+    if read_only:
+        access = rocksdict.AccessType.read_only()
+        return rocksdict.Rdict(str(path), options=options, access_type=access)
     path.parent.mkdir(parents=True, exist_ok=True)
     return rocksdict.Rdict(str(path), options=options)
 

@@ -16,6 +16,7 @@ from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_to_read
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.chain import Chain
+from audit_stream.archive.range import EVERYTHING, Range
 from audit_stream.archive.streams import generations
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.evidence.canonical import canonical
@@ -28,7 +29,6 @@ from audit_stream.ports import WormStore
 from audit_stream.replay.compare import Comparison
 from audit_stream.replay.cursor import RawSource
 from audit_stream.replay.keys import StreamKeys
-from audit_stream.replay.range import EVERYTHING, Range
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.report import PartitionReport
 from audit_stream.replay.resume import resume

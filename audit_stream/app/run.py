@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from audit_stream.app import interpreter
@@ -34,6 +35,7 @@ from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.hints import HintWriter
 from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
@@ -144,6 +146,8 @@ async def _run(
         build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook, end)
     )
     options = connection.client_options()
+    hints = HintWriter(options)
+    context = replace(context, stored=hints.tell)
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
@@ -158,6 +162,7 @@ async def _run(
     )  # fmt: skip
     await quarantine.start()
     await rekeyer.start()
+    hints.start()
     watchdog.beat(LOOP)
     watchdog.start()
     retention = await retention_seconds(settings, connection, list(streams))
@@ -174,6 +179,7 @@ async def _run(
     finally:
         for task in watching:
             task.cancel()
+        await hints.stop()
         await rekeyer.stop()
         await quarantine.stop()
         await stores.close()

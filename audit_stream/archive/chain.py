@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.ending import End, Ending, signed_link
@@ -19,6 +20,8 @@ from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link
+
+_HINT = "read docs/runbooks/fork.md; audit-stream verify says more"
 
 
 def new_generation(topic: str) -> str:
@@ -141,9 +144,18 @@ class Chain:
                     hint="run: audit-stream verify",
                 )
 
+    async def check_no_hole(self, link: Link) -> None:
+        """`ForkAlarm` when the chain breaks off at `link` and segments stand behind that place."""
+        stream = self.stream
+        # Names of the junk before a segment sort before its first name: a dot and a digit.
+        first = SegmentName(stream.topic, stream.generation, self.partition, link.next)
+        later = await self._store.names(self._folder, after=str(first), limit=1)
+        if later and not isinstance(await self.at(link.next), Found):  # else stored meanwhile
+            raise ForkAlarm(f"no segment stands at {first}, and {later[0]} does", hint=_HINT)
+
     async def last(self) -> Found | None:
         """The last segment, found by its name; None before the first."""
-        newest = await self._newest_base()
+        newest = await newest_number(self._store, self._folder, layout.BASE_DIGITS)
         if newest is None:
             return None
         at = await self.at(newest)
@@ -187,17 +199,16 @@ class Chain:
             last = found
         return last
 
-    async def _newest_base(self) -> int | None:
-        """The highest base by descending digits: 200 cheap listings at worst, never all names."""
-        prefix = ""
-        while len(prefix) < layout.BASE_DIGITS:
-            for digit in "9876543210":
-                if await self._store.names(f"{self._folder}{prefix}{digit}", limit=1):
-                    prefix += digit
-                    break
-            else:
-                return None
-        return int(prefix)
+
+def check_whole(found: Found, archive: str) -> None:
+    """`ForkAlarm` unless a signed segment is of this archive and holds what its header says."""
+    header, name = found.segment.header, str(found.name)
+    if header.archive != archive:
+        raise ForkAlarm(f"{name} is of the archive {header.archive}", hint=_HINT)
+    if sha256(found.segment.body).hexdigest() != header.body:
+        raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
+    if list(found.void) != list(header.void):
+        raise ForkAlarm(f"{name} does not name the junk before it", hint=_HINT)
 
 
 def check_continues(segment: Segment, link: Link, name: str) -> None:

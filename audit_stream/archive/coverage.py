@@ -74,7 +74,7 @@ class Coverage:
         stream, partition = streams[-1], found.partition
         if partition < stream.partitions:
             found.generation, found.next = stream.generation, stream.genesis[partition]
-            found.unexplained = _gap(streams[-2:], partition)
+            found.unexplained = gap_between(streams[-2:], partition)
             self._placed[_folder(found)] = found
 
     def _place_older(self, streams: Sequence[StreamObject]) -> None:
@@ -84,7 +84,7 @@ class Coverage:
                 found = PartitionCoverage(
                     stream.topic, partition, genesis, ends.get(partition, genesis), next=genesis,
                     generation=stream.generation,
-                    unexplained=_gap(streams[max(0, index - 1) : index + 1], partition),
+                    unexplained=gap_between(streams[max(0, index - 1) : index + 1], partition),
                 )  # fmt: skip
                 self.older.append(found)
                 self._placed[_folder(found)] = found
@@ -154,8 +154,8 @@ def _folder(found: PartitionCoverage) -> str:
     return layout.segment_folder(found.topic, found.generation, found.partition)
 
 
-def _gap(streams: Sequence[StreamObject], partition: int) -> int:
-    """Offsets between two generations of one and the same topic, which neither covers."""
+def gap_between(streams: Sequence[StreamObject], partition: int) -> int:
+    """Offsets between two generations of one and the same topic, which neither covers; 0 of one."""
     if len(streams) < 2:
         return 0
     before, after = streams

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audit_stream.archive.opening import Opener, Personal
 from audit_stream.archive.streams import generations
+from audit_stream.archive.tags import read_tags
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
@@ -16,9 +18,6 @@ from audit_stream.kafka.partitioner import partition_of
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import Buffer
-from audit_stream.privacy.sealer import open_personal
-from audit_stream.privacy.subject_object import NO_TAG, open_tags
-from audit_stream.privacy.subjects import EXTERNAL, KeyDeriver, SubjectKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,7 @@ class Sighting:
     segment: Segment
     name: str
     index: int
-    personal: dict[str, str]
-    closed: str | None  # why the personal fields are not shown
+    personal: Personal
 
 
 class History:
@@ -41,7 +39,8 @@ class History:
         cover: Buffer,
     ) -> None:  # fmt: skip
         self._store, self._subjects, self._keys = store, subjects, keys
-        self._keyring, self._cover = keyring, cover
+        self._index_key = keyring.index_key
+        self._opener = Opener(keyring, lambda _: cover)
 
     async def of(
         self, message: str, topics: list[str], tenant: str | None, customer: str | None
@@ -86,7 +85,11 @@ class History:
         segment = await self._segment(name, needle)
         if segment is None:
             return []
-        tags = await self._tags(segment, name)
+        place = layout.parse_segment_name(name)
+        assert place is not None
+        tags = await read_tags(
+            self._subjects, self._index_key, place, segment.leaf, segment.header.count
+        )
         found = []
         for index, line in enumerate(segment.record_lines()):
             if needle not in line:
@@ -95,44 +98,6 @@ class History:
             if tenant is not None and record.pub["platform_tenant_id"] != tenant:
                 continue
             tag = tags[index] if tags is not None else None
-            personal, closed = self._open(segment, record, tag, customer)
-            found.append(Sighting(record, segment, name, index, personal, closed))
+            personal = self._opener.open(segment.header, record, tag, customer)
+            found.append(Sighting(record, segment, name, index, personal))
         return found
-
-    async def _tags(self, segment: Segment, name: str) -> list[bytes] | None:
-        place = layout.parse_segment_name(name)
-        assert place is not None
-        subject = layout.subject_name(place, segment.leaf)
-        stored = await self._subjects.get(subject)
-        if stored is None:
-            return None
-        return open_tags(self._keyring.index_key, subject, stored.data)
-
-    def _open(
-        self, segment: Segment, record: Record, tag: bytes | None, customer: str | None
-    ) -> tuple[dict[str, str], str | None]:
-        if record.erased:
-            return {}, "erased"
-        keys = self._subject_keys(segment, record, tag, customer)
-        if keys is None:
-            return {}, "needs the customer's id (--customer), or was erased"
-        offset = int(record.pub["source"].rpartition("/")[2])
-        try:
-            return open_personal(record, keys, segment.header.partition, offset), None
-        except FormatError:
-            if tag is None:  # the customer was named by hand
-                return {}, "is not this customer's"
-            raise
-
-    def _subject_keys(
-        self, segment: Segment, record: Record, tag: bytes | None, customer: str | None
-    ) -> SubjectKeys | None:
-        header, year = segment.header, int(record.pub["ingestion_timestamp"][:4])
-        deriver = KeyDeriver(
-            self._keyring, self._cover, bytes.fromhex(header.stream), header.key_epoch
-        )
-        if tag is not None and tag != NO_TAG:
-            return deriver.keys_of_tag(tag, year)
-        if customer is None:
-            return None
-        return deriver.keys((record.pub["platform_tenant_id"], EXTERNAL, customer), year)

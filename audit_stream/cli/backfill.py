@@ -79,7 +79,7 @@ def backfill(
 
 
 def _since(text: str) -> int | None:
-    from audit_stream.replay.range import parse_bound
+    from audit_stream.archive.range import parse_bound
 
     if text == _EARLIEST:
         return None

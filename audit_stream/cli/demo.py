@@ -21,12 +21,17 @@ from audit_stream.archive.coverage import Coverage
 from audit_stream.cli.output import Output
 from audit_stream.cli.reconcile import cover, show_coverage
 from audit_stream.cli.show import history_of, print_history
-from audit_stream.cli.verify import archive_verifier, report, trusted_keys
+from audit_stream.cli.verify import (
+    archive_verifier,
+    log_key_of,
+    report,
+    trusted_keys,
+    with_log,
+)
 from audit_stream.errors import BrokerError, ConfigError
 from audit_stream.settings import Settings
-from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.part import Part
-from audit_stream.verify.report import Verdict
+from audit_stream.verify.report import Report, Verdict
 
 _MARK = ".audit-stream-demo"
 _NAME = "demo.audit-stream/1"
@@ -63,6 +68,7 @@ def _settings(folder: Path, broker: str) -> Settings:
 
 
 async def _demo(folder: Path, out: Output) -> int:
+    from audit_stream.app.notary import run_notary
     from audit_stream.kafka.embedded import EmbeddedKafka
     from audit_stream.keys.file import create_keyring
 
@@ -77,17 +83,18 @@ async def _demo(folder: Path, out: Output) -> int:
         async with _worker(settings, folder):
             await _import(settings, out)
             coverage = await _wait(settings, out)
+        await run_notary(settings, once=True)
     show_coverage(out, coverage)
     out.say(f"archive: {folder / 'archive'}")
     example = _example(folder)
     print_history(out, example, await history_of(settings, example, None, None))
     verifying = time.monotonic()
-    verifier = _verify(settings)
-    report(out, verifier.report, time.monotonic() - verifying)
+    verified = _verify(settings)
+    report(out, verified, time.monotonic() - verifying)
     good = (
         coverage.to_come == 0 and coverage.unexplained == 0
-        and verifier.report.records > 0
-        and verifier.report.verdict is Verdict.VERIFIED
+        and verified.records > 0 and verified.log is not None and verified.log.newer == 0
+        and verified.verdict is Verdict.VERIFIED
     )  # fmt: skip
     out.say(f"{'nothing is missing' if good else 'SOMETHING IS WRONG'}: still to come "
             f"{coverage.to_come}, unexplained {coverage.unexplained}, quarantined "
@@ -160,12 +167,12 @@ async def _wait(settings: Settings, out: Output) -> Coverage:
         return coverage
 
 
-def _verify(settings: Settings) -> ArchiveVerifier:
+def _verify(settings: Settings) -> Report:
     with archive_reader(settings) as reader:
         verifier = archive_verifier(reader, trusted_keys(settings, []), Part())
         for _ in verifier.run():
             pass
-    return verifier
+        return with_log(verifier, reader, Part(), log_key_of(settings, None))
 
 
 def _example(folder: Path) -> str:

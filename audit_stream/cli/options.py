@@ -13,3 +13,6 @@ Rate = Annotated[int | None, typer.Option(min=1, help="Raw records a second at m
 Processes = Annotated[
     int | None, typer.Option(min=1, help="Partitions at a time.", show_default="processors")
 ]
+LogKey = Annotated[
+    str | None, typer.Option("--log-key", help="The archive log's public key (name+id+base64).")
+]

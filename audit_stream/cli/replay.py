@@ -68,7 +68,7 @@ def replay(
     from audit_stream.app.parallel import default_processes
     from audit_stream.app.replay import CompareOptions
     from audit_stream.app.replay import compare as run
-    from audit_stream.replay.range import Range, parse_bound
+    from audit_stream.archive.range import Range, parse_bound
 
     settings = Settings.load(config)
     options = CompareOptions(

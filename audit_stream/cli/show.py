@@ -73,8 +73,8 @@ def print_history(out: Output, message: str, found: list[Sighting]) -> None:
             item.record.pub["revision"], item.record.pub["delivery_status"],
             item.record.pub["carrier_receipt_timestamp"], item.record.pub["ingestion_timestamp"],
             item.record.pub["carrier_error_code"] or "", item.record.pub["source"],
-            item.personal.get("customer_external_id", f"({item.closed})" if item.closed else ""),
-            item.personal.get("recipient_address", ""),
+            item.personal.fields.get("customer_external_id", _why_closed(item)),
+            item.personal.fields.get("recipient_address", ""),
             f"verified {item.record.integrity_hash.hex()[:12]}…",
         )
         for item in found
@@ -85,8 +85,15 @@ def print_history(out: Output, message: str, found: list[Sighting]) -> None:
 
 
 def _as_json(item: Sighting) -> dict[str, object]:
+    closed = item.personal.closed
     return {
         **item.record.pub, "customer_external_id": None, "recipient_address": None,
-        **item.personal, "integrity_hash": f"sha256:{item.record.integrity_hash.hex()}",
-        "segment": item.name, "index": item.index, "personal_fields": item.closed or "opened",
+        **item.personal.fields, "integrity_hash": f"sha256:{item.record.integrity_hash.hex()}",
+        "segment": item.name, "index": item.index,
+        "personal_fields": closed.value if closed else "opened",
     }  # fmt: skip
+
+
+def _why_closed(item: Sighting) -> str:
+    closed = item.personal.closed
+    return f"({closed.value})" if closed else ""

@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audit_stream.app.places import archive_reader
-from audit_stream.cli.options import Config, Json
+from audit_stream.cli.options import Config, Json, LogKey
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, FormatError, StoreError
+from audit_stream.evidence.checkpoint import Checkpoint, open_checkpoint
 from audit_stream.evidence.encoding import b64u_decode, hex_decode
 from audit_stream.evidence.ledger import MEANING
+from audit_stream.evidence.note import NoteKey, parse_vkey
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
 from audit_stream.stores.blocking import BlockingReader
 from audit_stream.verify.archive import ArchiveVerifier
+from audit_stream.verify.log import LogVerifier
 from audit_stream.verify.part import Part, parse_part
 from audit_stream.verify.report import Report, Verdict
 
@@ -49,6 +53,15 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
     return load_keyring(settings.keyring).trusted
 
 
+def log_key_of(settings: Settings, given: str | None) -> NoteKey:
+    """The log key given, or the keyring's own."""
+    if given is not None:
+        return parse_vkey(given)
+    from audit_stream.keys.file import load_keyring, log_signer
+
+    return log_signer(load_keyring(settings.keyring).keyring).key
+
+
 def verify(
     part: Annotated[
         str,
@@ -61,15 +74,22 @@ def verify(
         list[str] | None,
         typer.Option(help="Trusted public key, or a file with it; repeatable."),
     ] = None,
+    log_key: LogKey = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint that was kept elsewhere; repeatable."),
+    ] = None,
     archive: Annotated[
         str | None, typer.Option(help="AUDIT_ARCHIVE, as azure://… or file:///….")
     ] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Verify every object: form, signatures, hashes, chain, revisions. Names the first thing wrong.
+    """Verify every object: form, signatures, hashes, chain, revisions, the archive log. Names the
+    first thing wrong.
 
-    Needs the archive and a public key, nothing else; without --key, the keyring's is used.
+    Needs the archive and the public keys of segments and log; without --key, the keyring's are
+    used. What was cut off at the end shows only against a --checkpoint that was kept elsewhere.
 
     Exit 0: verified. 1: something is wrong. 2: wrong use. 3: cannot judge: a newer release wrote
     something, or the archive cannot be read.
@@ -77,17 +97,49 @@ def verify(
     settings = Settings.load(config, archive=archive)
     out = Output(as_json)
     keys, wanted = trusted_keys(settings, key or []), _parse_part(part)
+    log_wanted = None if key and log_key is None else log_key_of(settings, log_key)
+    kept = _kept(checkpoint or [], log_wanted)
     started = time.monotonic()
     try:
         with archive_reader(settings) as reader:
             verifier = archive_verifier(reader, keys, wanted)
             _run(verifier, out)
+            found = with_log(verifier, reader, wanted, log_wanted, kept)
     except StoreError as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
-    report(out, verifier.report, time.monotonic() - started)
-    if verifier.report.verdict is not Verdict.VERIFIED:
-        raise typer.Exit(verifier.report.verdict.value)
+    report(out, found, time.monotonic() - started)
+    if found.verdict is not Verdict.VERIFIED:
+        raise typer.Exit(found.verdict.value)
+
+
+def _kept(paths: Sequence[Path], key: NoteKey | None) -> list[Checkpoint]:
+    """Checkpoints that were kept, each signed by the log's key."""
+    if paths and key is None:
+        raise ConfigError("--checkpoint needs --log-key", hint="print it: audit-stream log key")
+    try:
+        assert key is not None or not paths
+        return [open_checkpoint(path.read_bytes(), key, str(path))[0] for path in paths if key]
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def with_log(
+    verifier: ArchiveVerifier, reader: BlockingReader, part: Part, key: NoteKey | None,
+    kept: Sequence[Checkpoint] = (),
+) -> Report:  # fmt: skip
+    """The report, with the archive log held against the objects that were verified."""
+    found = verifier.report
+    if part.topic is not None or not (verifier.log_names or kept):
+        return found if part.topic is not None else _noted(found, "there is no archive log yet")
+    if key is None:
+        return _noted(found, "V16-V22: the archive log was not judged: give --log-key")
+    log = LogVerifier(verifier.log_names, reader.get, key, verifier.leaves, kept)
+    return found.with_log(log.run())
+
+
+def _noted(found: Report, note: str) -> Report:
+    return replace(found, notes=[*found.notes, note])
 
 
 def archive_verifier(reader: BlockingReader, keys: TrustedKeys, part: Part) -> ArchiveVerifier:
@@ -145,6 +197,8 @@ def report(out: Output, found: Report, seconds: float) -> None:
         f"{found.streams} streams, {seconds:.1f} s ({rate:,.0f} records/s), assurance "
         f"{', '.join(sorted(found.assurance)) or 'none'}"
     )
+    if found.log is not None:
+        out.say(f"archive log: {found.log.size} leaves, the last digest of {found.log.time}")
 
 
 def _say_some(out: Output, word: str, items: Sequence[object]) -> None:
@@ -170,6 +224,13 @@ def _document(found: Report, seconds: float) -> dict[str, object]:
         "problems": [str(problem) for problem in found.problems],
         "unknown": [str(problem) for problem in found.unknown],
         "notes": list(found.notes),
+        "log": None
+        if found.log is None
+        else {
+            "size": found.log.size,
+            "time": found.log.time,
+            "newer": found.log.newer,
+        },
     }
 
 

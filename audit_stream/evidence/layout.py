@@ -13,6 +13,8 @@ _STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\
 _CANARY = re.compile(r"posture/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\.json")
 #: Base of a segment name as a part of the name: 20 decimal digits.
 BASE_DIGITS = 20
+#: The status map's hash in archives made before there was a map to name; no object has it.
+STAND_IN_MAP = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, order=True)

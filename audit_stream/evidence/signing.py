@@ -30,9 +30,13 @@ class LineSigner:
     def __repr__(self) -> str:
         return f"LineSigner(kid={self.kid!r})"
 
+    def sign(self, line: bytes) -> bytes:
+        """The 64 signature bytes over `line`, which has no newline."""
+        return self._key.sign(line)
+
     def signature_line(self, line: bytes) -> bytes:
         """``{"sig":"…"}`` over `line`, which has no newline; nor has the result."""
-        return canonical({"sig": b64u(self._key.sign(line))})
+        return encode_signature(self.sign(line))
 
 
 class TrustedKeys:
@@ -51,6 +55,11 @@ class TrustedKeys:
         """Key ids, sorted."""
         return sorted(self._keys)
 
+    @property
+    def publics(self) -> list[bytes]:
+        """The raw public keys, in the order of their ids."""
+        return [self._keys[kid].public_bytes_raw() for kid in self.kids]
+
     def verifies(self, kid: str, line: bytes, signature: bytes) -> bool:
         """Whether `signature` (64 bytes) over `line` is the trusted key `kid`'s."""
         key = self._keys.get(kid)
@@ -65,6 +74,11 @@ class TrustedKeys:
     def signer_of(self, line: bytes, signature: bytes) -> str | None:
         """The key id of the trusted key that signed `line`, for lines that name none."""
         return next((kid for kid in self._keys if self.verifies(kid, line, signature)), None)
+
+
+def encode_signature(signature: bytes) -> bytes:
+    """A second line, without its newline."""
+    return canonical({"sig": b64u(signature)})
 
 
 def parse_signature_line(line: bytes, what: str) -> bytes:

@@ -45,17 +45,24 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The audit path of leaf `index`, from the leaf upwards (RFC 9162 section 2.1.3.1)."""
     if not 0 <= index < len(leaves):
         raise IndexError(f"leaf {index} of a tree of {len(leaves)}")
-    path: list[bytes] = []
-    level, position = list(leaves), index
-    while len(level) > 1:
-        sibling = position ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
+    return path_in(levels_of(leaves), index)
+
+
+def levels_of(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Every level of the tree, from the leaves up to the one node that is the root."""
+    levels = [list(leaves) or [EMPTY_ROOT]]
+    while len(level := levels[-1]) > 1:
         parents = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
         if len(level) & 1:
             parents.append(level[-1])
-        level, position = parents, position >> 1
-    return path
+        levels.append(parents)
+    return levels
+
+
+def path_in(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """`inclusion_path` in a tree whose levels are there."""
+    siblings = ((level, (index >> height) ^ 1) for height, level in enumerate(levels))
+    return [level[sibling] for level, sibling in siblings if sibling < len(level)]
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit_stream.errors import KeyringError
+from audit_stream.evidence.note import NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.privacy.keyring import Keyring, Tree, new_keyring, parse_keyring, secret_size
 
@@ -69,6 +70,15 @@ def _signer(keyring: Keyring) -> LineSigner:
     if keyring.segment_key is None:
         raise KeyringError("this view of the keyring has no segment key")
     return LineSigner(keyring.segment_key)
+
+
+def log_signer(keyring: Keyring) -> NoteSigner:
+    """The key that signs checkpoints; `KeyringError` in a view that has none."""
+    if keyring.log_key is None:
+        raise KeyringError(
+            "this view of the keyring has no log key", hint="give the notary the notary's view"
+        )
+    return NoteSigner(keyring.archive, keyring.log_key)
 
 
 def _exists(path: Path) -> KeyringError:

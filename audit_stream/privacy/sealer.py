@@ -6,7 +6,7 @@ Everything is derived from the event, its position and the keyring, so a redo wr
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -164,14 +164,19 @@ def open_personal(record: Record, keys: SubjectKeys, partition: int, offset: int
         raise FormatError("the personal fields are not JSON") from error
     if not isinstance(values, list) or len(values) != len(PERSONAL_FIELDS):
         raise FormatError("the personal fields are not a list of two")
-    both = salts(keys.mac, partition, offset).hex()
-    salted = zip(
-        (both[:32], both[32:]),
-        PERSONAL_FIELDS,
-        values,
-        strict=True,
-    )
-    digests = sorted(digest(make_disclosure(salt, field, value)) for salt, field, value in salted)
-    if digests != record.pub["_sd"]:
+    fields = {f: v for f, v in zip(PERSONAL_FIELDS, values, strict=True) if v is not None}
+    if sorted(map(digest, disclosures(keys, partition, offset, fields))) != record.pub["_sd"]:
         raise FormatError("the personal fields do not fit _sd")
-    return {f: v for f, v in zip(PERSONAL_FIELDS, values, strict=True) if v is not None}
+    return fields
+
+
+def disclosures(
+    keys: SubjectKeys, partition: int, offset: int, fields: Mapping[str, str]
+) -> tuple[str, str]:
+    """The disclosures of the personal fields of the record there (RFC 9901 section 4.2.1)."""
+    both = salts(keys.mac, partition, offset).hex()
+    one, two = PERSONAL_FIELDS
+    return (
+        make_disclosure(both[:32], one, fields.get(one)),
+        make_disclosure(both[32:], two, fields.get(two)),
+    )

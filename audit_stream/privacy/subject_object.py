@@ -32,6 +32,16 @@ def seal_tags(index_key: bytes, name: str, tags: bytes, nonce: bytes) -> bytes:
 
 def open_tags(index_key: bytes, name: str, data: bytes) -> list[bytes]:
     """The tags in order; `FormatError` when the bytes are not this name's object."""
+    return split_tags(decrypt_tags(index_key, name, data))
+
+
+def split_tags(joined: bytes) -> list[bytes]:
+    """Tags one by one."""
+    return [joined[i : i + TAG_BYTES] for i in range(0, len(joined), TAG_BYTES)]
+
+
+def decrypt_tags(index_key: bytes, name: str, data: bytes) -> bytes:
+    """As `open_tags`, one behind the other."""
     head = len(_VERSION) + NONCE_BYTES
     if len(data) < head or not data.startswith(_VERSION):
         raise FormatError(f"{name} is not a subject object of a known version")
@@ -43,4 +53,4 @@ def open_tags(index_key: bytes, name: str, data: bytes) -> list[bytes]:
         raise FormatError(f"{name} does not open with this keyring") from error
     if len(tags) % TAG_BYTES:
         raise FormatError(f"{name} does not hold whole tags")
-    return [tags[i : i + TAG_BYTES] for i in range(0, len(tags), TAG_BYTES)]
+    return tags

@@ -6,7 +6,7 @@ caller drops with the object when the key epoch changes.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -19,6 +19,8 @@ from audit_stream.privacy.primitives import hmac_sha512
 EXTERNAL: Final = "external"
 ADDRESS: Final = "address"
 MESSAGE: Final = "message"
+#: The cover of one of the keyring's trees.
+CoverOf = Callable[[Tree], Buffer]
 #: Subjects whose keys are kept in each of two generations, about 500 bytes each.
 CACHED_SUBJECTS = 50_000
 _IPAD = bytes(byte ^ 0x36 for byte in range(256))

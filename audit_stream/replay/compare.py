@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Found
 from audit_stream.archive.fold import states_of
+from audit_stream.archive.range import Range
 from audit_stream.evidence.segment import Header
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.replay.cursor import Cursor, RawSource, RetentionOvertook
-from audit_stream.replay.range import Range
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.segment import Compared, compare_segment
 from audit_stream.replay.states import States

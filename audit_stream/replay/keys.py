@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from audit_stream.errors import NoYearKey
-from audit_stream.privacy.keyring import Keyring, Tree
-from audit_stream.privacy.keytree import Buffer
-from audit_stream.privacy.subjects import KeyDeriver, SubjectKeys, tree_at
-
-#: The cover of one of the keyring's trees.
-CoverOf = Callable[[Tree], Buffer]
+from audit_stream.privacy.keyring import Keyring
+from audit_stream.privacy.subjects import CoverOf, KeyDeriver, SubjectKeys, tree_at
 
 
 class ResealingKeys(KeyDeriver):

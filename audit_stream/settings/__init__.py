@@ -27,13 +27,17 @@ from pydantic_settings import (
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
+from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
     ProcessSettings,
     SegmentSettings,
 )
+from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
+from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.open import Place
 
@@ -46,6 +50,10 @@ class Settings(
     ArchiveSettings,
     AzureSettings,
     SegmentSettings,
+    NotarySettings,
+    AnchorSettings,
+    IndexSettings,
+    GatewaySettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,
@@ -60,6 +68,10 @@ class Settings(
         ArchiveSettings,
         AzureSettings,
         SegmentSettings,
+        NotarySettings,
+        AnchorSettings,
+        IndexSettings,
+        GatewaySettings,
         ProcessSettings,
         AlertSettings,
     )

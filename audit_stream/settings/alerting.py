@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from audit_stream.errors import ConfigError
+from audit_stream.settings.fields import is_http_url
 from audit_stream.settings.secret import PREFIX, Secret, secret_of
 from audit_stream.telemetry.shapes import Shape
 
@@ -43,7 +43,7 @@ class AlertSettings(BaseModel):
     @field_validator("alert_webhook")
     @classmethod
     def _check_webhook(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _is_url(value.get_secret_value()):
+        if value is not None and not is_http_url(value.get_secret_value()):
             raise ValueError(_NO_URL)
         return value
 
@@ -69,16 +69,8 @@ class AlertSettings(BaseModel):
 
 
 def _checked(url: str) -> str:
-    if not _is_url(url):
+    if not is_http_url(url):
         raise ConfigError(
             f"{PREFIX}ALERT_WEBHOOK_FILE: {_NO_URL}", hint="it holds the URL and nothing else"
         )
     return url
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # brackets or a port that are none
-        return False

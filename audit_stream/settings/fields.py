@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
@@ -46,3 +47,12 @@ Level = Annotated[Assurance, BeforeValidator(_assurance)]
 def shown(default: str) -> dict[str, Any]:
     """What the reference page shows as the default, where it is worked out at run time."""
     return {"shown_default": default}
+
+
+def is_http_url(text: str) -> bool:
+    """Whether a client can be sent there."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False

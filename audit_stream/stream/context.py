@@ -11,7 +11,7 @@ from audit_stream.flatten.status_map import StatusMap
 from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import Buffer
-from audit_stream.seal.builder import Limits, Origin
+from audit_stream.seal.builder import Limits, Origin, Sealed
 from audit_stream.telemetry.metrics import Metrics
 
 #: The sink agent's steps in their order; tests end a worker before or after each.
@@ -28,6 +28,10 @@ class StepHook(Protocol):
 
 def no_hook(step: str, when: str) -> None:
     """The production hook."""
+
+
+def _nobody(_: Sealed) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +67,4 @@ class Context:
     nonce: Callable[[int], bytes]  # fresh random bytes, for subject objects only
     die: Callable[[int, str], None]  # ends the process before any offset moves
     hook: StepHook = no_hook
+    stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands

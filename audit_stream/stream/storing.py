@@ -74,6 +74,7 @@ class Storing:
             await self._meet_winner(builder, sealed)
             return
         await self._step("read-back", self._read_back(sealed))
+        context.stored(sealed)
         if lane.live:
             await self._apply(sealed)
 

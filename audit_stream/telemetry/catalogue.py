@@ -87,6 +87,18 @@ CATALOGUE = (
     Metric("last_end_info", "gauge",
            "1, with the error code that ended the process before this one; absent when it was "
            "stopped or killed.", ("code",)),
+    Metric("log_size", "gauge", "Leaves in the archive log, as a notary knows it."),
+    Metric("log_checkpoint_timestamp_seconds", "gauge",
+           "When the newest batch of the archive log was written, by whichever notary."),
+    Metric("log_leaves_total", "counter", "Leaves this notary wrote, digests included."),
+    Metric("log_write_seconds", "histogram", "Time to gather and write what was due.", (), _SHORT),
+    Metric("log_partitions_left_out", "gauge",
+           "Partitions whose segments do not fit and are not logged any more."),
+    Metric("anchor_timestamp_seconds", "gauge",
+           "When the authority or witness last vouched for a checkpoint of this notary, by its "
+           "word.", ("anchor",)),
+    Metric("anchor_failures", "gauge",
+           "How often in a row the authority or witness has not vouched.", ("anchor",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 

@@ -86,16 +86,16 @@ def _unreached(error: Exception) -> AlertError:
     )
 
 
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None, setting: str = "AUDIT_ALERT_CA_FILE") -> ssl.SSLContext:
     """TLS 1.2 or later, certificate and host name checked against the file's authorities.
 
-    None is the system's. `ConfigError` when the file cannot be used.
+    None is the system's. `ConfigError`, which names the setting, when the file cannot be used.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(
-            f"AUDIT_ALERT_CA_FILE: cannot load the authorities: {type(error).__name__}",
+            f"{setting}: cannot load the authorities: {type(error).__name__}",
             hint="it must be a PEM file this user may read",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2

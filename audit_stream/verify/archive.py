@@ -6,7 +6,8 @@
     V14 each stream object is signed, names itself, and `ended` fits the generation before;
         behind a generation that was ended there is a next one
     V15 every status map the headers name lies under its hash
-What only a checkpoint can show: whether segments are missing at a chain's end.
+    V16-V22 the archive log (`verify.log`)
+What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, Ending
 from audit_stream.evidence.layout import SegmentName
+from audit_stream.evidence.log_names import LOG_PARTS
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
+from audit_stream.evidence.tree import leaf_hash
 from audit_stream.verify.chain import ChainVerifier
 from audit_stream.verify.part import Part
 from audit_stream.verify.report import Failed, Problem, Report
 from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
 Read = Callable[[str], bytes | None]
-_STAND_IN_MAP = "0" * 64  # archives made before there was a map to name
-_LATER = ("log/", "tile/", "anchor/")
 
 
 class _Found(NamedTuple):
@@ -69,6 +70,10 @@ class ArchiveVerifier:
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
         self._closed: set[tuple[str, int]] = set()
+        #: Leaf hash of each object that was found good: what the archive log must say of it.
+        self.leaves: dict[str, bytes] = {}
+        #: Names that are the archive log's.
+        self.log_names: list[str] = []
         for name in names:
             self._sort_in(name)
 
@@ -97,8 +102,8 @@ class ArchiveVerifier:
             self._segments.append(segment)
         elif stream is not None and layout.stream_name(*stream) == name:
             self._open_stream(name, *stream)
-        elif name.startswith(_LATER):
-            self._notes.append(f"V0 {name}: not judged by this release")
+        elif name.startswith(LOG_PARTS):
+            self.log_names.append(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
             self._notes.append(f"V0 {name}: not an object of this format")
 
@@ -113,6 +118,7 @@ class ArchiveVerifier:
             self._wrong("V14", name, error.message.removeprefix(f"{name} "))
         else:
             self._streams[topic, generation] = stream
+            self.leaves[name] = leaf_hash(stream.line())
 
     def _wrong(self, step: str, name: str, what: str, *, unknown: bool = False) -> None:
         (self._unknown if unknown else self._problems).append(Problem(step, name, what))
@@ -162,7 +168,7 @@ class ArchiveVerifier:
             if isinstance(link, End):
                 self._verify_end(link.ending, junk, stream, chain)
             else:
-                self._verify_segment(link, junk, stream, chain)
+                self._verify_segment(name, link, junk, stream, chain)
         except Failed as failed:
             self._fail(failed, name)
             return False
@@ -179,7 +185,7 @@ class ArchiveVerifier:
         self._closed.add((stream.topic, stream.generation))
 
     def _verify_segment(
-        self, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
+        self, name: str, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
         chain: ChainVerifier | None,
     ) -> None:  # fmt: skip
         if chain is not None:
@@ -189,6 +195,7 @@ class ArchiveVerifier:
         if chain is not None:
             chain.revisions(records)
         self._count(segment)
+        self.leaves[name] = segment.leaf
 
     def _pick(self, base: int, attempts: Iterable[SegmentName]) -> _Found | None:
         """The one segment, or end, under a base; what nobody trusted signed before it is junk."""
@@ -271,7 +278,7 @@ class ArchiveVerifier:
     def _check_maps(self) -> None:
         for map_hash in sorted(self._maps):
             name = layout.map_name(map_hash)
-            if map_hash == _STAND_IN_MAP:
+            if map_hash == layout.STAND_IN_MAP:
                 self._notes.append(f"V15 {name}: a stand-in, no map was used")
                 continue
             data = self._read(name)

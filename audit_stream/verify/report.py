@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -46,6 +46,18 @@ class Problem:
         return f"{self.step} {self.name}: {self.what}"
 
 
+@dataclass(slots=True)
+class LogReport:
+    """What was found; `size` is None where there is no log, or no key to judge it by."""
+
+    size: int | None = None
+    time: str | None = None  # of the last digest
+    newer: int = 0  # objects that the log does not hold yet
+    problems: list[Problem] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What holds and what does not; counts are of verified segments only."""
@@ -58,6 +70,14 @@ class Report:
     problems: Sequence[Problem]
     unknown: Sequence[Problem]
     notes: Sequence[str]
+    log: LogReport | None = None  # None: not judged
+
+    def with_log(self, log: LogReport) -> Report:
+        """With what was found of the archive log."""
+        return replace(
+            self, log=log, problems=[*self.problems, *log.problems],
+            unknown=[*self.unknown, *log.unknown], notes=[*self.notes, *log.notes],
+        )  # fmt: skip
 
     @property
     def verdict(self) -> Verdict:

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("audit_stream", "bench", "deploy", "docs", "tests", "topics")
 FILE_LIMIT, FILE_TARGET = 500, 300
+#: One file is its point: an expert witness reads it from top to end, and carries nothing else.
+ONE_FILE = {Path("audit_stream/bundle/shipped/verify.py"): 820}
 FUNCTION_LIMIT, FUNCTION_TARGET = 60, 25
 MISSES = 0.1  # so large a share may be above its target
 MEDIAN = 10  # lines of a function
@@ -64,7 +66,10 @@ class A:
 @every_folder
 def test_no_file_is_above_the_limit(folder: str) -> None:
     sizes = {path: len(text.splitlines()) for path, text in sources(folder).items()}
-    assert {str(path): size for path, size in sizes.items() if size > FILE_LIMIT} == {}
+    limits = {ROOT / path: limit for path, limit in ONE_FILE.items()}
+    assert {
+        str(path): size for path, size in sizes.items() if size > limits.get(path, FILE_LIMIT)
+    } == {}
 
 
 @every_folder

@@ -254,6 +254,8 @@ ARGUMENTS = {
     ("archive", "compare"): [["azure://devaccount/audit", "azure://devaccount/audit"]],
     ("doctor",): [["--azure", "--yes"]],
     ("demo",): [["--help"]],  # an archive of its own, and a broker
+    ("gateway",): [["--help"]],  # serves until it is stopped; it opens the archive to read
+    ("notary",): [["--once"]],
 }
 
 

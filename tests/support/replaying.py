@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_stream.archive.chain import Chain
+from audit_stream.archive.range import EVERYTHING, Range
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.segment import decode
@@ -19,7 +20,6 @@ from audit_stream.privacy.keytree import Buffer, Cover, path_of
 from audit_stream.privacy.subjects import TagMaker, choose_subject
 from audit_stream.replay.compare import Comparison
 from audit_stream.replay.keys import StreamKeys
-from audit_stream.replay.range import EVERYTHING, Range
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.states import States
 from audit_stream.replay.tally import Tally

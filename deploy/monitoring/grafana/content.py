@@ -280,8 +280,36 @@ PROCESS = [
           "Below the status held: recorded in the ledger, not archived.", unit="ops"),
 ]  # fmt: skip
 
+LOG = [
+    stat("Leaves in the archive log", "max(audit_stream_log_size)",
+         "As the notaries know it: every segment, stream and digest.", steps=((None, BLUE),)),
+    stat("Age of the newest checkpoint",
+         "time() - max(audit_stream_log_checkpoint_timestamp_seconds > 0)",
+         "A batch is written every minute, idle or not: minutes mean that no notary runs or none "
+         "can write.", unit="s", steps=((None, GREEN), (180, YELLOW), (600, RED)),
+         mappings=(nothing("No notary", YELLOW),)),
+    stat("Partitions left out", "max(audit_stream_log_partitions_left_out)",
+         "Their segments do not fit their chain, so nothing of them is logged any more.",
+         steps=((None, GREEN), (1, RED)), runbook="fork"),
+    lines("Leaves written", [(rate("log_leaves_total", "instance", ""), "{{instance}}")],
+          "Whichever notary was first; digests included.", unit="ops"),
+    lines("Time to gather and write a batch",
+          [(quantile(0.5, "log_write_seconds"), "median"),
+           (quantile(0.99, "log_write_seconds"), "99%")],
+          "Of what was due.", unit="s"),
+    lines("Age of the newest anchor",
+          [("time() - max by (anchor) (audit_stream_anchor_timestamp_seconds > 0)", "{{anchor}}")],
+          "Since an authority or witness last vouched for a checkpoint; none without outside "
+          "anchors, or before the first.", unit="s", runbook="anchor"),
+    lines("Anchors that fail",
+          [("max by (anchor) (audit_stream_anchor_failures)", "{{anchor}}")],
+          "How often in a row an authority or witness has not vouched; at 3 it is an alarm.",
+          runbook="anchor"),
+]  # fmt: skip
+
 ROWS = {
     "Completeness": COMPLETENESS, "Delay and service level": DELAY,
-    "Lag and retention headroom": LAG, "Store and breaker": STORE, "Quarantine": QUARANTINE,
+    "Lag and retention headroom": LAG, "Store and breaker": STORE,
+    "Archive log": LOG, "Quarantine": QUARANTINE,
     "State and restore": STATE, "Processes": PROCESS,
 }  # fmt: skip

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_stream.archive.range import Bound, Range
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.segment import decode, encode
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.replay.range import Bound, Range
 from audit_stream.replay.resume import resume
 from audit_stream.replay.states import States
 from audit_stream.replay.tally import ANOTHER_LOG, LOG_ENDS, NO_MAP, RETENTION, Tally

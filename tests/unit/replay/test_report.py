@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from audit_stream.archive.range import Bound, parse_bound
 from audit_stream.errors import ConfigError
-from audit_stream.replay.range import Bound, parse_bound
 from audit_stream.replay.report import PartitionReport, Verdict, verdict_of
 from audit_stream.replay.tally import ANOTHER_LOG, LOG_ENDS, NO_MAP, RETENTION, Tally
 

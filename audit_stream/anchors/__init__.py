@@ -1,0 +1,1 @@
+"""Outside anchors: asking timestamp authorities and witnesses to vouch for checkpoints."""

@@ -1,0 +1,100 @@
+"""Gathering a bundle's facts from an archive and its log; where the records lie, the caller knows.
+
+What is gathered is checked on the way: an export of something tampered is refused, not handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentFact
+from audit_stream.errors import FormatError
+from audit_stream.evidence import layout
+from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
+from audit_stream.evidence.record import Record, parse_record
+from audit_stream.evidence.segment import Header, decode
+from audit_stream.evidence.signing import encode_signature
+from audit_stream.evidence.tree import inclusion_path, leaf_hash, root_hash, verify_inclusion
+from audit_stream.notary.log import ArchiveLog, Head
+from audit_stream.ports import WormStore
+
+#: Disclosures of a record that may be shown; none of an erased subject's, or without the right.
+Disclose = Callable[[Record], Sequence[str]]
+_HINT = "audit-stream verify says more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Records of one segment, and where its header stands in the log."""
+
+    segment: str  # object name
+    log_index: int
+    records: Sequence[int]  # by their place among the segment's record lines
+
+
+async def collect(
+    store: WormStore, log: ArchiveLog, head: Head, wanted: Iterable[Wanted], *,
+    disclose: Disclose, custody: Custody, segment_keys: Sequence[bytes],
+) -> BundleFacts:  # fmt: skip
+    """The facts of these records, proven to `head`. `FormatError`, `StoreError`."""
+    records: list[RecordFact] = []
+    for each in wanted:
+        records += await _records(store, log, head, each, disclose)
+    headers = [each.segment.header for each in records]
+    streams = dict.fromkeys(layout.stream_name(each.topic, each.generation) for each in headers)
+    named = [each.status_map for each in headers if each.status_map != layout.STAND_IN_MAP]
+    maps = dict.fromkeys(layout.map_name(each) for each in named)
+    return BundleFacts(
+        records=records, checkpoint=head.note.encode(), custody=custody,
+        streams=[await _get(store, name) for name in streams],
+        status_maps=[await _get(store, name) for name in maps],
+        segment_keys=segment_keys, log_keys=[log.key], anchors=await _anchors(store, head.size),
+    )  # fmt: skip
+
+
+async def _records(
+    store: WormStore, log: ArchiveLog, head: Head, wanted: Wanted, disclose: Disclose
+) -> list[RecordFact]:
+    segment = decode(await _get(store, wanted.segment), wanted.segment)
+    path = await log.inclusion(wanted.log_index, head)
+    if not verify_inclusion(segment.leaf, wanted.log_index, head.size, path, head.root):
+        raise FormatError(f"{wanted.segment} is not what the archive log has of it", hint=_HINT)
+    fact = SegmentFact(
+        header_line=segment.header_line, log_index=wanted.log_index, log_path=path,
+        signature_line=encode_signature(segment.signature),
+    )  # fmt: skip
+    lines = segment.record_lines()
+    parsed = [parse_record(line, f"a record of {wanted.segment}") for line in lines]
+    leaves = _leaves(parsed, segment.header, wanted.segment)
+    return [
+        RecordFact(
+            line=lines[at], segment=fact, index=at, path=inclusion_path(leaves, at),
+            disclosures=disclose(parsed[at]),
+        )
+        for at in wanted.records
+    ]  # fmt: skip
+
+
+def _leaves(records: Iterable[Record], header: Header, name: str) -> list[bytes]:
+    leaves = [leaf_hash(each.integrity_hash) for each in records]
+    if root_hash(leaves).hex() != header.root:
+        raise FormatError(f"{name} does not hold the records its header says", hint=_HINT)
+    return leaves
+
+
+async def _anchors(store: WormStore, size: int) -> dict[str, bytes]:
+    """What vouches for the checkpoint of that size, by file name."""
+    found: dict[str, bytes] = {}
+    for name in await store.names(anchor_name(size, "")):
+        parts = parse_anchor_name(name)
+        if parts is not None:
+            found[parts[1]] = await _get(store, name)
+    return found
+
+
+async def _get(store: WormStore, name: str) -> bytes:
+    data = await store.get(name)
+    if data is None:
+        raise FormatError(f"the archive does not have {name}", hint=_HINT)
+    return data

@@ -1,0 +1,81 @@
+"""A bundle's facts for messages that were looked up in the index."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from audit_stream.bundle.collect import Wanted, collect
+from audit_stream.bundle.facts import BundleFacts, Custody
+from audit_stream.errors import FormatError
+from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
+from audit_stream.evidence.record import Record
+from audit_stream.evidence.tree import leaf_hash
+from audit_stream.index.lookup import Message
+from audit_stream.notary.log import ArchiveLog, Head
+from audit_stream.ports import WormStore
+
+_ANCHORS = "anchor/"
+_NOT_LOGGED = "the notary logs what is stored within a minute or two: try again then"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """Reads one archive; `segment_keys` are its trusted public keys, 32 bytes each."""
+
+    store: WormStore
+    log: ArchiveLog
+    segment_keys: Sequence[bytes]
+    #: Where headers' leaves are in the log, if it is known; else the log is read for them.
+    places: Mapping[bytes, int] = field(default_factory=dict)
+
+    async def collect(
+        self, messages: Iterable[Message], custody: Custody, *, answer: str | None = None,
+        answer_keys: bytes | None = None,
+    ) -> BundleFacts:  # fmt: skip
+        """All that proves the messages' records. `FormatError` when some are not logged yet."""
+        revisions = [each for message in messages for each in message.revisions]
+        leaves = {each.segment: leaf_hash(each.header_line) for each in revisions}
+        places = await self._places(set(leaves.values()))
+        shown = {each.record.pub["source"]: each.personal.disclosures for each in revisions}
+        records: dict[str, list[int]] = defaultdict(list)
+        for each in revisions:
+            records[each.segment].append(each.index)
+        wanted = [
+            Wanted(segment=name, log_index=places[leaves[name]], records=indexes)
+            for name, indexes in records.items()
+        ]
+
+        def disclose(record: Record) -> Sequence[str]:
+            return shown[record.pub["source"]]
+
+        head = await self._vouched(max(places.values()))
+        facts = await collect(
+            self.store, self.log, head, wanted, disclose=disclose, custody=custody,
+            segment_keys=self.segment_keys,
+        )  # fmt: skip
+        return replace(facts, answer=answer, answer_keys=answer_keys)
+
+    async def _places(self, leaves: set[bytes]) -> dict[bytes, int]:
+        found = {leaf: self.places[leaf] for leaf in leaves if leaf in self.places}
+        if found.keys() != leaves:
+            async for batch in self.log.batches(0):
+                for at, leaf in enumerate(batch.leaves, start=batch.old_size):
+                    if leaf.hash in leaves:
+                        found[leaf.hash] = at
+                if found.keys() == leaves:
+                    break
+        if found.keys() != leaves:
+            raise FormatError("a record's segment is not in the archive log yet", hint=_NOT_LOGGED)
+        return found
+
+    async def _vouched(self, index: int) -> Head:
+        """The newest state somebody outside vouches for that holds the leaf; else the newest."""
+        names = await self.store.names(_ANCHORS, after=anchor_name(index, "~"))
+        anchors = [parse_anchor_name(name) for name in names]
+        sizes = [anchor[0] for anchor in anchors if anchor is not None and anchor[0] > index]
+        head = await (self.log.head_at(max(sizes)) if sizes else self.log.head())
+        if head is None:
+            raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
+        return head

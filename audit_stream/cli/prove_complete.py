@@ -1,0 +1,190 @@
+"""`audit-stream prove-complete`: a signed statement that nothing of a period is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from audit_stream.cli.options import Config, Json
+from audit_stream.cli.output import Output
+from audit_stream.errors import ConfigError, StoreError
+from audit_stream.evidence.ledger import MEANING
+from audit_stream.settings import Settings
+from audit_stream.verify.report import Verdict
+
+if TYPE_CHECKING:
+    from audit_stream.archive.completeness import Completeness
+    from audit_stream.archive.range import Range
+    from audit_stream.evidence.completeness import Statement
+    from audit_stream.evidence.digest import Digest
+    from audit_stream.keys.file import LoadedKeyring
+    from audit_stream.notary.log import Head
+
+_FOUND, _SHOWN = 1, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proof:
+    statement: Statement
+    note: str
+    missing: Sequence[str]  # of a sender's list, without a terminal status
+
+
+def prove_complete(
+    topic: Annotated[str, typer.Option(help="The archived topic.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 time, UTC unless it says.")],
+    stop: Annotated[str, typer.Option("--to", help="RFC 3339 time, not itself in the period.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="The sender's own list: a message id a line, or JSON lines with one."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the signed statement there.")
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """State, signed: of so many offsets of a topic over a period so many were archived, so many
+    duplicates, …; unexplained 0. It is over whole segments, and names the first and last object.
+
+    Exit 0: complete, nothing unresolved in quarantine, every message of the list has a terminal
+    status. 1: not so. 2: wrong use. 3: it cannot be shown yet that the period is over in every
+    partition: archive more, or run the notary with the broker at hand.
+    """
+    settings, out = Settings.load(config), Output(as_json)
+    listed = frozenset(_ids(manifest)) if manifest else frozenset()
+    try:
+        proof = asyncio.run(_prove(settings, topic, _period(start, stop), listed, (start, stop)))
+    except StoreError as error:
+        out.note(f"{error.code}: {error}")
+        raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
+    if output is not None:
+        output.write_text(proof.note, encoding="utf-8")
+    _show(out, proof, len(listed))
+    if proof.statement.unexplained or proof.statement.unresolved or proof.missing:
+        raise typer.Exit(_FOUND)
+    if not proof.statement.is_complete:
+        raise typer.Exit(Verdict.CANNOT_JUDGE.value)
+
+
+def _period(start: str, stop: str) -> Range:
+    from audit_stream.archive.range import Range, parse_bound
+
+    first, last = parse_bound(start, "--from"), parse_bound(stop, "--to")
+    if not (first.is_time and last.is_time) or first.value >= last.value:
+        raise ConfigError("--from and --to must be times, the first before the second")
+    return Range(start=first, stop=last)
+
+
+def _ids(path: Path) -> list[str]:
+    """Message ids of a sender's list; the first column, or `message_id` or `message_uuid`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--manifest: cannot read {path}", hint="a UTF-8 text file") from error
+    return [_id(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _id(line: str, number: int) -> str:
+    if not line.lstrip().startswith("{"):
+        return line.split(",", maxsplit=1)[0].strip().strip('"')
+    try:
+        value = orjson.loads(line)
+        found = value.get("message_id") or value.get("message_uuid")
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, str):
+        raise ConfigError(f"--manifest line {number} has no message_id")
+    return found
+
+
+async def _prove(
+    settings: Settings, topic: str, period: Range, listed: frozenset[str], names: tuple[str, str]
+) -> _Proof:
+    from audit_stream.app.places import archive_to_read
+    from audit_stream.archive.completeness import Prover
+    from audit_stream.keys.file import load_keyring, log_signer
+    from audit_stream.notary.log import ArchiveLog
+
+    ring, store = load_keyring(settings.keyring), archive_to_read(settings)
+    try:
+        head = await ArchiveLog(store, log_signer(ring.keyring).key).head()
+        assert period.stop is not None
+        reached = {} if head is None else _reached(head.digest, topic, period.stop.value)
+        found = await Prover(store, ring.trusted, period, reached, listed).run(topic)
+    finally:
+        await store.close()
+    if not found.stretches:
+        raise ConfigError(f"the archive holds no stream of {topic}")
+    statement = _statement(ring, topic, names, found, head)
+    note = log_signer(ring.keyring).sign(statement.line().decode() + "\n").encode().decode()
+    return _Proof(statement=statement, note=note, missing=sorted(listed - found.listed))
+
+
+def _reached(
+    digest: Digest, topic: str, stop_ms: int
+) -> dict[tuple[int, int], tuple[int, int | None]]:
+    """How far archive and broker were at a time behind the period."""
+    from datetime import datetime
+
+    if datetime.fromisoformat(digest.time).timestamp() * 1000 < stop_ms:
+        return {}
+    return {
+        (each.generation, each.partition): (each.archived_next, each.end)
+        for each in digest.coverage if each.topic == topic
+    }  # fmt: skip
+
+
+def _statement(
+    ring: LoadedKeyring, topic: str, names: tuple[str, str], found: Completeness,
+    head: Head | None,
+) -> Statement:  # fmt: skip
+    from audit_stream.archive.completeness import lowest
+    from audit_stream.evidence.completeness import Statement
+    from audit_stream.evidence.segment import ASSURANCES
+    from audit_stream.privacy.sealer import ingestion_timestamp
+
+    return Statement(
+        archive=ring.keyring.archive, topic=topic, start=names[0], stop=names[1],
+        made_at=ingestion_timestamp(time.time_ns() // 1_000_000), stretches=found.stretches,
+        unexplained=found.unexplained, unresolved=found.unresolved,
+        assurance=lowest(found.assurance, ASSURANCES),
+        checkpoint=None if head is None else head.note.encode().decode(),
+    )  # fmt: skip
+
+
+def _show(out: Output, proof: _Proof, listed: int) -> None:
+    statement = proof.statement
+    out.document({
+        "statement": orjson.loads(statement.line()), "note": proof.note,
+        "listed": listed, "without_terminal_status": list(proof.missing),
+    })  # fmt: skip
+    columns = ["generation", "partition", "offsets", *MEANING.values(), "complete"]
+    out.table(f"{statement.topic}, {statement.start} to {statement.stop}", columns, [
+        _row(each.generation, each.partition, each.counts, each.offsets, each.complete)
+        for each in statement.stretches
+    ])  # fmt: skip
+    for message in proof.missing[:_SHOWN]:
+        out.say(f"WITHOUT A TERMINAL STATUS {message}")
+    if listed:
+        out.say(f"of {listed:,} messages on the list {len(proof.missing):,} have none")
+    word = "COMPLETE" if statement.is_complete else "NOT SHOWN COMPLETE"
+    out.say(
+        f"{word}: {statement.counts.total():,} offsets, unexplained {statement.unexplained}, "
+        f"quarantined {statement.counts['q']} (unresolved {statement.unresolved}), assurance "
+        f"{statement.assurance or 'none'}"
+    )
+    if statement.checkpoint is None:
+        out.note("there is no archive log: nothing outside vouches for this statement")
+
+
+def _row(generation: int, partition: int, counts: Any, offsets: int, complete: bool) -> list[Any]:
+    of_each = [counts[letter] for letter in MEANING]
+    return [generation, partition, offsets, *of_each, "yes" if complete else "no"]

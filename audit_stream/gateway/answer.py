@@ -1,0 +1,99 @@
+"""What the API says of a message: pure, from proven revisions to plain values.
+
+`audit_record` is the effective revision; its members and their names are the API's promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit_stream.archive.opening import Closed
+from audit_stream.index.lookup import Message, Revision
+
+#: Members of `audit_record`, in the API's order; the second is opened, the last is beside `pub`.
+RECORD = (
+    "audit_id", "message_uuid", "customer_external_id", "communication_type", "delivery_status",
+    "carrier_receipt_timestamp", "carrier_error_code", "originating_workflow_id",
+    "originating_agent_id", "regulatory_tag", "platform_tenant_id", "ingestion_timestamp",
+    "integrity_hash",
+)  # fmt: skip
+_PERSONAL = {
+    None: "opened", Closed.ERASED: "erased", Closed.UNLINKED: "needs the customer's id",
+    Closed.ANOTHERS: "another customer's", Closed.SHREDDED: "its year's key was destroyed",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """The archive log as the answer was made; `anchored_size`: the newest that anyone outside
+    vouches for, None if nobody does."""
+
+    size: int
+    root: str
+    time: str
+    anchored_size: int | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "size": self.size, "root": self.root, "time": self.time,
+            "anchored": self.anchored_size is not None, "anchored_size": self.anchored_size,
+        }  # fmt: skip
+
+
+def answer(
+    message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None]
+) -> dict[str, Any]:
+    """The body without its signature. `leaf_index`: by segment name, None: not logged yet."""
+    effective = message.effective
+    return {
+        "status": "verified",
+        "audit_record": audit_record(effective),
+        "verification_timestamp": now,
+        "history": [revision(each, leaf_index[each.segment]) for each in message.revisions],
+        "conflict": message.conflict,
+        "as_of": None if as_of is None else as_of.document(),
+        "assurance": lowest_assurance(message.revisions),
+        "redaction": _redaction(message),
+    }
+
+
+def audit_record(found: Revision) -> dict[str, Any]:
+    """The thirteen members; personal ones are null where they cannot be opened."""
+    opened = {"customer_external_id": found.personal.fields.get("customer_external_id")}
+    beside = {"integrity_hash": hash_text(found)}
+    return {name: {**found.record.pub, **opened, **beside}[name] for name in RECORD}
+
+
+def revision(found: Revision, leaf_index: int | None) -> dict[str, Any]:
+    """One record with what proves it."""
+    pub = found.record.pub
+    return {
+        "revision": pub["revision"], "delivery_status": pub["delivery_status"],
+        "carrier_status": pub["carrier_status"],
+        "carrier_receipt_timestamp": pub["carrier_receipt_timestamp"],
+        "carrier_error_code": pub["carrier_error_code"],
+        "ingestion_timestamp": pub["ingestion_timestamp"], "source": pub["source"],
+        "supersedes": pub["supersedes"], "integrity_hash": hash_text(found),
+        "personal": _PERSONAL[found.closed],
+        "evidence": {
+            "segment": found.segment, "record_index": found.index, "log_index": leaf_index,
+        },
+    }  # fmt: skip
+
+
+def hash_text(found: Revision) -> str:
+    """``sha256:`` and the integrity hash, as the record's line has it."""
+    return f"sha256:{found.record.integrity_hash.hex()}"
+
+
+def lowest_assurance(revisions: Sequence[Revision]) -> str:
+    """Of the segments the revisions stand in, as their headers say."""
+    order = ("mutable", "worm_unlocked", "worm_locked")
+    return min((each.header.assurance for each in revisions), key=order.index)
+
+
+def _redaction(message: Message) -> dict[str, Any] | None:
+    return {"erased": True} if message.erased else None

@@ -1,0 +1,221 @@
+"""What the API answers from: index, stores and archive log, kept up to date in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from audit_stream import __version__
+from audit_stream.bundle.build import attached, build_bundle
+from audit_stream.bundle.facts import Custody
+from audit_stream.bundle.messages import Collector
+from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
+from audit_stream.evidence.tree import leaf_hash
+from audit_stream.gateway.answer import AsOf, answer
+from audit_stream.gateway.auth import EVERY_TENANT, Caller
+from audit_stream.gateway.problems import Problem
+from audit_stream.gateway.query import Query
+from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.lookup import Lookup, Message, Page
+from audit_stream.index.sweep import sweep
+from audit_stream.index.tail import Archive, Tail
+from audit_stream.notary.log import ArchiveLog, Head
+from audit_stream.ports import Alerts
+
+log = logging.getLogger(__name__)
+_SWEEP_SECONDS = 3600.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """One archive's answers, unsigned."""
+
+    archive: Archive
+    index: ArchiveIndex
+    tail: Tail
+    lookup: Lookup
+    archive_log: ArchiveLog
+    collector: Collector
+    alarms: Alerts
+    now: Callable[[], str]
+    vouched: Callable[[], Awaitable[int | None]]  # the newest size that anyone outside vouches for
+    head: Head | None = None
+    anchored_size: int | None = None
+    caught_up: bool = False
+    _judged_size: int = -1
+    _logged: dict[bytes, int] | None = None  # leaf hash of a header -> its place in the log
+
+    async def refresh(self) -> None:
+        """Index what is stored by now, and follow the log."""
+        taken = await self.tail.catch_up()
+        await self._follow_log()
+        self.caught_up = not taken.stopped
+
+    async def keep_fresh(self, seconds: float) -> None:
+        """For ever, and every hour the persons' rows are held against the subject objects.
+
+        What may pass is logged; a log that does not fit is an alarm.
+        """
+        swept = -_SWEEP_SECONDS
+        while True:
+            try:
+                await self.refresh()
+                if time.monotonic() - swept >= _SWEEP_SECONDS:
+                    await sweep(self.archive, self.index)
+                    swept = time.monotonic()
+            except StoreError as error:
+                log.warning("the index could not be brought up to date: %s", error.message)
+            except AuditError as error:
+                self.alarms.raise_alarm("fork:log", str(error))
+            await asyncio.sleep(seconds)
+
+    async def _follow_log(self) -> None:
+        logged = {} if self._logged is None else self._logged
+        size = 0 if self.head is None else self.head.size
+        while (batch := await self.archive_log.batch(size)) is not None:
+            self.head = self.archive_log.head_behind(self.head, batch)
+            logged.update({leaf.hash: size + at for at, leaf in enumerate(batch.leaves)})
+            size = self.head.size
+        if size != self._judged_size:
+            self.anchored_size = await self.vouched()
+        self._logged, self._judged_size = logged, size
+
+    @property
+    def as_of(self) -> AsOf | None:
+        """The log as it is known here; None before its first batch."""
+        if self.head is None:
+            return None
+        head = self.head
+        return AsOf(
+            size=head.size, root=head.root.hex(), time=head.digest.time,
+            anchored_size=self.anchored_size,
+        )  # fmt: skip
+
+    def archived_through(self) -> dict[str, list[dict[str, int]]]:
+        """By topic: the first offset of each partition that is not indexed yet."""
+        found: dict[str, list[dict[str, int]]] = {}
+        for each in sorted(self.index.places().values(), key=str):
+            found.setdefault(each.topic, []).append({
+                "generation": each.generation, "partition": each.partition, "next": each.link.next,
+            })  # fmt: skip
+        return found
+
+    async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
+        """The answer to a query, for this caller. `Problem` 404 and 409 among others."""
+        async with self._translated():
+            if query.is_page:
+                return await self._page(query, caller)
+            return await self._one(query, caller)
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """Our errors as the API's."""
+        try:
+            yield
+        except Tampered as error:
+            self.alarms.raise_alarm(f"tampered:{error.message.partition(' ')[0]}", str(error))
+            failed = {"failed": error.message, **self._state()}
+            raise Problem(409, "what is stored is not what was archived", failed) from error
+        except StoreError as error:
+            raise Problem(503, f"the archive cannot be read: {error.message}") from error
+        except StateError as error:
+            log.warning("%s", error)
+            raise Problem(
+                503, "the index does not fit the archive and must be made anew"
+            ) from error
+
+    async def evidence(
+        self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
+    ) -> tuple[bytes, list[str]]:
+        """A bundle of what a query finds, its signed answer included, and the messages' ids."""
+        async with self._translated():
+            if query.is_page:
+                raise Problem(400, "a bundle is of one message: name it")
+            message = await self._message(query, caller)
+            signed = orjson.loads(sign(self._answer(message)))
+            custody = Custody(
+                exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
+                software=f"audit-stream {__version__}",
+            )  # fmt: skip
+            collector = replace(self.collector, places=self._logged or {})
+            try:
+                facts = await collector.collect(
+                    [message], custody, answer=attached(signed), answer_keys=keys
+                )
+            except FormatError as error:
+                raise Problem(503, f"{error.message}; {error.hint}") from error
+            return await asyncio.to_thread(build_bundle, facts), [message.message_uuid]
+
+    async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
+        return self._answer(await self._message(query, caller))
+
+    async def _message(self, query: Query, caller: Caller) -> Message:
+        found = [each for each in await self._messages(query) if caller.sees(each.tenant)]
+        if query.customer is not None:
+            found = [each for each in found if each.is_of(query.customer)]
+        if query.message is not None and query.carrier is not None:
+            found = [each for each in found if each.message_uuid == query.message]
+        if not found:
+            raise self.unknown()
+        if len({each.tenant for each in found}) > 1 or len(found) > 1:
+            raise Problem(
+                400, "more than one message has this id: name platform_tenant_id or message_uuid"
+            )
+        return found[0]
+
+    async def _messages(self, query: Query) -> list[Message]:
+        if query.message is not None and query.carrier is None:
+            return await self.lookup.by_message(query.tenant, query.message, query.customer)
+        assert query.carrier is not None
+        return await self.lookup.by_carrier(query.tenant, query.carrier, query.customer)
+
+    async def _page(self, query: Query, caller: Caller) -> dict[str, Any]:
+        assert query.customer is not None
+        tenant = query.tenant or _only_tenant(caller)
+        if not caller.sees(tenant):
+            raise self.unknown()
+        try:
+            page: Page = await self.lookup.by_customer(
+                tenant, query.customer, cursor=query.cursor, limit=query.limit
+            )
+        except FormatError as error:
+            raise Problem(400, error.message) from error
+        if not page.messages and query.cursor is None:
+            raise self.unknown()
+        answers = [self._answer(message) for message in page.messages]
+        for each in answers:
+            del each["status"], each["verification_timestamp"], each["as_of"]
+        return {
+            "status": "verified", "messages": answers, "cursor": page.cursor,
+            "verification_timestamp": self.now(), **self._state(),
+        }  # fmt: skip
+
+    def _answer(self, message: Message) -> dict[str, Any]:
+        logged = self._logged or {}
+        indexes = {
+            each.segment: logged.get(leaf_hash(each.header_line)) for each in message.revisions
+        }
+        return answer(message, now=self.now(), as_of=self.as_of, leaf_index=indexes)
+
+    def unknown(self) -> Problem:
+        """The one 404: nothing tells an unknown id from one that is not the caller's."""
+        return Problem(404, "no such message is archived; newer events may not be archived yet", {
+            "archived_through": self.archived_through(), **self._state(),
+        })  # fmt: skip
+
+    def _state(self) -> dict[str, Any]:
+        as_of = self.as_of
+        return {"as_of": None if as_of is None else as_of.document()}
+
+
+def _only_tenant(caller: Caller) -> str:
+    if len(caller.tenants) != 1 or caller.tenants[0] == EVERY_TENANT:
+        raise Problem(400, "by customer alone, platform_tenant_id must be named")
+    return caller.tenants[0]

@@ -1,0 +1,1 @@
+"""The gateway's local index: a cache of the archive."""

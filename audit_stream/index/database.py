@@ -1,0 +1,209 @@
+"""The index in RocksDB: opening it, reading its rows, forgetting a person's.
+
+A cache: whatever happens to it, `audit-stream index rebuild` makes it anew from the archive, the
+subject objects and the keyring. One process writes it (RocksDB's lock); others may open it
+read-only beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import rocksdict
+
+from audit_stream.errors import StateError
+from audit_stream.index.groups import Groups
+from audit_stream.index.rows import (
+    CARRIER,
+    MESSAGE,
+    META,
+    PLACE,
+    SEGMENT,
+    TAG,
+    Ids,
+    Indexed,
+    Pair,
+    Position,
+    SegmentRow,
+    Tagged,
+    segment_key,
+)
+from audit_stream.privacy.keytree import TAG_BYTES
+from audit_stream.rocks import batch_of, new_cache, open_database
+
+_VERSION = b"audit-index/1"
+_MAKE = "run: audit-stream index rebuild"
+_FRESH = "make it anew: audit-stream index rebuild --fresh"
+_BEHIND_TAGS = bytes([TAG[0] + 1])
+_WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
+
+
+class ArchiveIndex:
+    """The database, opened with `ArchiveIndex.open`; all calls block for microseconds."""
+
+    def __init__(self, database: rocksdict.Rdict, ids: Ids, *, read_only: bool) -> None:
+        self._db, self._read_only = database, read_only
+        self.ids = ids
+
+    @classmethod
+    def open(cls, path: Path, archive: str, index_key: bytes, *, read_only: bool = False) -> Self:
+        """The index in the folder `path`, made if need be unless `read_only`.
+
+        `StateError` when another process writes it, there is none to read, or it is of another
+        archive, key or release.
+        """
+        if read_only and not (path / "CURRENT").exists():  # opening would make the folder
+            raise StateError(f"there is no index in {path}", hint=_MAKE)
+        ids = Ids(index_key)
+        meta = _VERSION + b"\n" + ids.id(archive)
+        try:
+            database = open_database(
+                path, new_cache(), write_buffer_bytes=_WRITE_BUFFER_BYTES, read_only=read_only
+            )
+        except Exception as error:  # RocksDB's errors have no class of their own
+            raise StateError(
+                f"the index in {path} cannot be opened: {error}", hint=_how(error)
+            ) from error
+        found = database.get(META)
+        if found is None and not read_only:
+            database.put(META, meta)
+        elif found != meta:
+            database.close()
+            raise StateError(
+                f"the index in {path} is of another archive, keyring or release", hint=_FRESH
+            )
+        return cls(database, ids, read_only=read_only)
+
+    def close(self) -> None:
+        """Close the database; it stays where it is."""
+        self._db.close()
+
+    def write(self, pairs: Iterable[Pair]) -> None:
+        """Apply the pairs in order, all or none; None deletes a row."""
+        self._db.write(batch_of(pairs))
+
+    def places(self) -> dict[bytes, Indexed]:
+        """Every stream and partition that was met."""
+        return {key[1:]: Indexed.decode(value) for key, value in self._scan(PLACE)}
+
+    def place(self, place: bytes) -> Indexed | None:
+        """One stream and partition."""
+        value = self._db.get(PLACE + place)
+        return None if value is None else Indexed.decode(value)
+
+    def segments(self) -> Iterator[SegmentRow]:
+        """Every segment, by place and base."""
+        return (SegmentRow.decode(key, value) for key, value in self._scan(SEGMENT))
+
+    def segment(self, place: bytes, base: int) -> SegmentRow | None:
+        """The segment that begins at `base`."""
+        key = segment_key(place, base)
+        value = self._db.get(key)
+        return None if value is None else SegmentRow.decode(key, value)
+
+    def segment_at(self, place: bytes, offset: int) -> SegmentRow | None:
+        """The segment that covers `offset`."""
+        rows = self._db.iter()
+        rows.seek_for_prev(segment_key(place, offset))
+        if not rows.valid() or not rows.key().startswith(SEGMENT + place):
+            return None
+        row = SegmentRow.decode(rows.key(), rows.value())
+        return row if offset < row.next else None
+
+    def groups(self, row: SegmentRow) -> Groups | None:
+        """The groups of a segment that was looked into before."""
+        value = self._db.get(row.groups_key)
+        return None if value is None else Groups.decode(value)
+
+    def keep_groups(self, row: SegmentRow, groups: Groups) -> None:
+        """Keep them for the next look, if this process writes the index."""
+        if not self._read_only:
+            self._db.put(row.groups_key, groups.encode())
+
+    def messages(self, message_id: str) -> list[bytes]:
+        """The messages with this id: one a tenant."""
+        skip, size = len(MESSAGE), len(self.ids.message("", ""))
+        rows = self._scan(MESSAGE + self.ids.id(message_id))
+        return list(dict.fromkeys(key[skip : skip + size] for key, _ in rows))
+
+    def carried(self, carrier_message_id: str) -> list[bytes]:
+        """The messages with this carrier message id."""
+        prefix = CARRIER + self.ids.id(carrier_message_id)
+        return [key[len(prefix) :] for key, _ in self._scan(prefix)]
+
+    def positions(self, message: bytes) -> list[Position]:
+        """Where the records of a message lie, by place and offset."""
+        return [Position.decode(key, value) for key, value in self._scan(MESSAGE + message)]
+
+    def tagged(self, tag: bytes, after: Tagged | None) -> Iterator[tuple[Tagged, bytes]]:
+        """A person's records behind `after`, each with its message."""
+        prefix = TAG + tag
+        start = prefix if after is None else prefix + after.encode() + b"\x00"
+        for key, value in self._scan(prefix, start):
+            yield Tagged.decode(key[len(prefix) :]), value
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every row, in the order of the keys."""
+        return self._scan(b"")
+
+    def all_tagged(self) -> Iterator[tuple[bytes, Tagged]]:
+        """Every tag row: its key, and where its record lies."""
+        for key, _ in self._scan(TAG):
+            yield key, Tagged.decode(key[len(TAG) + TAG_BYTES :])
+
+    def forget(self, tags: Iterable[bytes]) -> int:
+        """Remove all rows of these tags, from the files on disk too; how many there were.
+
+        The redaction of a person calls it in the gateway once the subject objects are rewritten,
+        with the person's tag under each tree of the keyring: `TagMaker(tree.pepper).tag(subject)`.
+        A gateway that was not told finds out by `sweep`, and does not answer with these rows until
+        then: a look-up compares each with the subject object.
+        """
+        keys = [key for tag in tags for key, _ in self._scan(TAG + tag)]
+        self.write((key, None) for key in keys)
+        if keys:
+            self.compact_tags()
+        return len(keys)
+
+    def compact_tags(self) -> None:
+        """Write the files of the tag rows anew, without those that were deleted: what RocksDB
+        deletes stays in its files until then. Not by a tag's own range, for its log would name it.
+        """
+        options = rocksdict.CompactOptions()
+        options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
+        self._db.compact_range(TAG, _BEHIND_TAGS, options)
+
+    def _scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        rows: Iterator[Any] = iter(self._db.items(from_key=prefix if start is None else start))
+        for key, value in rows:
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+
+def stale(what: str) -> StateError:
+    """The error that something is not where the index says."""
+    return StateError(
+        f"the index does not fit the archive: {what} is not where it says", hint=_FRESH
+    )
+
+
+def discard(path: Path) -> None:
+    """Delete the index in the folder `path`, and nothing else that lies there.
+
+    `StateError` when a process has it open.
+    """
+    if not path.exists():
+        return
+    try:
+        rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
+    except Exception as error:
+        raise StateError(f"the index in {path} stays: {error}", hint=_how(error)) from error
+
+
+def _how(error: Exception) -> str:
+    if "lock" in str(error).lower():
+        return "another process writes it: use one AUDIT_INDEX_DIR a gateway, or stop it"
+    return _MAKE

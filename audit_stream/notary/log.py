@@ -1,0 +1,204 @@
+"""Reading the archive log from a store: its head, its leaves, and proofs about it.
+
+The batches are the log. Tiles are a cache of hashes: what is missing there, or not full yet, is
+worked out from the batches; a proof is checked against the signed root before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from audit_stream.archive.newest import newest_number
+from audit_stream.errors import ForkAlarm, FormatError
+from audit_stream.evidence.batch import MOST_LEAVES, Batch, Leaf, decode_batch
+from audit_stream.evidence.digest import Digest, decode_digest
+from audit_stream.evidence.log_names import (
+    LOG_FOLDER,
+    SIZE_DIGITS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    batch_name,
+    parse_batch_name,
+    tile_name,
+)
+from audit_stream.evidence.log_tree import (
+    Frontier,
+    NodeAt,
+    complete_nodes,
+    consistency_proof,
+    inclusion_proof,
+)
+from audit_stream.evidence.note import Note, NoteKey
+from audit_stream.evidence.tree import root_hash, verify_consistency, verify_inclusion
+from audit_stream.ports import WormStore
+
+_CACHED = 64  # tiles and batches, some 100 kB each at most
+_HASH = 32
+R = TypeVar("R")
+_FORKED = "stop the notaries and read docs/runbooks/fork.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The log behind one of its batches, checked: signature, root, digest."""
+
+    frontier: Frontier
+    note: Note
+    digest: Digest
+    old_size: int  # the batch begins there
+
+    @property
+    def size(self) -> int:
+        """Leaves in the log."""
+        return self.frontier.size
+
+    @property
+    def root(self) -> bytes:
+        """Root of the log."""
+        return self.frontier.root
+
+
+def head_of(before: Frontier, batch: Batch, key: NoteKey, name: str) -> Head:
+    """Check a batch behind a log that is known up to it. `FormatError`, `ForkAlarm`."""
+    checkpoint, note = batch.open(key, name)
+    after = before.add(leaf.hash for leaf in batch.leaves)
+    digest = decode_digest(batch.leaves[-1].line, f"{name} last leaf")
+    if batch.old_size != before.size or after.root != checkpoint.root:
+        raise ForkAlarm(f"{name} is signed and does not have the root of its leaves", hint=_FORKED)
+    if digest.prev_root != before.root or digest.archive != key.name:
+        raise ForkAlarm(f"{name} is signed and its digest is of another log", hint=_FORKED)
+    return Head(after, note, digest, before.size)
+
+
+class ArchiveLog:
+    """The log of one archive; `key` is the public key of its checkpoints."""
+
+    def __init__(self, store: WormStore, key: NoteKey) -> None:
+        self._store, self.key = store, key
+        self._hashes: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()
+
+    async def head(self) -> Head | None:
+        """The newest state; None of a log that was not begun. `FormatError`, `ForkAlarm`."""
+        newest = await newest_number(self._store, LOG_FOLDER, SIZE_DIGITS)
+        if newest is None:
+            return None
+        before = await self.frontier(newest)
+        batch = await self.batch(newest)
+        if batch is None:
+            raise FormatError(f"{batch_name(newest)} was listed and cannot be read")
+        return await self.follow(head_of(before, batch, self.key, batch_name(newest)))
+
+    async def head_at(self, size: int) -> Head | None:
+        """The state at a size that some batch ended with; None for another size."""
+        async for batch in self.batches(size - 1):
+            if batch.new_size != size:
+                break
+            before = await self.frontier(batch.old_size)
+            return head_of(before, batch, self.key, batch_name(batch.old_size))
+        return None
+
+    async def follow(self, head: Head) -> Head:
+        """The head with every batch that was stored since."""
+        while (batch := await self.batch(head.size)) is not None:
+            head = self.head_behind(head, batch)
+        return head
+
+    def head_behind(self, head: Head | None, batch: Batch) -> Head:
+        """The head with one more batch, checked. `FormatError`, `ForkAlarm`."""
+        before = Frontier() if head is None else head.frontier
+        return head_of(before, batch, self.key, batch_name(batch.old_size))
+
+    async def batch(self, old_size: int) -> Batch | None:
+        """The batch that begins there, or None."""
+        data = await self._store.get(batch_name(old_size))
+        return None if data is None else decode_batch(data, batch_name(old_size))
+
+    async def batches(self, start: int) -> AsyncIterator[Batch]:
+        """From the batch that holds leaf `start` on, in order, one behind the other."""
+        at = start
+        after = batch_name(start - MOST_LEAVES) if start >= MOST_LEAVES else LOG_FOLDER
+        for name in await self._store.names(LOG_FOLDER, after=after, limit=MOST_LEAVES):
+            old_size = parse_batch_name(name)
+            if old_size is None or old_size > start:
+                break
+            at = old_size
+        while (batch := await self.batch(at)) is not None:
+            if batch.new_size > start:
+                yield batch
+            at = batch.new_size
+
+    async def leaves(self, start: int, end: int) -> list[Leaf]:
+        """The leaves [start, end); `FormatError` when the log does not reach there."""
+        found: list[Leaf] = []
+        async for batch in self.batches(start):
+            found += batch.leaves[max(0, start - batch.old_size) : end - batch.old_size]
+            if batch.new_size >= end:
+                break
+        if len(found) != end - start:
+            raise FormatError(f"the archive log does not hold the leaves {start} to {end - 1}")
+        return found
+
+    async def frontier(self, size: int) -> Frontier:
+        """The frontier of the first `size` leaves, from tiles and batches. Not checked yet."""
+        nodes = [await self._node(*node) for node in complete_nodes(0, size)]
+        return Frontier(size, tuple(nodes))
+
+    async def inclusion(self, index: int, head: Head) -> list[bytes]:
+        """The audit path of leaf `index` in the log of the head, checked against its root."""
+        path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
+        leaf = await self._node(0, index)
+        if not verify_inclusion(leaf, index, head.size, path, head.root):
+            raise FormatError(f"tiles and batches do not prove leaf {index} of the archive log")
+        return path
+
+    async def consistency(self, old: int, old_root: bytes, head: Head) -> list[bytes]:
+        """The proof that the log of size `old` is a prefix of the head's, checked."""
+        path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
+        if not verify_consistency(old, head.size, old_root, head.root, path):
+            raise FormatError(f"the archive log of size {old} is no prefix of that of {head.size}")
+        return path
+
+    async def _prove(self, proof: Callable[[NodeAt], R]) -> R:
+        """A proof takes its nodes one after the other: the first time round only to name them."""
+        wanted: dict[tuple[int, int], bytes] = {}
+
+        def name(level: int, index: int) -> bytes:
+            return wanted.setdefault((level, index), bytes(_HASH))
+
+        proof(name)
+        for node in wanted:
+            wanted[node] = await self._node(*node)
+        return proof(lambda level, index: wanted[level, index])
+
+    async def _node(self, level: int, index: int) -> bytes:
+        """Root of a complete subtree."""
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        return root_hash(await self.hashes(tile_level, index << height, 1 << height))
+
+    async def hashes(self, tile_level: int, start: int, count: int) -> Sequence[bytes]:
+        """`count` hashes of one tile: roots of subtrees of 256^tile_level leaves."""
+        index, offset = divmod(start, TILE_WIDTH)
+        tile = self._hashes.get((tile_level, index))
+        if tile is None:
+            tile = await self._tile(tile_level, index)
+        if tile is not None:
+            return tile[offset : offset + count]
+        if tile_level == 0:
+            return [leaf.hash for leaf in await self.leaves(start, start + count)]
+        return [
+            root_hash(await self.hashes(tile_level - 1, child * TILE_WIDTH, TILE_WIDTH))
+            for child in range(start, start + count)
+        ]
+
+    async def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
+        data = await self._store.get(tile_name(level, index))
+        if data is None or len(data) != TILE_WIDTH * _HASH:
+            return None
+        tile = tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
+        self._hashes[level, index] = tile
+        while len(self._hashes) > _CACHED:
+            self._hashes.popitem(last=False)
+        return tile

@@ -1,0 +1,45 @@
+"""The settings of the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class GatewaySettings(BaseModel):
+    """Gateway"""
+
+    gateway_host: str = Field(
+        "127.0.0.1",
+        description="Address that serves the retrieval API; every request needs a token.",
+    )
+    gateway_port: int = Field(8443, ge=0, le=65_535, description="Its port; 0 takes any free one.")
+    gateway_tls_cert: Path | None = Field(
+        None, description="PEM file of its certificate and chain; without it, put TLS before it."
+    )
+    gateway_tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    gateway_tokens: Path = Field(
+        Path("var/gateway/tokens.json"),
+        description="Service tokens, hashed: `audit-stream tokens create`.",
+    )
+    gateway_jwks: Path | None = Field(
+        None, description="JSON Web Key Set whose JWTs are tokens, too (claims `scope`, `tenants`)."
+    )
+    gateway_issuer: str | None = Field(None, description="The `iss` such a JWT must have.")
+    gateway_audience: str | None = Field(None, description="The `aud` such a JWT must have.")
+    gateway_rate: float = Field(
+        50.0, gt=0, description="Requests a second and token; twice as many at once."
+    )
+    gateway_refresh_seconds: float = Field(
+        5.0, gt=0, description="How often it looks for what was archived and logged since."
+    )
+    answer_keys: Path = Field(
+        Path("var/gateway/keys"),
+        description="Folder of the keys that sign answers; made, and a new one every 90 days. Keep "
+        "the old ones: their public halves verify old answers.",
+    )
+    journal_dir: Path = Field(
+        Path("var/gateway/journal"),
+        description="Folder of the access journal: each read, on disk before its answer leaves.",
+    )

@@ -1,0 +1,83 @@
+"""Notaries beside a fleet: everything archived is logged, whoever dies; and `verify` holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import document, run, running
+from tests.support.events import Events
+from tests.support.eventually import eventually
+from tests.support.fleet import Fleet
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+def batches(fleet: Fleet) -> int:
+    return len(list((fleet.settings.archive_path / "log").glob("*.json")))
+
+
+async def verified(fleet: Fleet, *words: str, code: int = 0) -> dict[str, Any]:
+    return await document(fleet, "verify", *words, code=code)
+
+
+async def test_two_notaries_one_killed_log_everything_once(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.extra["AUDIT_LOG_BATCH_SECONDS"] = "1"
+    events = Events(61, fleet.topic)
+    fleet.start(0)
+    with running(fleet, "notary") as one, running(fleet, "notary") as two:
+        await fleet.send(events.lines(2000))
+        await eventually(lambda: asyncio.to_thread(lambda: batches(fleet) >= 3), 60)
+        one.kill()
+        await fleet.send(events.lines(1000))
+        await fleet.check(events.oracle, 90)
+
+        async def all_logged() -> bool:
+            log = (await verified(fleet))["log"]
+            return bool(log and log["newer"] == 0)
+
+        await eventually(all_logged, 60)
+        two.terminate()
+        assert await asyncio.to_thread(two.wait, 30) == 0
+    kept = tmp_path / "kept"
+    kept.write_text((await run(fleet, "log", "checkpoint")).stdout)
+    found = await verified(fleet, "--checkpoint", str(kept))
+    assert found["verdict"] == "verified"
+    assert found["log"]["size"] > found["segments"]
+    assert (await run(fleet, "log", "check", str(kept))).returncode == 0
+
+
+async def test_a_cut_off_end_shows_against_a_kept_checkpoint(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start(0)
+    await fleet.send(Events(63, fleet.topic).lines(600))
+    await fleet.settled()
+    await fleet.stop(0)
+    first = await run(fleet, "notary", "--once")
+    assert first.returncode == 0, first.stderr
+    kept = tmp_path / "kept"
+    kept.write_text((await run(fleet, "log", "checkpoint")).stdout)
+    for folder in ("log", "tile"):
+        for path in (fleet.settings.archive_path / folder).rglob("*.json"):
+            path.unlink()
+    last = sorted((fleet.settings.archive_path / "segments").rglob("*.gz"))[-1]
+    last.unlink()  # the last segment of a partition, and a log without it
+    again = await run(fleet, "notary", "--once")
+    assert again.returncode == 0, again.stderr
+    assert (await verified(fleet))["verdict"] == "verified"  # from the archive alone nobody can say
+    found = await verified(fleet, "--checkpoint", str(kept), code=1)
+    assert any("V20" in problem for problem in found["problems"])
+    assert (await run(fleet, "log", "check", str(kept))).returncode == 1
+
+
+async def test_a_notary_without_a_broker_logs_all_the_same(fleet: Fleet) -> None:
+    fleet.start(0)
+    await fleet.send(Events(65, fleet.topic).lines(300))
+    await fleet.settled()
+    await fleet.stop(0)
+    done = await run(fleet, "notary", "--once", AUDIT_BROKER="kafka://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert "will not name the broker's ends" in done.stderr
+    assert (await verified(fleet))["log"]["newer"] == 0

@@ -1,0 +1,63 @@
+"""A gateway over real sockets: uvicorn in a thread, asked with httpx."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+
+from audit_stream.app.gateway import server_config
+from audit_stream.gateway.auth import SCOPES, TokenFile
+from audit_stream.kafka.embedded import free_ports
+from audit_stream.settings import Settings
+
+LIMIT_SECONDS = 30
+
+
+class Asked:
+    """The gateway as a client sees it."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.url, self.settings = url, settings
+        self.client = httpx.Client(base_url=url, timeout=LIMIT_SECONDS)
+
+    def token(
+        self, *tenants: str, scopes: tuple[str, ...] = SCOPES, expires: int | None = None
+    ) -> dict[str, str]:
+        """Headers of a new token."""
+        file = TokenFile(self.settings.gateway_tokens)
+        _, token = file.create(tenants or ("*",), scopes, expires)
+        return {"Authorization": f"Bearer {token}"}
+
+    def get(self, headers: dict[str, str], **query: Any) -> httpx.Response:
+        return self.client.get("/api/v1/audit/notifications", params=query, headers=headers)
+
+    def post(self, headers: dict[str, str], **body: Any) -> httpx.Response:
+        path = "/api/v1/audit/notifications/search"
+        return self.client.post(path, json=body, headers=headers)
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Asked]:
+    """The gateway, while the block lasts."""
+    port = free_ports(1)[0]
+    server = uvicorn.Server(server_config(settings.model_copy(update={"gateway_port": port})))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not server.started:
+        assert thread.is_alive(), "the gateway ended"
+        assert time.monotonic() < deadline, "the gateway did not start"
+        thread.join(0.02)
+    asked = Asked(f"http://127.0.0.1:{port}", settings)
+    try:
+        yield asked
+    finally:
+        asked.client.close()
+        server.should_exit = True
+        thread.join(LIMIT_SECONDS)

@@ -1,0 +1,93 @@
+"""Bundles by the API and by `export`, checked by the program that needs nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_stream.cli.main import run_command
+from audit_stream.keys.file import load_keyring, log_signer
+from tests.support.asking import Asked
+from tests.support.indexing import CUSTOMERS
+
+SHIPPED = Path(__file__).parents[3] / "audit_stream" / "bundle" / "shipped" / "verify.py"
+UNANCHORED = 10
+
+
+def checked(bundle: Path, asked: Asked, folder: Path) -> tuple[int, str]:
+    """Exit code and output of verify.py, which trusts the log's key."""
+    key = log_signer(load_keyring(asked.settings.keyring).keyring).key
+    policy = folder / "policy.txt"
+    policy.write_text(f"log {key}\nquorum none\n")
+    done = subprocess.run(
+        [sys.executable, "-I", str(SHIPPED), str(bundle), "--policy", str(policy)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def asked_for(asked: Asked, headers: dict[str, str], **body: Any) -> Any:
+    return asked.client.post("/api/v1/audit/evidence", json=body, headers=headers)
+
+
+def test_the_api_gives_a_bundle_that_checks_without_us(asked: Asked, tmp_path: Path) -> None:
+    (tenant, customer), messages = next(iter(CUSTOMERS.items()))
+    answer = asked_for(
+        asked, asked.token(tenant), message_uuid=messages[0][1], customer_external_id=customer
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(answer.content)
+    code, said = checked(path, asked, tmp_path)
+    assert code == UNANCHORED, said
+    with zipfile.ZipFile(path) as bundle:
+        assert "response.jws" in bundle.namelist()
+        assert customer in bundle.read("report.html").decode()
+    flipped = bytearray(answer.content)
+    flipped[len(flipped) // 2] ^= 1
+    path.write_bytes(bytes(flipped))
+    assert checked(path, asked, tmp_path)[0] == 40
+
+
+def test_who_may_not_export_gets_none_and_it_is_on_record(asked: Asked) -> None:
+    reader = asked.token("*", scopes=("audit:read",))
+    (_, _customer), messages = next(iter(CUSTOMERS.items()))
+    assert asked_for(asked, reader, message_uuid=messages[0][1]).status_code == 403
+    unknown = asked_for(asked, asked.token("*"), message_uuid="unknown")
+    assert unknown.status_code == 404
+    assert asked_for(asked, asked.token("t"), customer_external_id="x").status_code == 400
+    lines = [
+        json.loads(line)
+        for path in asked.settings.journal_dir.iterdir()
+        for line in path.read_text().splitlines()
+    ]
+    assert any(e["kind"] == "export" and e["status"] == 404 for e in lines)
+
+
+@pytest.fixture
+def environment(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("archive", "archive_name", "keyring", "index_dir"):
+        monkeypatch.setenv(f"AUDIT_{name.upper()}", str(getattr(asked.settings, name)))
+
+
+@pytest.mark.usefixtures("environment")
+def test_export_writes_the_same_beside_a_running_gateway(asked: Asked, tmp_path: Path) -> None:
+    (tenant, customer), messages = max(CUSTOMERS.items(), key=lambda item: len(item[1]))
+    path = tmp_path / "all.zip"
+    words = ["export", "--customer", customer, "--tenant", tenant, "-o", str(path)]
+    assert run_command(words) == 0
+    code, said = checked(path, asked, tmp_path)
+    assert code == UNANCHORED, said
+    with zipfile.ZipFile(path) as bundle:
+        lines = [n for n in bundle.namelist() if n.startswith("records/") and n.endswith(".line")]
+        found = {json.loads(bundle.read(name))["pub"]["message_uuid"] for name in lines}
+    assert found == {message for _, message in messages}
+    assert run_command(["export", "--message", "unknown", "-o", str(path)]) == 1
+    assert run_command(["export", "-o", str(path)]) == 2
