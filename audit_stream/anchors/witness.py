@@ -78,7 +78,7 @@ class Witness:
 
     async def _request(self, log: ArchiveLog, head: Head) -> bytes:
         proof: Sequence[bytes] = ()
-        if 0 < self._size < head.size:
+        if self._size:
             old = await log.frontier(self._size)
             proof = await log.consistency(self._size, old.root, head)
         lines = [f"old {self._size}", *map(encode_hash, proof), "", ""]

@@ -7,7 +7,6 @@ import re
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT  # hashes in a full tile
 LOG_FOLDER = "log/"
-LOG_PARTS = (LOG_FOLDER, "tile/", "anchor/")
 SIZE_DIGITS = 20
 _BATCH = re.compile(r"log/(?P<size>\d{20})\.json")
 _ANCHOR = re.compile(r"anchor/(?P<size>\d{20})/(?P<file>[A-Za-z0-9_-]+\.(?:tsr|note))")
@@ -51,3 +50,9 @@ def parse_anchor_name(name: str) -> tuple[int, str] | None:
     """(size, file), or None when `name` is no anchor's."""
     match = _ANCHOR.fullmatch(name)
     return None if match is None else (int(match["size"]), match["file"])
+
+
+def is_log_name(name: str) -> bool:
+    """Whether it is a batch's, a tile's or an anchor's."""
+    parsers = (parse_batch_name, parse_tile_name, parse_anchor_name)
+    return any(parse(name) is not None for parse in parsers)

@@ -30,7 +30,6 @@ class Renewal:
         """Whether it shows that the anchor was there before its certificate ended."""
         return (
             earlier.time <= self.timestamp.time <= earlier.certificate_ends
-            and line.size < self.checkpoint.size
             and verify_inclusion(
                 leaf_hash(line.line()), self.index, self.checkpoint.size, self.path,
                 self.checkpoint.root,

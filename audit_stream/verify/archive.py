@@ -22,7 +22,7 @@ from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, Ending
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.log_names import LOG_PARTS
+from audit_stream.evidence.log_names import is_log_name
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
@@ -102,7 +102,7 @@ class ArchiveVerifier:
             self._segments.append(segment)
         elif stream is not None and layout.stream_name(*stream) == name:
             self._open_stream(name, *stream)
-        elif name.startswith(LOG_PARTS):
+        elif is_log_name(name):
             self.log_names.append(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
             self._notes.append(f"V0 {name}: not an object of this format")

@@ -184,8 +184,6 @@ class LogVerifier:
                 self._check_tile(name, *tile)
             elif (anchor := parse_anchor_name(name)) is not None:
                 self._check_anchor(name, anchor[0])
-            elif parse_batch_name(name) is None:
-                self.report.notes.append(f"V0 {name}: not an object of this format")
         for line in self._anchors:
             if anchor_line(line.name, self._read(line.name) or b"") != line:
                 self._wrong("V22", line.name, "is a leaf, and is missing or another here")

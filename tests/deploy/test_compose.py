@@ -19,7 +19,8 @@ SERVICES: dict[str, Any] = MODEL["services"]
 WORKERS = [name for name in SERVICES if name.startswith("worker-")]
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[\w.]+)?(@sha256:[0-9a-f]{64})?")
 every_service = pytest.mark.parametrize("name", SERVICES)
-every_worker = pytest.mark.parametrize("name", WORKERS)
+FOLLOWERS = [*WORKERS, "notary"]  # of ours, those that stay
+every_follower = pytest.mark.parametrize("name", FOLLOWERS)
 ours = pytest.mark.parametrize("name", OURS)
 
 
@@ -85,7 +86,7 @@ def test_what_stays_is_probed_inside_its_container(name: str) -> None:
     assert kind == "CMD"
     assert program in {"python", "nc", "wget", "/opt/kafka/bin/kafka-broker-api-versions.sh"}
     ports = {str(port["target"]) for port in found["ports"]} | {"9092"}
-    if name not in WORKERS:
+    if name not in FOLLOWERS:
         assert ports & set(re.findall(r"\d{4,5}", " ".join(arguments)))
 
 
@@ -121,7 +122,7 @@ def test_only_the_keyrings_maker_may_write_keys() -> None:
     assert {name for name, mount in mounts.items() if not mount.get("read_only")} == {
         "init-keyring"
     }
-    assert set(WORKERS) < set(mounts)
+    assert set(FOLLOWERS) < set(mounts)
 
 
 def _mount(name: str, path: Path) -> dict[str, Any]:
@@ -148,16 +149,23 @@ def test_members_of_the_fleet_agree_on_all_but_their_names() -> None:
     assert shared[0] == shared[1]
     names = [settings_of(name).instance_id for name in WORKERS]
     assert names == WORKERS
+    worker = {k: v for k, v in shared[0].items() if k != "AUDIT_WEB_PORT"}
+    assert worker.items() <= SERVICES["notary"]["environment"].items()
 
 
-@every_worker
-def test_a_worker_has_the_time_to_stop(name: str) -> None:
+def test_a_notary_keeps_nothing() -> None:
+    (mount,) = SERVICES["notary"]["volumes"]
+    assert mount["source"] == "keys"
+
+
+@every_follower
+def test_what_stays_has_the_time_to_stop(name: str) -> None:
     grace = seconds(SERVICES[name]["stop_grace_period"])
     assert grace > settings_of(name).shutdown_seconds + 5
 
 
-@every_worker
-def test_a_worker_is_waited_for_until_it_is_ready(name: str) -> None:
+@every_follower
+def test_what_stays_is_waited_for_until_it_is_ready(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][-1] == "/readyz"
     needs = SERVICES[name]["depends_on"]
     assert {k: v["condition"] for k, v in needs.items()} == {
@@ -185,9 +193,11 @@ def test_prometheus_looks_for_services_that_there_are() -> None:
     groups = [job["static_configs"] for job in config["scrape_configs"]]
     groups += [manager["static_configs"] for manager in config["alerting"]["alertmanagers"]]
     targets = {target for group in groups for entry in group for target in entry["targets"]}
-    workers = {f"{name}:{settings_of(name).web_port}" for name in WORKERS}
-    assert targets == {*workers, "localhost:9090", "alertmanager:9093"}
-    assert all(settings_of(name).web_host == "0.0.0.0" for name in WORKERS)
+    followers = {f"{name}:{settings_of(name).web_port}" for name in FOLLOWERS}
+    assert targets == {*followers, "localhost:9090", "alertmanager:9093"}
+    assert all(settings_of(name).web_host == "0.0.0.0" for name in FOLLOWERS)
+    (notaries,) = [job for job in config["scrape_configs"] if "notary" in str(job)]
+    assert notaries["job_name"] != "audit-stream"  # a notary that runs is no fleet that does
 
 
 def mounted(name: str, path: str) -> Path:

@@ -1,4 +1,4 @@
-"""Each container's command, run for real as a process: brokers, store, init services, workers."""
+"""Each container's command, run for real as a process: broker, store, init services, and ours."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def scraped(machine: Machine) -> None:
     async def up() -> bool:
         found = await asked(machine, "targets")
         active = found["activeTargets"] if found else []
-        return len(active) == 4 and all(target["health"] == "up" for target in active)
+        return len(active) == 5 and all(target["health"] == "up" for target in active)
 
     await eventually(up, 120)
     managers = (await asked(machine, "alertmanagers"))["activeAlertmanagers"]
@@ -123,10 +123,10 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-async def ready(machine: Machine, worker: str) -> None:
+async def ready(machine: Machine, name: str) -> None:
     async def check() -> bool:
-        assert machine.processes[worker].poll() is None, machine.logs()
-        return machine.healthy(worker)
+        assert machine.processes[name].poll() is None, machine.logs()
+        return machine.healthy(name)
 
     await eventually(check, 120)
 
@@ -136,15 +136,15 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
     before = files(image.root)
     order = [name for name in ordered(machine.services) if name in OURS]
     once = [name for name in order if name.startswith("init-")]
-    workers = [name for name in order if name.startswith("worker-")]
+    stay = [name for name in order if machine.services[name]["restart"] == "unless-stopped"]
     assert len(once) == 3
-    assert len(workers) == 2
+    assert set(stay) == {"worker-1", "worker-2", "notary"}
     for name in [*once, *once]:  # each `up` runs them again
         machine.run(name)
-    for name in workers:
+    for name in stay:
         assert not machine.healthy(name)
         machine.start(name)
-    for name in workers:
+    for name in stay:
         asyncio.run(ready(machine, name))
     asyncio.run(scraped(machine))
 
@@ -152,8 +152,9 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
     assert "records" in machine.run("cli", "import", str(sample))
     assert "unexplained: 0" in machine.run("cli", "reconcile", "--wait", "60")
     assert "VERIFIED" in machine.run("cli", "verify")
+    assert "\n— audit-stream " in machine.run("cli", "log", "checkpoint")  # its signature
 
-    for name in workers:
+    for name in stay:
         began = time.monotonic()
         assert machine.stop(name) == 0, machine.logs()
         grace = seconds(machine.services[name]["stop_grace_period"])

@@ -12,6 +12,7 @@ import itertools
 import json
 import shutil
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
-from tests.support.alert_scene import Installation, scene, served
+from tests.support.alert_scene import NOTARY, Installation, scene, served
 from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -42,13 +43,16 @@ async def store_away(fleet: Installation, watched: Watched) -> None:
     await fleet.settled()
     await watched.silent(*names, **fleet.instance(0))
     await watched.silent("RetentionHeadroomLow", topic=fleet.topic)
+    await watched.silent("CheckpointStale", job=fleet.log_job)
     fleet.faults.turn("away", True)
     await fleet.send(events.lines(300))
     await watched.fires(*names, **fleet.instance(0))
     await watched.fires("RetentionHeadroomLow", "RetentionHeadroomCritical", topic=fleet.topic)
+    await watched.fires("CheckpointStale", job=fleet.log_job)
     fleet.faults.turn("away", False)
     await watched.ends(*names, **fleet.instance(0))
     await watched.ends("RetentionHeadroomLow", "RetentionHeadroomCritical", topic=fleet.topic)
+    await watched.ends("CheckpointStale", job=fleet.log_job)
     await fleet.check(events.oracle)
 
 
@@ -178,20 +182,25 @@ async def fork(fleet: Installation, watched: Watched) -> None:
     await fleet.send(events.lines(100))
     await fleet.settled()
     await fleet.stop(0)
+    await watched.silent("LogLeftOut", **fleet.instance(NOTARY))
     foreign = await another_history(fleet, events)
     await watched.silent("Fork", **fleet.instance(0))
     fleet.run(0)
     assert await fleet.ended(0, 120) == 70, fleet.log()
     fleet.run(0)
     await watched.fires("Fork", **fleet.instance(0))
+    await watched.fires("LogLeftOut", **fleet.instance(NOTARY))
     await fleet.ended(0, 120)
     foreign.unlink()
+    assert await fleet.stop(NOTARY) == 0
+    fleet.run_notary()
     fleet.run(0)
     await fleet.ready(0)
     assert await fleet.stop(0) == 0
     fleet.run(0)
     await fleet.ready(0)
     await watched.ends("Fork", **fleet.instance(0))
+    await watched.ends("LogLeftOut", **fleet.instance(NOTARY))
     await fleet.check(events.oracle)
 
 
@@ -224,10 +233,13 @@ async def test_each_alert_fires_and_is_over(tmp_path: Path) -> None:
             EmbeddedKafka(tmp_path / "kafka") as broker,
             scene(broker.url, tmp_path) as fleets,
         ):
-            ports = [port for fleet in fleets.values() for port in fleet.ports]
+            jobs: dict[str, list[int]] = defaultdict(list)
+            for fleet in fleets.values():
+                for job, ports in fleet.jobs.items():
+                    jobs[job] += ports
             with served(textfiles) as exporter:
                 await manager.start()
-                jobs = {"audit-stream": ports, "reconcile": [exporter]}
+                jobs["reconcile"] = [exporter]
                 await prometheus.start(jobs, manager.port, PACE, LONGEST)
                 await watched.fires("Watchdog")
                 await everything_breaks(fleets, watched, textfiles / "metrics")

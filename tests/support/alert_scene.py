@@ -23,13 +23,25 @@ from tests.support.fleet import Fleet
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
+NOTARY = 9  # behind every worker
 
 
 class Installation(Fleet):
-    """A fleet whose workers have known web ports."""
+    """A fleet whose workers have known web ports; its notary is one of them."""
 
-    ports: list[int]
+    ports: dict[int, int]  # by index
     faults: Switches
+
+    @property
+    def jobs(self) -> dict[str, list[int]]:
+        """What is scraped, as deploy/monitoring/prometheus.yaml has it: an archive's notaries are
+        a job of their own."""
+        found = {"audit-stream": [port for index, port in self.ports.items() if index != NOTARY]}
+        return found | ({self.log_job: [self.ports[NOTARY]]} if NOTARY in self.ports else {})
+
+    @property
+    def log_job(self) -> str:
+        return f"notary-of-{self.prefix}"
 
     def run(self, index: int, *tampering: str) -> None:
         self.extra["AUDIT_WEB_PORT"] = str(self.ports[index])
@@ -37,6 +49,9 @@ class Installation(Fleet):
 
     def run_switched(self) -> None:
         self.run(0, "switched", str(self.folder / "faults"))
+
+    def run_notary(self) -> None:
+        self.run(NOTARY, "notary", str(self.folder / "faults"))
 
     def instance(self, index: int) -> dict[str, str]:
         return {"instance": f"127.0.0.1:{self.ports[index]}"}
@@ -76,11 +91,12 @@ def _good(url: str) -> bool:
         return False
 
 
-async def install(broker: str, folder: Path, name: str, workers: int = 1) -> Installation:
+async def install(broker: str, folder: Path, name: str, *indices: int) -> Installation:
     folder = folder / name
     (folder / "faults").mkdir(parents=True)
     found = Installation(broker, folder, f"alerts-{name}")
-    found.ports, found.faults = free_ports(workers), Switches(folder / "faults")
+    found.ports = dict(zip(indices, free_ports(len(indices)), strict=True))
+    found.faults = Switches(folder / "faults")
     await found.prepare()
     return found
 
@@ -107,11 +123,13 @@ def served(folder: Path) -> Iterator[int]:
 async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installation]]:
     """The installations with their workers running."""
     found = {
-        name: await install(broker, folder, name, workers)
-        for name, workers in (("store", 1), ("records", 1), ("workers", 2), ("machine", 1),
-                              ("fork", 1))
+        name: await install(broker, folder, name, *indices)
+        for name, indices in (("store", (0, NOTARY)), ("records", (0,)), ("workers", (0, 1)),
+                              ("machine", (0,)), ("fork", (0, NOTARY)))
     }  # fmt: skip
-    found["store"].extra = {
+    often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
+    found["fork"].extra = dict(often)
+    found["store"].extra = often | {
         "AUDIT_BREAKER_ATTEMPTS": "1", "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
         "AUDIT_RAW_RETENTION_DAYS": str(40 / SECONDS_OF_DAY),
     }  # fmt: skip
@@ -122,14 +140,16 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     }  # fmt: skip
     await own_timestamps(found["records"])
     try:
-        for name in ("store", "machine"):
-            found[name].run_switched()
         for name, fleet in found.items():
-            for index in range(len(fleet.ports)):
-                if name not in ("store", "machine"):
+            for index in fleet.ports:
+                if index == NOTARY:
+                    fleet.run_notary()
+                elif name in ("store", "machine"):
+                    fleet.run_switched()
+                else:
                     fleet.run(index)
         for fleet in found.values():
-            for index in range(len(fleet.ports)):
+            for index in fleet.ports:
                 await fleet.ready(index)
         yield found
     finally:

@@ -25,7 +25,7 @@ from tests.support.image import Image
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "compose"
 COMPOSE = FOLDER / "compose.yaml"
-OURS = ("init-keyring", "init-containers", "init-topics", "worker-1", "worker-2", "cli")
+OURS = ("init-keyring", "init-containers", "init-topics", "worker-1", "worker-2", "notary", "cli")
 _HOST = r"(?:(?<=[/@=])|\A)(?:kafka|azurite|0\.0\.0\.0|127\.0\.0\.1)"
 _ADDRESS = re.compile(rf"{_HOST}:(?P<port>\d+)")
 _UNITS = {"s": 1, "m": 60}

@@ -1,8 +1,8 @@
-"""A worker whose faults are switched on and off: each is on while a file of its name exists.
+"""A worker or notary whose faults are switched on and off: each while a file of its name exists.
 
 ``away``: the store does not answer; ``weak``: it can no longer show what it enforces; ``stall``:
 the event loop blocks, once; ``slow-restore``: every resync waits; ``full-disk``: the disk of the
-state directory is full.
+state directory is full. A notary knows ``away`` only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from audit_stream.app import gauges
+from audit_stream.app.notary import run_notary
 from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing
@@ -80,11 +81,21 @@ def run(folder: Path, settings: Settings) -> None:
         _pretend_the_disk_is_full(switches)
     else:
         threading.Thread(target=_fill, args=(switches, settings.state_dir), daemon=True).start()
-    SwitchedStore.switches = switches
-    stores.FileStore = SwitchedStore  # type: ignore[misc]
+    _switch_the_store(switches)
     gauges._DISK_SECONDS = 0.5
     _slow_down_resync(switches)
     asyncio.run(run_worker(settings, lambda step, _: _stall(switches, step)))
+
+
+def notary(folder: Path, settings: Settings) -> None:
+    """Run a notary."""
+    _switch_the_store(Switches(folder))
+    asyncio.run(run_notary(settings))
+
+
+def _switch_the_store(switches: Switches) -> None:
+    SwitchedStore.switches = switches
+    stores.FileStore = SwitchedStore  # type: ignore[misc]
 
 
 def _try_on_a_small_disk(state_dir: Path) -> None:

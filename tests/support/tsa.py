@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
@@ -57,6 +58,7 @@ class LocalAuthority:
         self.folder = folder
         folder.mkdir()
         self.now = datetime.now(UTC)
+        self._serials = count(1 << 100)  # all of one length
         self._lock = Lock()  # openssl works on files of one name
         self.root = self._issue("root", None, ca=True)
         self.between = self._issue("between", self.root, ca=True)
@@ -72,10 +74,12 @@ class LocalAuthority:
     def issue(
         self, name: str, usage: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.TIME_STAMPING,
         begin: timedelta = timedelta(days=-1), end: timedelta = timedelta(days=365),
-        critical: bool = True,
-    ) -> None:  # fmt: skip
-        """A signer's certificate and key."""
-        self._issue(name, self.between, usage=usage, begin=begin, end=end, critical=critical)
+        critical: bool = True, twin: Issued | None = None,
+    ) -> Issued:  # fmt: skip
+        """A signer's certificate and key, or another certificate of the same key."""
+        return self._issue(
+            name, self.between, usage=usage, begin=begin, end=end, critical=critical, twin=twin
+        )
 
     def reply(
         self, query: bytes, signer: str = "tsa", chain: str = "chain", digests: str = "sha256",
@@ -141,16 +145,16 @@ class LocalAuthority:
     def _issue(
         self, name: str, issuer: Issued | None, *, ca: bool = False,
         usage: x509.ObjectIdentifier | None = None, begin: timedelta = timedelta(days=-10),
-        end: timedelta = timedelta(days=3650), critical: bool = True,
+        end: timedelta = timedelta(days=3650), critical: bool = True, twin: Issued | None = None,
     ) -> Issued:  # fmt: skip
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = twin.key if twin else ec.generate_private_key(ec.SECP256R1())
         by = issuer.certificate.subject if issuer else _name(name)
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
             .issuer_name(by)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(next(self._serials))
             .not_valid_before(self.now + begin)
             .not_valid_after(self.now + end)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)

@@ -22,6 +22,8 @@ PLACE = "{{topic}}/{{partition}}"
 UP = '(sum(up{job="audit-stream"}) > 0)'
 LATE = "topic:audit_stream_archive_delay_late:ratio_rate"
 UNKNOWN = nothing("Nobody knows", RED)
+CHECKPOINT_AGE = "time() - job:audit_stream_log_checkpoint_timestamp_seconds:max3d"
+LEFT_OUT = "max by (job) (audit_stream_log_partitions_left_out)"
 GOOD = words(_0=("Nothing", GREEN))
 ANSWER: Json = {
     "width": 8, "height": 6, "steps": ((None, GREEN), (1, RED)), "mappings": (GOOD, UNKNOWN),
@@ -57,18 +59,21 @@ FIRST = [
         f"{or_zero('sum(max_over_time(audit_stream_lost_offsets_total[6h]))')} + "
         f"{or_zero('sum(audit_reconciled_unexplained_offsets)')} + "
         f"{or_zero('sum(max_over_time(audit_stream_forks_total[6h]))')} + "
-        + or_zero('count(audit_stream_last_end_info{code="AS-4001"})') + f" and on () {UP}",
-        "Lost offsets and forks that the running workers know of (live), and unexplained offsets "
-        "of the last `reconcile` (proved). `Nothing` is no proof: a `reconcile` is; see its age "
-        "below.",
+        + or_zero('count(audit_stream_last_end_info{code="AS-4001"})') + " + "
+        + or_zero(f"sum({LEFT_OUT})") + f" and on () {UP}",
+        "Lost offsets and forks that the running workers know of, and partitions that notaries "
+        "leave out of the archive log (live); unexplained offsets of the last `reconcile` "
+        "(proved). `Nothing` is no proof: a `reconcile` is; see its age below.",
         runbook="lost", **ANSWER,
     ),
     stat(
         "Is anything late?",
         or_zero("count(time() - audit_stream_last_progress_timestamp_seconds > 120)") + " + "
-        + or_zero(f"count({LATE}5m > 0.001)") + f" and on () {UP}",
-        "Partitions that have had something to archive and have not moved for 2 minutes, and "
-        "topics of which more than 0.1% was stored later than 2 minutes in the last 5.",
+        + or_zero(f"count({LATE}5m > 0.001)") + " + "
+        + or_zero(f"count({CHECKPOINT_AGE} > 180)") + f" and on () {UP}",
+        "Partitions that have had something to archive and have not moved for 2 minutes, "
+        "topics of which more than 0.1% was stored later than 2 minutes in the last 5, and "
+        "archive logs without a new checkpoint for 3 minutes.",
         runbook="no-progress", **ANSWER,
     ),
     stat(
@@ -284,11 +289,11 @@ LOG = [
     stat("Leaves in the archive log", "max(audit_stream_log_size)",
          "As the notaries know it: every segment, stream and digest.", steps=((None, BLUE),)),
     stat("Age of the newest checkpoint",
-         "time() - max(audit_stream_log_checkpoint_timestamp_seconds > 0)",
+         f"max({CHECKPOINT_AGE})",
          "A batch is written every minute, idle or not: minutes mean that no notary runs or none "
          "can write.", unit="s", steps=((None, GREEN), (180, YELLOW), (600, RED)),
-         mappings=(nothing("No notary", YELLOW),)),
-    stat("Partitions left out", "max(audit_stream_log_partitions_left_out)",
+         mappings=(nothing("No notary", YELLOW),), runbook="checkpoint-stale"),
+    stat("Partitions left out", f"sum({LEFT_OUT})",
          "Their segments do not fit their chain, so nothing of them is logged any more.",
          steps=((None, GREEN), (1, RED)), runbook="fork"),
     lines("Leaves written", [(rate("log_leaves_total", "instance", ""), "{{instance}}")],

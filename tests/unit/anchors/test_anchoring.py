@@ -12,11 +12,11 @@ import pytest
 
 from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.anchors.http import poster
-from audit_stream.anchors.newest import newest_vouched
+from audit_stream.anchors.newest import newest_vouched, vouched_at
 from audit_stream.anchors.timestamps import TimestampAuthority
 from audit_stream.anchors.witness import Witness
 from audit_stream.errors import StoreTransient
-from audit_stream.evidence.note import parse_note
+from audit_stream.evidence.note import NoteSigner, parse_note
 from audit_stream.evidence.policy import any_of
 from audit_stream.evidence.timestamp import (
     TrustedAuthorities,
@@ -227,6 +227,8 @@ async def test_the_newest_that_counts_is_found_by_the_readers_trust(
     assert stamped is not None
     assert stamped.checkpoint.size == 1
     assert [each.authority for each in stamped.timestamps.values()] == ["CN=tsa"]
+    another = NoteSigner(SIGNER.key.name, b"\x23" * 32).key
+    assert await newest_vouched(store, log, Trust(any_of(another, []), office.trusted)) is None
     nobody = Trust(any_of(SIGNER.key, []), TrustedAuthorities())
     assert await newest_vouched(store, log, nobody) is None
 
@@ -247,3 +249,11 @@ async def test_what_anyone_puts_there_does_not_count(
     found = await newest_vouched(store, log, office.trust)
     assert found is not None
     assert found.checkpoint.size == 1
+    passed_over = await vouched_at(store, log, office.trust, head.size)
+    assert passed_over is not None
+    assert not passed_over.is_anchored
+    assert [text.rpartition("/")[2] for text in passed_over.useless] == [
+        "a.tsr is not a timestamp reply: ValueError",
+        "b.note is not a note of this checkpoint",
+        "c.note is not a text, an empty line and signatures",
+    ]

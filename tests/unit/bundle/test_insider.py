@@ -48,7 +48,7 @@ def test_the_same_header_signed_again_is_good(facts: BundleFacts, tmp_path: Path
     [
         ({"ledger": "a"}, 4), ({"base": 1}, 4), ({"partition": 1}, 4), ({"topic": "t"}, 4),
         ({"generation": 2}, 4), ({"root": "0" * 64}, 4), ({"stream": "0" * 32}, 5),
-        ({"status_map": "0" * 64}, 5), ({"kid": "0" * 16}, 5), ({"archive": "another"}, 5),
+        ({"status_map": "1" * 64}, 5), ({"kid": "0" * 16}, 5), ({"archive": "another"}, 5),
     ],
 )  # fmt: skip
 def test_a_header_that_does_not_fit_the_record(

@@ -152,6 +152,7 @@ ANSWER = announced(POINT, "answer", LOG, 3)
     [
         (5, announced(NEXT_SEGMENT.public, "segment", NEXT_SEGMENT, 6), "not signed by a key"),
         (5, announced(NEXT_LOG.public, "log", SEGMENT, 6), "not signed by a key"),
+        (5, announced(NEXT_LOG.public, "log", NEXT_LOG, 6), "not signed by a key"),
         (5, announced(POINT, "answer", SEGMENT, 6), "not signed by a key"),
         (5, announced(NEXT_SEGMENT.public, "segment", SEGMENT, 5), "what stands before it"),
         (5, announced(NEXT_SEGMENT.public, "segment", SEGMENT, 0), "what stands before it"),

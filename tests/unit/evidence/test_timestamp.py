@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from asn1crypto import tsp
+from asn1crypto import core, tsp
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -194,6 +194,29 @@ def test_the_signed_attributes_name_the_certificate(
     reply = authority.token(stamped(authority), "tsa")
     said = judged(authority, trusted, reply)
     assert said == "it does not come with the certificate that its attributes name"
+
+
+def test_the_signer_is_the_certificate_that_is_named(
+    authority: LocalAuthority, trusted: TrustedAuthorities
+) -> None:
+    """Who the signer is said to be is not signed: it may be another certificate of his key."""
+    first = authority.issue("first")
+    second = authority.issue("twin", twin=first)
+    reply = authority.token(stamped(authority), "first", "-cades", "-certfile", "twin.pem")
+    assert isinstance(judged(authority, trusted, reply), Timestamp)
+    serials = [der_integer(each.certificate.serial_number) for each in (first, second)]
+    token = tsp.TimeStampResp.load(reply)["time_stamp_token"]["content"]
+    named: bytes = token["signer_infos"][0]["sid"].dump()
+    other = reply.replace(named, named.replace(*serials))
+    assert len(other) == len(reply)
+    assert other != reply
+    said = judged(authority, trusted, other)
+    assert said == "it attributes name another certificate than the signer's"
+
+
+def der_integer(value: int) -> bytes:
+    encoded: bytes = core.Integer(value).dump()
+    return encoded
 
 
 def test_two_signers_are_one_too_many(
