@@ -22,6 +22,7 @@ from audit_stream.bundle.messages import Collector
 from audit_stream.errors import ConfigError
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
+from audit_stream.gateway.connection import BoundedProtocol
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import load_signer
@@ -104,7 +105,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         build_gateway(settings), host=settings.gateway_host, port=settings.gateway_port,
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
-        access_log=False, server_header=False, log_config=None, lifespan="on",
+        http=BoundedProtocol, access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
         limit_concurrency=_CONNECTIONS,
     )  # fmt: skip
