@@ -88,7 +88,7 @@ async def _export(
             return 0, b""
         collector = Collector(
             store=store, log=ArchiveLog(store, ring.log_key),
-            segment_keys=ring.trusted.publics,
+            segment_keys=ring.trusted.publics, place_of=index.logged_at,
         )  # fmt: skip
         return len(found), build_bundle(await collector.collect(found, custody))
     finally:
