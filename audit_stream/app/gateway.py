@@ -22,13 +22,14 @@ from audit_stream.bundle.messages import Collector
 from audit_stream.errors import ConfigError
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
+from audit_stream.gateway.connection import BoundedProtocol
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import load_signer
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
-from audit_stream.keys.file import load_cover, log_signer
+from audit_stream.keys.file import load_cover
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.settings import Settings
 from audit_stream.telemetry.health import Health
@@ -49,7 +50,7 @@ def build_gateway(settings: Settings) -> FastAPI:
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
-    archive_log = ArchiveLog(store, log_signer(ring.keyring).key)
+    archive_log = ArchiveLog(store, ring.log_key)
     trust = own_trust(settings, archive_log.key)
 
     async def vouched() -> int | None:
@@ -104,7 +105,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         build_gateway(settings), host=settings.gateway_host, port=settings.gateway_port,
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
-        access_log=False, server_header=False, log_config=None, lifespan="on",
+        http=BoundedProtocol, access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
         limit_concurrency=_CONNECTIONS,
     )  # fmt: skip
