@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test peers demo drill faults alerts bench docs topics audit clean
+.PHONY: install dev fmt lint check test peers demo drill faults tampering alerts bench docs topics audit clean
 
 install: $(STAMP)
 
@@ -48,6 +48,9 @@ drill: install
 
 faults: install
 	$(BIN)/python -m tests.campaigns.faults
+
+tampering: install
+	$(BIN)/python -m tests.campaigns.tampering
 
 bench: install
 	$(BIN)/python -m bench.run --write

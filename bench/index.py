@@ -61,7 +61,7 @@ async def look_up(archive: BenchArchive, folder: Path, cache_bytes: int, count: 
     """Seconds of each look-up of `count` records' messages, the second time round."""
     index = ArchiveIndex.open(folder, NAME, KEYRING.index_key)
     lookup = Lookup(index, _sources(archive), lambda _: COVER, cache_bytes=cache_bytes)
-    messages = random.Random(1).sample(list(_messages(archive)), count)  # noqa: S311 - a sample
+    messages = random.Random(1).sample(list(messages_of(archive)), count)  # noqa: S311 - a sample
     for _ in range(2):
         seconds = []
         for tenant, message in messages:
@@ -73,7 +73,8 @@ async def look_up(archive: BenchArchive, folder: Path, cache_bytes: int, count: 
     return seconds
 
 
-def _messages(archive: BenchArchive) -> Iterator[tuple[str, str]]:
+def messages_of(archive: BenchArchive) -> Iterator[tuple[str, str]]:
+    """(tenant, message id) of every record."""
     store = archive.store
     for name in store.walk_sync("segments/"):
         for line in decode(store.get_sync(name) or b"", name).record_lines():

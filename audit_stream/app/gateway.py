@@ -30,7 +30,7 @@ from audit_stream.gateway.signing import AnswerSigner, load_signer
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
-from audit_stream.keys.file import load_cover, log_signer
+from audit_stream.keys.file import load_cover
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, WormStore
 from audit_stream.settings import Settings
@@ -49,7 +49,7 @@ def build_gateway(settings: Settings) -> Around:
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
-    archive_log = ArchiveLog(store, log_signer(ring.keyring).key)
+    archive_log = ArchiveLog(store, ring.log_key)
     trust = own_trust(settings, archive_log.key)
 
     async def vouched() -> int | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts, Custody
@@ -20,6 +20,10 @@ _ANCHORS = "anchor/"
 _NOT_LOGGED = "the notary logs what is stored within a minute or two: try again then"
 
 
+def _unknown(_: bytes) -> None:
+    """Nobody followed the log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
     """Reads one archive; `segment_keys` are its trusted public keys, 32 bytes each."""
@@ -27,8 +31,8 @@ class Collector:
     store: WormStore
     log: ArchiveLog
     segment_keys: Sequence[bytes]
-    #: Where headers' leaves are in the log, if it is known; else the log is read for them.
-    places: Mapping[bytes, int] = field(default_factory=dict)
+    #: Where a header's leaf is in the log, if it is known; else the log is read for it.
+    place_of: Callable[[bytes], int | None] = _unknown
 
     async def collect(
         self, messages: Iterable[Message], custody: Custody, *, answer: str | None = None,
@@ -58,7 +62,8 @@ class Collector:
         return replace(facts, answer=answer, answer_keys=answer_keys)
 
     async def _places(self, leaves: set[bytes]) -> dict[bytes, int]:
-        found = {leaf: self.places[leaf] for leaf in leaves if leaf in self.places}
+        known = ((leaf, self.place_of(leaf)) for leaf in leaves)
+        found = {leaf: place for leaf, place in known if place is not None}
         if found.keys() != leaves:
             async for batch in self.log.batches(0):
                 for at, leaf in enumerate(batch.leaves, start=batch.old_size):

@@ -72,7 +72,7 @@ async def _export(
     from audit_stream.index.database import ArchiveIndex
     from audit_stream.index.lookup import Lookup
     from audit_stream.index.tail import Archive
-    from audit_stream.keys.file import load_cover, log_signer
+    from audit_stream.keys.file import load_cover
     from audit_stream.notary.log import ArchiveLog
 
     ring, store = load_archive_keyring(settings), archive_to_read(settings)
@@ -87,8 +87,8 @@ async def _export(
         if not found:
             return 0, b""
         collector = Collector(
-            store=store, log=ArchiveLog(store, log_signer(keyring).key),
-            segment_keys=ring.trusted.publics,
+            store=store, log=ArchiveLog(store, ring.log_key),
+            segment_keys=ring.trusted.publics, place_of=index.logged_at,
         )  # fmt: skip
         return len(found), build_bundle(await collector.collect(found, custody))
     finally:

@@ -9,8 +9,9 @@ import typer
 
 from audit_stream.cli.options import Config
 from audit_stream.cli.output import Output
+from audit_stream.errors import ConfigError
 from audit_stream.evidence.signing import key_id
-from audit_stream.keys.file import create_keyring, load_keyring, public_key
+from audit_stream.keys.file import ROLES, create_keyring, load_keyring, public_key, write_view
 from audit_stream.settings import Settings
 
 app = typer.Typer(help="Make the archive's keys; print the public one.", no_args_is_help=True)
@@ -38,3 +39,19 @@ def public(path: KeyringPath = None, config: Config = None) -> None:
     """Print the public segment key, hex: what `verify --key` takes."""
     settings = Settings.load(config, keyring=path)
     Output().say(public_key(load_keyring(settings.keyring).keyring).hex())
+
+
+@app.command()
+def view(
+    role: Annotated[str, typer.Argument(help="worker, notary or gateway.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder; its files are for that role.")],
+    path: KeyringPath = None,
+    config: Config = None,
+) -> None:
+    """Write what a role may hold: a worker has no log key, a notary no segment key, a gateway
+    neither. Who must not sign has the public keys in a file beside."""
+    settings = Settings.load(config, keyring=path)
+    if role not in ROLES:
+        raise ConfigError(f"there is no role {role}", hint=f"there are {', '.join(ROLES)}")
+    write_view(load_keyring(settings.keyring), settings.keyring, role, folder)
+    Output().say(f"wrote the view of a {role} to {folder}: AUDIT_KEYRING is a file in it")

@@ -115,7 +115,7 @@ async def _prove(
 
     ring, store = load_keyring(settings.keyring), archive_to_read(settings)
     try:
-        head = await ArchiveLog(store, log_signer(ring.keyring).key).head()
+        head = await ArchiveLog(store, ring.log_key).head()
         assert period.stop is not None
         reached = {} if head is None else _reached(head.digest, topic, period.stop.value)
         found = await Prover(store, ring.trusted, period, reached, listed).run(topic)

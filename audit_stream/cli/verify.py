@@ -57,9 +57,9 @@ def log_key_of(settings: Settings, given: str | None) -> NoteKey:
     """The log key given, or the keyring's own."""
     if given is not None:
         return parse_vkey(given)
-    from audit_stream.keys.file import load_keyring, log_signer
+    from audit_stream.keys.file import load_keyring
 
-    return log_signer(load_keyring(settings.keyring).keyring).key
+    return load_keyring(settings.keyring).log_key
 
 
 def verify(

@@ -24,6 +24,7 @@ from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
+from audit_stream.index.rows import log_rows
 from audit_stream.index.sweep import sweep
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
@@ -50,7 +51,6 @@ class Service:
     anchored_size: int | None = None
     caught_up: bool = False
     _judged_size: int = -1
-    _logged: dict[bytes, int] | None = None  # leaf hash of a header -> its place in the log
 
     async def refresh(self) -> None:
         """Index what is stored by now, and follow the log."""
@@ -77,15 +77,21 @@ class Service:
             await asyncio.sleep(seconds)
 
     async def _follow_log(self) -> None:
-        logged = {} if self._logged is None else self._logged
-        size = 0 if self.head is None else self.head.size
+        size = self.index.log_size()
+        if self.head is None and size:
+            self.head = await self.archive_log.head_at(size)
+            if self.head is None:
+                raise StateError(
+                    f"the index knows an archive log of {size} leaves, which the archive has not",
+                    hint="was the log cut off? audit-stream log check, then index rebuild --fresh",
+                )
         while (batch := await self.archive_log.batch(size)) is not None:
             self.head = self.archive_log.head_behind(self.head, batch)
-            logged.update({leaf.hash: size + at for at, leaf in enumerate(batch.leaves)})
+            self.index.write(log_rows(batch))
             size = self.head.size
         if size != self._judged_size:
             self.anchored_size = await self.vouched()
-        self._logged, self._judged_size = logged, size
+        self._judged_size = size
 
     @property
     def as_of(self) -> AsOf | None:
@@ -157,7 +163,7 @@ class Service:
                 exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
                 software=f"audit-stream {__version__}",
             )  # fmt: skip
-            collector = replace(self.collector, places=self._logged or {})
+            collector = replace(self.collector, place_of=self.index.logged_at)
             try:
                 facts = await collector.collect(
                     [message], custody, answer=attached(signed), answer_keys=keys
@@ -216,9 +222,9 @@ class Service:
         }  # fmt: skip
 
     def _answer(self, message: Message) -> dict[str, Any]:
-        logged = self._logged or {}
         indexes = {
-            each.segment: logged.get(leaf_hash(each.header_line)) for each in message.revisions
+            each.segment: self.index.logged_at(leaf_hash(each.header_line))
+            for each in message.revisions
         }
         return answer(
             message, now=self.now(), as_of=self.as_of, leaf_index=indexes,

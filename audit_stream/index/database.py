@@ -17,6 +17,8 @@ from audit_stream.errors import StateError
 from audit_stream.index.groups import Groups
 from audit_stream.index.rows import (
     CARRIER,
+    LOG_SIZE,
+    LOGGED,
     MESSAGE,
     META,
     PLACE,
@@ -28,6 +30,7 @@ from audit_stream.index.rows import (
     Position,
     SegmentRow,
     Tagged,
+    number_of,
     segment_key,
 )
 from audit_stream.privacy.keytree import TAG_BYTES
@@ -121,6 +124,14 @@ class ArchiveIndex:
         """Keep them for the next look, if this process writes the index."""
         if not self._read_only:
             self._db.put(row.groups_key, groups.encode())
+
+    def log_size(self) -> int:
+        """Leaves of the archive log that have their rows."""
+        return number_of(self._db.get(LOG_SIZE)) or 0
+
+    def logged_at(self, leaf: bytes) -> int | None:
+        """Where a header's leaf stands in the archive log, as far as that was followed."""
+        return number_of(self._db.get(LOGGED + leaf))
 
     def messages(self, message_id: str) -> list[bytes]:
         """The messages with this id: one a tenant."""

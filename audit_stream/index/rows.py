@@ -7,6 +7,8 @@
     message   m message tenant place offset    `Position`
     carrier   c carrier-message message tenant
     tag       t tag time place base index      message tenant
+    logged    l leaf hash of a header          its place in the archive log
+    log       00 log                           leaves of the log that have their rows
 
 Ids are kept as keyed BLAKE2b (message and carrier message id 16 bytes, tenant 8): fixed in size,
 and without the keyring the files tell nobody which messages there are. Integers are big-endian, so
@@ -29,6 +31,7 @@ from audit_stream.archive.chain import Found
 from audit_stream.archive.tags import DIGEST_BYTES, Tags
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
+from audit_stream.evidence.batch import Batch
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.privacy.keytree import TAG_BYTES
@@ -39,6 +42,7 @@ Pair = tuple[bytes, bytes | None]
 META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
     b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
 )  # fmt: skip
+LOGGED, LOG_SIZE = b"l", b"\x00log"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
@@ -51,6 +55,20 @@ _POSITION = Struct(">QIH")
 _TAGGED = Struct(f">Q{_PLACE_BYTES}sQI")
 #: Bytes of a tag row's key behind its tag.
 TAGGED_BYTES = _TAGGED.size
+
+
+def log_rows(batch: Batch) -> list[Pair]:
+    """Where a batch's leaves stand, and how far the log has rows then."""
+    rows: list[Pair] = [
+        (LOGGED + leaf.hash, _NUMBER.pack(at))
+        for at, leaf in enumerate(batch.leaves, start=batch.old_size) if leaf.name is not None
+    ]  # fmt: skip
+    return [*rows, (LOG_SIZE, _NUMBER.pack(batch.new_size))]
+
+
+def number_of(value: bytes | None) -> int | None:
+    """A row's number, if there is the row."""
+    return None if value is None else int(_NUMBER.unpack(value)[0])
 
 
 class Ids:

@@ -6,18 +6,21 @@ import mmap
 import os
 import secrets
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from audit_stream.errors import KeyringError
-from audit_stream.evidence.note import NoteSigner
+from audit_stream.errors import FormatError, KeyringError
+from audit_stream.evidence.note import NoteKey, NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
+from audit_stream.keys.public import FILE as PUBLIC
+from audit_stream.keys.public import PublicKeys, parse_public
 from audit_stream.privacy.keyring import Keyring, Tree, new_keyring, parse_keyring, secret_size
 
-_PRIVATE = 0o600
+_PRIVATE, _FOLDER = 0o600, 0o700
 _RESTORE = "restore it from its backup, or make one with `audit-stream keyring init`"
 
 
@@ -27,6 +30,7 @@ class LoadedKeyring:
 
     keyring: Keyring
     cover: memoryview = field(repr=False)
+    public: PublicKeys | None = None  # of a view that lacks a signing key
 
     @property
     def signer(self) -> LineSigner:
@@ -36,7 +40,21 @@ class LoadedKeyring:
     @property
     def trusted(self) -> TrustedKeys:
         """What to trust of an archive made with this keyring: its own public key."""
+        if self.keyring.segment_key is None and self.public is not None:
+            return TrustedKeys(*self.public.segments)
         return TrustedKeys(public_key(self.keyring))
+
+    @property
+    def log_key(self) -> NoteKey:
+        """The public key of the archive log's checkpoints."""
+        if self.keyring.log_key is None and self.public is not None:
+            return self.public.log
+        return log_signer(self.keyring).key
+
+    @property
+    def publics(self) -> PublicKeys:
+        """What a view of another role must be given."""
+        return PublicKeys(segments=tuple(self.trusted.publics), log=self.log_key)
 
 
 def create_keyring(path: Path, archive: str) -> Keyring:
@@ -111,7 +129,42 @@ def load_keyring(path: Path) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
     ring = parse_keyring(_read_private(path))
     newest = max(ring.trees, key=lambda item: item.first_epoch)
-    return LoadedKeyring(ring, load_cover(path, newest))
+    lacks = ring.segment_key is None or ring.log_key is None
+    return LoadedKeyring(ring, load_cover(path, newest), _public(path) if lacks else None)
+
+
+def _public(keyring_path: Path) -> PublicKeys | None:
+    path = keyring_path.parent / PUBLIC
+    try:
+        return parse_public(path.read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, FormatError) as error:
+        raise KeyringError(f"{path} cannot be used: {error}", hint=_RESTORE) from error
+
+
+#: Role -> the keys its view of the keyring does not hold.
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "worker": ("log_key",),
+    "notary": ("segment_key",),
+    "gateway": ("log_key", "segment_key"),
+}
+
+
+def write_view(ring: LoadedKeyring, path: Path, role: str, folder: Path) -> None:
+    """What a role may hold of the keyring at `path`, as files in a new folder: keyring, covers and
+    public keys. `KeyringError` rather than overwrite."""
+    lacking: dict[str, Any] = dict.fromkeys(ROLES[role])
+    view = replace(ring.keyring, **lacking)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+        for tree in view.trees:
+            _write_new(folder / tree.cover, bytes(load_cover(path, tree)))
+        _write_new(folder / PUBLIC, ring.publics.encode().encode())
+        _write_new(folder / path.name, view.encode() + b"\n")
+        _sync_folder(folder)
+    except OSError as error:
+        raise KeyringError(f"cannot write the view to {folder}: {error.strerror}") from error
 
 
 def load_cover(keyring_path: Path, tree: Tree) -> memoryview:
