@@ -170,7 +170,7 @@ class Service:
             found = [each for each in found if each.message_uuid == query.message]
         if not found:
             raise self.unknown()
-        if len({each.tenant for each in found}) > 1 or len(found) > 1:
+        if len(found) > 1:
             raise Problem(
                 400, "more than one message has this id: name platform_tenant_id or message_uuid"
             )
