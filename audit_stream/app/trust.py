@@ -17,7 +17,7 @@ def load_trust(policy: Path) -> Trust:
     roots = policy.with_name(policy.name + ROOTS)
     try:
         trusted = load_authorities(roots) if roots.exists() else TrustedAuthorities()
-        return Trust(parse_policy(_read(policy), str(policy)), trusted)
+        return Trust(parse_policy(read_given(policy), str(policy)), trusted)
     except FormatError as error:
         raise ConfigError(error.message, hint="see docs/spec/formats.md, trust policy") from error
 
@@ -26,13 +26,14 @@ def load_authorities(path: Path, what: str = "") -> TrustedAuthorities:
     """Root certificates of timestamp authorities. `ConfigError` says it of `what`, or the path."""
     what = what or str(path)
     try:
-        return parse_authorities(_read(path, what), what)
+        return parse_authorities(read_given(path, what), what)
     except FormatError as error:
         hint = "it must be a PEM file with the authorities' roots"
         raise ConfigError(error.message, hint=hint) from error
 
 
-def _read(path: Path, what: str = "") -> bytes:
+def read_given(path: Path, what: str = "") -> bytes:
+    """A file that someone names. `ConfigError` says of `what`, or the path, that it cannot be."""
     try:
         return path.read_bytes()
     except OSError as error:

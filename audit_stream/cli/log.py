@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from audit_stream.evidence.note import NoteKey
     from audit_stream.evidence.vouching import Trust, Vouched
     from audit_stream.notary.log import Head
+    from audit_stream.ports import WormStore
 
 app = typer.Typer(
     help="The archive log: its checkpoint, its key, who vouches for it, what it says of one kept.",
@@ -58,8 +61,10 @@ def check(
     Exit 0: it does. 1: it does not: what it held then was changed, dropped or reordered. 3: the
     store cannot be read.
     """
-    settings, out = Settings.load(config), Output(as_json)
-    head, old = asyncio.run(_look(settings, log_key_of(settings, log_key), kept.read_bytes(), out))
+    from audit_stream.app.trust import read_given
+
+    settings, out, given = Settings.load(config), Output(as_json), read_given(kept)
+    head, old = asyncio.run(_look(settings, log_key_of(settings, log_key), given, out))
     out.document({"consistent": True, "kept_size": old, "size": head.size})
     out.say(f"the log of {head.size} leaves continues the kept one of {old}")
 
@@ -105,32 +110,20 @@ async def _newest_vouched(
     settings: Settings, key: NoteKey, trust: Trust, out: Output
 ) -> Vouched | None:  # fmt: skip
     from audit_stream.anchors.newest import newest_vouched
-    from audit_stream.app.places import archive_to_read
     from audit_stream.notary.log import ArchiveLog
 
-    store = archive_to_read(settings)
-    try:
+    async with _reading(settings, out) as store:
         return await newest_vouched(store, ArchiveLog(store, key), trust)
-    except StoreError as error:
-        out.note(f"{error.code}: {error}")
-        raise typer.Exit(_CANNOT_JUDGE) from error
-    except AuditError as error:
-        out.note(f"{error.code}: {error}")
-        raise typer.Exit(_FOUND) from error
-    finally:
-        await store.close()
 
 
 async def _look(
     settings: Settings, key: NoteKey, kept: bytes | None, out: Output
 ) -> tuple[Head, int]:  # fmt: skip
     """The head, and the size of a kept checkpoint that it continues."""
-    from audit_stream.app.places import archive_to_read
     from audit_stream.evidence.checkpoint import open_checkpoint
     from audit_stream.notary.log import ArchiveLog
 
-    store = archive_to_read(settings)
-    try:
+    async with _reading(settings, out) as store:
         log = ArchiveLog(store, key)
         head = await log.head()
         if head is None:
@@ -143,11 +136,19 @@ async def _look(
         if old.size:
             await log.consistency(old.size, old.root, head)
         return head, old.size
-    except StoreError as error:
-        out.note(f"{error.code}: {error}")
-        raise typer.Exit(_CANNOT_JUDGE) from error
+
+
+@asynccontextmanager
+async def _reading(settings: Settings, out: Output) -> AsyncIterator[WormStore]:
+    """The archive, while it is read; what is wrong is said and becomes the exit code."""
+    from audit_stream.app.places import archive_to_read
+
+    store = archive_to_read(settings)
+    try:
+        yield store
     except AuditError as error:
         out.note(f"{error.code}: {error}")
-        raise typer.Exit(_FOUND) from error
+        code = _CANNOT_JUDGE if isinstance(error, StoreError) else _FOUND
+        raise typer.Exit(code) from error
     finally:
         await store.close()

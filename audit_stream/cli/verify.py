@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from audit_stream.app.places import archive_reader
+from audit_stream.app.trust import read_given
 from audit_stream.cli.options import Config, Json, LogKey
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, FormatError, StoreError
@@ -117,11 +118,7 @@ def _kept(paths: Sequence[Path], key: NoteKey | None) -> list[Checkpoint]:
     """Checkpoints that were kept, each signed by the log's key."""
     if paths and key is None:
         raise ConfigError("--checkpoint needs --log-key", hint="print it: audit-stream log key")
-    try:
-        assert key is not None or not paths
-        return [open_checkpoint(path.read_bytes(), key, str(path))[0] for path in paths if key]
-    except OSError as error:
-        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+    return [open_checkpoint(read_given(path), key, str(path))[0] for path in paths if key]
 
 
 def with_log(

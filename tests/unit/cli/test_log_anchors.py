@@ -116,3 +116,13 @@ def test_the_archive_verifies_and_a_changed_token_is_found(
     token.write_bytes(token.read_bytes()[:-1] + b"\x00")
     assert run_command(["verify"]) == 1
     assert "V22" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("local")
+@pytest.mark.parametrize("words", [["log", "check"], ["verify", "--checkpoint"]])
+def test_a_kept_checkpoint_that_is_not_there_is_a_wrong_use(
+    words: list[str], capsys: Captured
+) -> None:  # fmt: skip
+    assert run_command([*words, "kept.txt"]) == 2
+    said = capsys.readouterr().err
+    assert "kept.txt: cannot read the file: No such file or directory" in said
