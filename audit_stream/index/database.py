@@ -14,6 +14,19 @@ from typing import Any, Self
 import rocksdict
 
 from audit_stream.errors import StateError
+from audit_stream.index.counts import (
+    DAY,
+    GROUP,
+    QUARANTINE,
+    RETRIED,
+    TOTAL,
+    Counted,
+    Group,
+    Run,
+    day_of,
+    day_prefix,
+    decode_group,
+)
 from audit_stream.index.groups import Groups
 from audit_stream.index.rows import (
     CARRIER,
@@ -22,6 +35,7 @@ from audit_stream.index.rows import (
     MESSAGE,
     META,
     PLACE,
+    PLACE_BYTES,
     SEGMENT,
     TAG,
     Ids,
@@ -36,7 +50,7 @@ from audit_stream.index.rows import (
 from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.rocks import batch_of, new_cache, open_database
 
-_VERSION = b"audit-index/1"
+_VERSION = b"audit-index/2"
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
 _BEHIND_TAGS = bytes([TAG[0] + 1])
@@ -86,6 +100,11 @@ class ArchiveIndex:
     def write(self, pairs: Iterable[Pair]) -> None:
         """Apply the pairs in order, all or none; None deletes a row."""
         self._db.write(batch_of(pairs))
+
+    def get(self, key: bytes) -> bytes | None:
+        """One row's value."""
+        found: bytes | None = self._db.get(key)
+        return found
 
     def places(self) -> dict[bytes, Indexed]:
         """Every stream and partition that was met."""
@@ -155,6 +174,34 @@ class ArchiveIndex:
         for key, value in self._scan(prefix, start):
             yield Tagged.decode(key[len(prefix) :]), value
 
+    def totals(self) -> dict[bytes, Counted]:
+        """What was counted of every stream and partition, by its place."""
+        return {key[1:]: Counted.decode(value) for key, value in self._scan(TOTAL)}
+
+    def days(self, first: int, last: int) -> Iterator[tuple[int, bytes, Counted]]:
+        """What was counted on the days `first` to `last`: day, place, counts."""
+        for key, value in self._days(DAY, first, last):
+            yield day_of(key), key[-PLACE_BYTES:], Counted.decode(value)
+
+    def grouped(self, first: int, last: int) -> Iterator[tuple[int, Group, int]]:
+        """Messages by what is common to them, of the days `first` to `last`."""
+        for key, value in self._days(GROUP, first, last):
+            yield decode_group(key, value)
+
+    def quarantined(self) -> Iterator[Run]:
+        """Runs of quarantined offsets, those of the newest day first."""
+        behind = bytes([QUARANTINE[0] + 1])
+        rows: Iterator[Any] = iter(self._db.items(backwards=True, from_key=behind))
+        for key, value in rows:
+            if key.startswith(QUARANTINE):
+                yield Run.decode(key, value)
+            elif key < QUARANTINE:
+                return
+
+    def is_retried(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a quarantined event was archived since."""
+        return self.get(f"{RETRIED.decode()}{topic}/{partition}/{offset}".encode()) is not None
+
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in the order of the keys."""
         return self._scan(b"")
@@ -185,6 +232,13 @@ class ArchiveIndex:
         options = rocksdict.CompactOptions()
         options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
         self._db.compact_range(TAG, _BEHIND_TAGS, options)
+
+    def _days(self, kind: bytes, first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
+        rows: Iterator[Any] = iter(self._db.items(from_key=day_prefix(kind, first)))
+        for key, value in rows:
+            if not key.startswith(kind) or day_of(key) > last:
+                return
+            yield key, value
 
     def _scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         rows: Iterator[Any] = iter(self._db.items(from_key=prefix if start is None else start))

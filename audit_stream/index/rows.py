@@ -1,4 +1,4 @@
-"""The index's rows: keys and values of the RocksDB database, and how a segment becomes rows.
+"""The index's rows: keys and values of the RocksDB database.
 
     meta      00 meta                          version, check of archive and keyring
     place     p place                          `Indexed`: stream, partition, how far it is indexed
@@ -10,6 +10,8 @@
     logged    l leaf hash of a header          its place in the archive log
     log       00 log                           leaves of the log that have their rows
 
+and what `counts` counts.
+
 Ids are kept as keyed BLAKE2b (message and carrier message id 16 bytes, tenant 8): fixed in size,
 and without the keyring the files tell nobody which messages there are. Integers are big-endian, so
 that keys sort as their numbers do; `place` is 8 bytes that stand for a stream and partition. No
@@ -19,23 +21,18 @@ personal data and no integrity hash is in any row (formats.md section 1).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
 from typing import Self
 
-import msgspec
-
 from audit_stream.archive.chain import Found
 from audit_stream.archive.tags import DIGEST_BYTES, Tags
-from audit_stream.errors import FormatError
-from audit_stream.evidence import ledger
 from audit_stream.evidence.batch import Batch
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.index.counts import GROUP_BYTES
 from audit_stream.privacy.keytree import TAG_BYTES
-from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.seal.builder import Link
 
 Pair = tuple[bytes, bytes | None]
@@ -46,29 +43,29 @@ LOGGED, LOG_SIZE = b"l", b"\x00log"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
-_ID_BYTES, _TENANT_BYTES, _PLACE_BYTES = 16, 8, 8
-_NUMBER = Struct(">Q")
-_INDEX = Struct(">I")
+_ID_BYTES, TENANT_BYTES, PLACE_BYTES = 16, 8, 8
+NUMBER = Struct(">Q")
+INDEX = Struct(">I")
 _INDEXED = Struct(">16sIIQQQ32s")
 _SEGMENT = Struct(f">QHIQ32s{DIGEST_BYTES}s")
-_POSITION = Struct(">QIH")
-_TAGGED = Struct(f">Q{_PLACE_BYTES}sQI")
+POSITION = Struct(f">QIH{GROUP_BYTES}s")
+TAGGED = Struct(f">Q{PLACE_BYTES}sQI")
 #: Bytes of a tag row's key behind its tag.
-TAGGED_BYTES = _TAGGED.size
+TAGGED_BYTES = TAGGED.size
 
 
 def log_rows(batch: Batch) -> list[Pair]:
     """Where a batch's leaves stand, and how far the log has rows then."""
     rows: list[Pair] = [
-        (LOGGED + leaf.hash, _NUMBER.pack(at))
+        (LOGGED + leaf.hash, NUMBER.pack(at))
         for at, leaf in enumerate(batch.leaves, start=batch.old_size) if leaf.name is not None
     ]  # fmt: skip
-    return [*rows, (LOG_SIZE, _NUMBER.pack(batch.new_size))]
+    return [*rows, (LOG_SIZE, NUMBER.pack(batch.new_size))]
 
 
 def number_of(value: bytes | None) -> int | None:
     """A row's number, if there is the row."""
-    return None if value is None else int(_NUMBER.unpack(value)[0])
+    return None if value is None else int(NUMBER.unpack(value)[0])
 
 
 class Ids:
@@ -89,16 +86,16 @@ class Ids:
         """8 bytes for a tenant of the archive: few, so they are kept."""
         found = self._tenants.get(tenant)
         if found is None:
-            found = self._tenants[tenant] = self.id(tenant)[:_TENANT_BYTES]
+            found = self._tenants[tenant] = self.id(tenant)[:TENANT_BYTES]
         return found
 
     def message(self, tenant: str, message: str) -> bytes:
         """The 24 bytes by which rows name a tenant's message."""
-        return self.id(message) + self.id(tenant)[:_TENANT_BYTES]
+        return self.id(message) + self.id(tenant)[:TENANT_BYTES]
 
     def is_of(self, message: bytes, tenant: str) -> bool:
         """Whether what `message` gave is this tenant's."""
-        return message.endswith(self.id(tenant)[:_TENANT_BYTES])
+        return message.endswith(self.id(tenant)[:TENANT_BYTES])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +119,7 @@ class Indexed:
     def place(self) -> bytes:
         """The 8 bytes that stand for it in keys."""
         text = f"{self.stream}/{self.generation}/{self.partition}/{self.topic}".encode()
-        return blake2b(text, digest_size=_PLACE_BYTES).digest()
+        return blake2b(text, digest_size=PLACE_BYTES).digest()
 
     @property
     def key(self) -> bytes:
@@ -186,7 +183,7 @@ class SegmentRow:
     @property
     def groups_key(self) -> bytes:
         """Of the row that holds its `Groups`."""
-        return GROUPS + self.place + _NUMBER.pack(self.base)
+        return GROUPS + self.place + NUMBER.pack(self.base)
 
     def encode(self) -> bytes:
         """The row's value."""
@@ -198,14 +195,14 @@ class SegmentRow:
     def decode(cls, key: bytes, value: bytes) -> Self:
         """The row of a key and value."""
         following, attempt, count, time, leaf, tags = _SEGMENT.unpack(value)
-        place, base = key[1 : 1 + _PLACE_BYTES], _NUMBER.unpack_from(key, 1 + _PLACE_BYTES)[0]
+        place, base = key[1 : 1 + PLACE_BYTES], NUMBER.unpack_from(key, 1 + PLACE_BYTES)[0]
         return cls(place=place, base=base, next=following, attempt=attempt, count=count, time=time,
                    leaf=leaf, tags=tags)  # fmt: skip
 
 
 def segment_key(place: bytes, base: int) -> bytes:
     """Key of a segment's row."""
-    return SEGMENT + place + _NUMBER.pack(base)
+    return SEGMENT + place + NUMBER.pack(base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,13 +214,14 @@ class Position:
     base: int
     index: int  # of the record line in its segment
     revision: int
+    group: bytes  # that its message was counted in with this record, as `counts` names it
 
     @classmethod
     def decode(cls, key: bytes, value: bytes) -> Self:
         """The position a message row tells."""
-        base, index, revision = _POSITION.unpack(value)
-        return cls(place=key[-16:-8], offset=_NUMBER.unpack(key[-8:])[0], base=base, index=index,
-                   revision=revision)  # fmt: skip
+        base, index, revision, group = POSITION.unpack(value)
+        return cls(place=key[-16:-8], offset=NUMBER.unpack(key[-8:])[0], base=base, index=index,
+                   revision=revision, group=group)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -237,80 +235,15 @@ class Tagged:
 
     def encode(self) -> bytes:
         """The key behind its tag."""
-        return _TAGGED.pack(self.time, self.place, self.base, self.index)
+        return TAGGED.pack(self.time, self.place, self.base, self.index)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """The inverse of `encode`."""
-        time, place, base, index = _TAGGED.unpack(data)
+        time, place, base, index = TAGGED.unpack(data)
         return cls(time=time, place=place, base=base, index=index)
 
 
 def tag_of(key: bytes) -> bytes:
     """The tag in a tag row's key."""
     return key[len(TAG) : len(TAG) + TAG_BYTES]
-
-
-class _Pub(msgspec.Struct, gc=False):
-    carrier_message_id: str | None
-    message_uuid: str
-    platform_tenant_id: str
-    revision: int
-
-
-class _Line(msgspec.Struct, gc=False):
-    pub: _Pub
-
-
-_lines_of = msgspec.json.Decoder(_Line).decode_lines
-
-
-def segment_rows(
-    found: Found, row: SegmentRow, tags: Tags | None, ids: Ids
-) -> list[Pair]:  # fmt: skip
-    """All rows of a segment but its place's. The rebuild's hot path: one pass, no checks of a line
-    beyond those of its types, for the body's hash was checked and the line's is at every look-up.
-    """
-    header = found.segment.header
-    pubs = _pubs(found)
-    offsets = ledger.archived_offsets(
-        ledger.decode(header.ledger, header.next - header.base), header.base
-    )
-    rows: list[Pair] = [(row.key, row.encode())]
-    add, id_of, tenant_of = rows.append, ids.id, ids.tenant
-    number, position, place, base = _NUMBER.pack, _POSITION.pack, row.place, row.base
-    tagged = _TAGGED.pack(row.time, place, base, 0)[: -_INDEX.size]
-    values = [NO_TAG] * len(pubs) if tags is None else tags.values
-    for index, (line, offset, tag) in enumerate(zip(pubs, offsets, values, strict=True)):
-        pub = line.pub
-        message = id_of(pub.message_uuid) + tenant_of(pub.platform_tenant_id)
-        add((MESSAGE + message + place + number(offset), position(base, index, pub.revision)))
-        if tag != NO_TAG:
-            add((TAG + tag + tagged + _INDEX.pack(index), message))
-        if pub.carrier_message_id is not None:
-            add((CARRIER + id_of(pub.carrier_message_id) + message, b""))
-    rows.sort()  # RocksDB takes what comes in order in two thirds of the time
-    return rows
-
-
-def tag_rows(found: Found, row: SegmentRow, tags: Tags, ids: Ids) -> list[Pair]:
-    """Only the tag rows of a segment, of a subject object that came late or was rewritten."""
-    rows: list[Pair] = []
-    for index, (line, tag) in enumerate(zip(_pubs(found), tags.values, strict=True)):
-        if tag != NO_TAG:
-            place = Tagged(time=row.time, place=row.place, base=row.base, index=index)
-            pub = line.pub
-            message = ids.message(pub.platform_tenant_id, pub.message_uuid)
-            rows.append((TAG + tag + place.encode(), message))
-    return rows
-
-
-def _pubs(found: Found) -> Sequence[_Line]:
-    header = found.segment.header
-    try:
-        pubs = _lines_of(found.segment.body)
-    except msgspec.DecodeError as error:
-        raise FormatError(f"{found.name} holds a line that is no record") from error
-    if len(pubs) != header.count:
-        raise FormatError(f"{found.name} has {len(pubs)} record lines, line 1 says {header.count}")
-    return pubs

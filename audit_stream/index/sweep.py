@@ -17,7 +17,8 @@ from audit_stream.archive.chain import Found
 from audit_stream.archive.tags import Tags
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.index.database import ArchiveIndex
-from audit_stream.index.rows import NO_TAGS, Indexed, Pair, SegmentRow, tag_of, tag_rows
+from audit_stream.index.rows import NO_TAGS, Indexed, Pair, SegmentRow, tag_of
+from audit_stream.index.segment_rows import tag_rows
 from audit_stream.index.stored import StoredSegment, tampered
 from audit_stream.index.tail import Archive
 

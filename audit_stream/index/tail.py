@@ -21,7 +21,8 @@ from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.index.database import ArchiveIndex
-from audit_stream.index.rows import Indexed, SegmentRow, segment_rows
+from audit_stream.index.rows import Indexed, SegmentRow
+from audit_stream.index.segment_rows import segment_rows
 from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.seal.builder import Link
@@ -150,7 +151,7 @@ class Tail:
         self, found: Found, row: SegmentRow, tags: Tags | None, after: Indexed
     ) -> None:
         check_whole(found, self._archive.keyring.archive)
-        rows = segment_rows(found, row, tags, self._index.ids)
+        rows = segment_rows(found, row, tags, self._index.ids, self._index.get)
         self._index.write([*rows, (after.key, after.encode())])  # the position comes last
 
     def _stop(self, what: str, place: str, error: AuditError) -> None:

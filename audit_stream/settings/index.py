@@ -13,5 +13,5 @@ class IndexSettings(BaseModel):
     index_dir: Path = Field(
         Path("var/index"),
         description="The index's folder: one gateway each, a cache that `index rebuild` makes anew "
-        "from archive, subject objects and keyring. About 80 bytes a record.",
+        "from archive, subject objects and keyring. About 90 bytes a record.",
     )

@@ -1,0 +1,234 @@
+"""What the index counts as it takes segments in: offsets by day, quarantine, messages by status.
+
+    day         d day place               `Counted` of that day
+    total       D place                   `Counted` of all days
+    quarantine  q day place offset        a run of quarantined offsets: its length
+    retried     o topic/partition/offset  a quarantined event that was archived by a retry
+    group       n day tenant group        how many messages, and what is common to them
+
+`day` is a UTC day by the broker's clock, counted from 1970. A segment is counted whole, on the day
+of its first record. A message stands in one group: that of its effective record in its stream, on
+the day that record was archived. Each segment's counts are in one write with its rows, so nothing
+is counted twice. The groups' members are what the records say in clear, and no ids of messages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from struct import Struct
+from typing import NamedTuple, Self
+
+import orjson
+
+from audit_stream.evidence import ledger
+from audit_stream.evidence.segment import ASSURANCES, Header
+
+DAY, TOTAL, QUARANTINE, RETRIED, GROUP = b"d", b"D", b"q", b"o", b"n"
+Get = Callable[[bytes], bytes | None]
+Row = tuple[bytes, bytes | None]
+_LETTERS = "".join(ledger.MEANING)
+_COUNTED = Struct(f">{len(_LETTERS)}QQQQB")
+_DAY, _NUMBER, _RUN, _MESSAGES = Struct(">I"), Struct(">Q"), Struct(">I8sQ"), Struct(">Q")
+_HASH_BYTES = 8
+#: Bytes by which a message's row names its group: day and hash.
+GROUP_BYTES = _DAY.size + _HASH_BYTES
+_EPOCH, _DAY_MS = date(1970, 1, 1), 86_400_000
+_LAST_DAY = (date.max - _EPOCH).days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Offsets of a stream and partition, of one day or of all. Times in ms, 0: none is known."""
+
+    letters: tuple[int, ...] = (0,) * len(_LETTERS)  # in the order of `ledger.MEANING`
+    retried: int = 0  # records that were in quarantine before
+    delay: int = 0  # the longest from a segment's first record to its sealing
+    last_ts: int = 0  # of the last record
+    levels: int = 0  # a bit for each of `ASSURANCES`
+
+    def __getitem__(self, letter: str) -> int:
+        return self.letters[_LETTERS.index(letter)]
+
+    @property
+    def offsets(self) -> int:
+        """All of them."""
+        return sum(self.letters)
+
+    @property
+    def assurance(self) -> str | None:
+        """The lowest level of its segments."""
+        found = (level for bit, level in enumerate(ASSURANCES) if self.levels >> bit & 1)
+        return next(found, None)
+
+    def plus(self, other: Counted) -> Counted:
+        """Both together; `other` came later."""
+        pairs = zip(self.letters, other.letters, strict=True)
+        return Counted(
+            letters=tuple(one + two for one, two in pairs), retried=self.retried + other.retried,
+            delay=max(self.delay, other.delay), last_ts=max(self.last_ts, other.last_ts),
+            levels=self.levels | other.levels,
+        )  # fmt: skip
+
+    def encode(self) -> bytes:
+        """The row's value."""
+        return _COUNTED.pack(*self.letters, self.retried, self.delay, self.last_ts, self.levels)
+
+    @classmethod
+    def decode(cls, value: bytes | None) -> Self:
+        """The inverse of `encode`; of no row nothing is counted."""
+        if value is None:
+            return cls()
+        *letters, retried, delay, last_ts, levels = _COUNTED.unpack(value)
+        return cls(letters=tuple(letters), retried=retried, delay=delay, last_ts=last_ts,
+                   levels=levels)  # fmt: skip
+
+
+class Group(NamedTuple):
+    """What is common to messages that are counted together."""
+
+    tenant: str
+    workflow: str
+    channel: str
+    status: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Quarantined offsets, one behind the other."""
+
+    day: int
+    place: bytes
+    offset: int
+    length: int
+
+    @classmethod
+    def decode(cls, key: bytes, value: bytes) -> Self:
+        """The run of a row."""
+        day, place, offset = _RUN.unpack_from(key, 1)
+        return cls(day=day, place=place, offset=offset, length=_NUMBER.unpack(value)[0])
+
+
+class Tally:
+    """Takes one segment's records and makes the rows that count them."""
+
+    def __init__(self, header: Header, place: bytes, get: Get) -> None:
+        self._header, self._place, self._get = header, place, get
+        self._runs = ledger.decode(header.ledger, header.next - header.base)
+        self._groups: dict[tuple[str, Group], bytes] = {}
+        self._changes: Counter[bytes] = Counter()  # by tenant's id, day and hash
+        self._members: dict[bytes, Group] = {}
+        self._retried: set[bytes] = set()
+
+    def add(self, tenant: bytes, ingested: str, group: Group) -> bytes:
+        """Count a message in its group, which is given as `GROUP_BYTES`."""
+        day = ingested[:10]
+        named = self._groups.get((day, group))
+        if named is None:
+            hashed = blake2b(orjson.dumps([*group]), digest_size=_HASH_BYTES).digest()
+            named = self._groups[day, group] = _DAY.pack(number_of_day(day)) + hashed
+            self._members[tenant + named] = group
+        self._changes[tenant + named] += 1
+        return named
+
+    def take_away(self, tenant: bytes, named: bytes) -> None:
+        """A message is in that group no more: a later record of it was added."""
+        self._changes[tenant + named] -= 1
+
+    def retry(self, origin: str) -> None:
+        """A record whose event first stood at `origin`. One of a rekeyed topic always has one, and
+        of another topic, so it is none that quarantine knew."""
+        if origin.startswith(f"{self._header.topic}/"):
+            key = RETRIED + origin.encode()
+            if self._get(key) is None:
+                self._retried.add(key)
+
+    def rows(self) -> list[Row]:
+        """All of them."""
+        total = Counted.decode(self._get(TOTAL + self._place))
+        day, counted = _day_of(self._header, total), self._counted()
+        day_key = DAY + _DAY.pack(day) + self._place
+        return [
+            (day_key, Counted.decode(self._get(day_key)).plus(counted).encode()),
+            (TOTAL + self._place, total.plus(counted).encode()),
+            *((key, b"") for key in sorted(self._retried)),
+            *self._quarantined(day),
+            *self._grouped(),
+        ]
+
+    def _counted(self) -> Counted:
+        header, counts = self._header, ledger.counts(self._runs)
+        first = header.first_ts or 0
+        return Counted(
+            letters=tuple(counts.values()), retried=len(self._retried),
+            delay=max(0, milliseconds(header.sealed_at) - first) if first > 0 else 0,
+            last_ts=_sound(header.last_ts), levels=1 << ASSURANCES.index(header.assurance),
+        )  # fmt: skip
+
+    def _quarantined(self, day: int) -> Iterator[Row]:
+        offset = self._header.base
+        for count, letter in self._runs:
+            if letter == ledger.QUARANTINED:
+                yield QUARANTINE + _RUN.pack(day, self._place, offset), _NUMBER.pack(count)
+            offset += count
+
+    def _grouped(self) -> Iterator[Row]:
+        for named, change in sorted(self._changes.items()):
+            if change:
+                tenant, day, hashed = named[:-GROUP_BYTES], named[-GROUP_BYTES:-8], named[-8:]
+                key = GROUP + day + tenant + hashed
+                value = self._get(key)
+                before, members = (0, b"") if value is None else _split(value)
+                members = members or orjson.dumps([*self._members[named]])
+                count = before + change
+                yield key, _MESSAGES.pack(count) + members if count > 0 else None
+
+
+def decode_group(key: bytes, value: bytes) -> tuple[int, Group, int]:
+    """A group row: day, what is common, how many messages."""
+    count, members = _split(value)
+    return _DAY.unpack_from(key, 1)[0], Group(*orjson.loads(members)), count
+
+
+def day_prefix(kind: bytes, day: int) -> bytes:
+    """How the keys of a day begin, of rows that are sorted by day."""
+    return kind + _DAY.pack(day)
+
+
+def day_of(key: bytes) -> int:
+    """The day in a key of such a row."""
+    return int(_DAY.unpack_from(key, 1)[0])
+
+
+def number_of_day(text: str) -> int:
+    """Days from 1970 to ``YYYY-MM-DD``."""
+    return (date.fromisoformat(text) - _EPOCH).days
+
+
+def date_of(day: int) -> date:
+    """The inverse."""
+    return _EPOCH + timedelta(days=day)
+
+
+def milliseconds(text: str) -> int:
+    """Since 1970, of an RFC 3339 time with an offset or Z."""
+    return round((datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 1000)
+
+
+def _sound(timestamp: int | None) -> int:
+    """A time that the calendar has, else 0: some are whatever a producer wrote."""
+    return timestamp if timestamp and 0 < timestamp <= _LAST_DAY * _DAY_MS else 0
+
+
+def _day_of(header: Header, total: Counted) -> int:
+    """Of a segment without records it is the day of what was before it."""
+    moment = _sound(header.first_ts) or total.last_ts or milliseconds(header.sealed_at)
+    return moment // _DAY_MS
+
+
+def _split(value: bytes) -> tuple[int, bytes]:
+    return int(_MESSAGES.unpack_from(value)[0]), value[_MESSAGES.size :]
