@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import uvicorn
 
@@ -19,11 +20,14 @@ from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
-from audit_stream.gateway.api import Gateway, build_app
+from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
 from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.pages.routes import Pages
+from audit_stream.gateway.pages.sessions import Sessions
 from audit_stream.gateway.protocol import BoundedProtocol
+from audit_stream.gateway.reads import Gateway
 from audit_stream.gateway.sealing import drain
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer
@@ -52,14 +56,10 @@ def build_gateway(settings: Settings) -> Around:
     archive_log = ArchiveLog(store, ring.log_key)
     trust = own_trust(settings, archive_log.key)
 
-    async def vouched() -> int | None:
-        found = await newest_vouched(store, archive_log, trust)
-        return None if found is None else found.checkpoint.size
-
     service = Service(
         archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
         lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
-        archive_log=archive_log, vouched=vouched,
+        archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
         collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),
     )  # fmt: skip
     rules = None
@@ -74,6 +74,10 @@ def build_gateway(settings: Settings) -> Around:
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
 
+    pages = Pages(
+        gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
+        alarms=alarms.open, breaker=lambda: store.breaker.state.value,
+    )  # fmt: skip
     background = _Background(
         service=service, signer=signer, journal=journal, alarms=alarms,
         sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
@@ -102,7 +106,7 @@ def build_gateway(settings: Settings) -> Around:
         for each in (store, background.sealed_into, subjects):
             await each.close()
 
-    return build_app(gateway, running, observe)
+    return build_app(gateway, pages, running, observe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

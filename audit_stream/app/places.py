@@ -22,7 +22,7 @@ def archive_store(settings: Settings, turn: Turn = at_once) -> WormStore:
     return open_store(settings.archive, replace(settings.azure_access(), turn=turn))
 
 
-def archive_to_read(settings: Settings) -> WormStore:
+def archive_to_read(settings: Settings) -> ResilientStore:
     """The archive for commands that only read."""
     return store_to_read(settings.archive, settings.azure_access())
 
@@ -32,12 +32,12 @@ def archive_to_write(settings: Settings) -> WormStore:
     return _retrying(archive_store(settings))
 
 
-def store_to_read(url: str, access: AzureAccess) -> WormStore:
+def store_to_read(url: str, access: AzureAccess) -> ResilientStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
     return _retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore) -> WormStore:
+def _retrying(store: WormStore) -> ResilientStore:
     clock = SystemClock()
     breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)

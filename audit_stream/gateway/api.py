@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,122 +14,27 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from audit_stream import __version__
-from audit_stream.errors import StateError
-from audit_stream.evidence.access import ENTRY
 from audit_stream.gateway import schema
 from audit_stream.gateway.answer import BUNDLE, KEYS
 from audit_stream.gateway.around import INTERNAL, Around, Observe
-from audit_stream.gateway.auth import Caller, Door
-from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.auth import Caller
+from audit_stream.gateway.bodies import body_of, zipped
+from audit_stream.gateway.pages.routes import PATHS, Pages
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs
+from audit_stream.gateway.reads import Gateway
 from audit_stream.gateway.schema import SD_JWT
-from audit_stream.gateway.service import Service
-from audit_stream.gateway.signing import AnswerSigner
 
-log = logging.getLogger(__name__)
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
 OPENAPI = "/openapi.json"
 ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI)
-_BODY_BYTES, _BODY_SECONDS = 16 << 10, 10.0
 _DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
-_LOOK_UP_SECONDS, _BUNDLE_SECONDS = 30.0, 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """What the routes use."""
-
-    service: Service
-    signer: AnswerSigner
-    door: Door
-    journal: Journal
-    now: Callable[[], str]
-
-    async def answer(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
-        """Admit, check, look up, write down, sign. `read` gives the query."""
-        caller = self._admit(request, "audit:read")
-        query = await read()
-        try:
-            async with _in_time(_LOOK_UP_SECONDS):
-                if SD_JWT in request.headers.get("accept", ""):
-                    return await self._disclosed(query, caller)
-                document = await self.service.look_up(query, caller)
-        except Problem as problem:
-            await self._write_down(caller, query, problem.status, "read")
-            if problem.status in (404, 409):
-                raise self._signed_problem(problem) from problem
-            raise
-        await self._write_down(caller, query, 200, "read", document.get("messages", [document]))
-        return Response(self.signer.signed(document), media_type="application/json")
-
-    async def _disclosed(self, query: Query, caller: Caller) -> Response:
-        said, document, disclosures = await self.service.disclosed(query, caller)
-        await self._write_down(caller, query, 200, "read", [said])
-        return Response(self.signer.sd_jwt(document, disclosures), media_type=SD_JWT)
-
-    async def bundle(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
-        """As `answer`, as an evidence bundle."""
-        caller = self._admit(request, "audit:export")
-        query = await read()
-        keys = orjson.dumps(self.signer.key_set)
-        try:
-            async with _in_time(_BUNDLE_SECONDS):
-                data, answers = await self.service.evidence(query, caller, self.signer.signed, keys)
-        except Problem as problem:
-            await self._write_down(caller, query, problem.status, "export")
-            raise
-        await self._write_down(caller, query, 200, "export", answers)
-        return Response(data, media_type="application/zip", headers={
-            "Content-Disposition": 'attachment; filename="evidence.zip"',
-        })  # fmt: skip
-
-    def _admit(self, request: Request, scope: str) -> Caller:
-        given = request.headers.getlist("authorization")
-        caller = self.door.admit(given[0] if len(given) == 1 else None)
-        request.state.caller = caller.shown
-        caller.may(scope)
-        return caller
-
-    def _signed_problem(self, problem: Problem) -> Problem:
-        """The same, signed as a whole."""
-        whole = {**problem.document(), "verification_timestamp": self.now()}
-        signed = orjson.loads(self.signer.signed(whole))
-        more = {name: signed[name] for name in signed.keys() - Problem.STANDARD}
-        return Problem(problem.status, problem.detail, more, problem.headers)
-
-    async def _write_down(
-        self, caller: Caller, query: Query, status: int, kind: str,
-        answers: list[dict[str, Any]] = [],  # noqa: B006  # never changed
-    ) -> None:  # fmt: skip
-        """What was seen. By customer alone no message: a list of them would link a person's."""
-        seen = [each["audit_record"] for each in answers]
-        messages = [] if query.is_page else sorted(each["message_uuid"] for each in seen)
-        entry = {
-            "caller": caller.id, "found": len(seen), "kind": kind, "messages": messages,
-            "query": query.kind, "status": status, "time": self.now(), "v": ENTRY,
-            "tenants": sorted({each["platform_tenant_id"] for each in seen}),
-        }  # fmt: skip
-        try:
-            await self.journal.record(entry)
-        except StateError as error:
-            log.warning("%s", error)
-            raise Problem(503, "the access could not be recorded, so it is not answered") from error
-
-
-@asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise Problem(503, "the archive did not answer in time", headers={"Retry-After": "5"}
-                      ) from None  # fmt: skip
 
 
 def build_app(
-    gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe
+    gateway: Gateway, pages: Pages, running: Callable[[], AbstractAsyncContextManager[Any]],
+    observe: Observe,
 ) -> Around:  # fmt: skip
     """The application; `running` is entered while it serves, `observe` told of each answer."""
 
@@ -149,41 +51,36 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
+    pages.add(app)
     app.openapi = lambda: schema.completed(get_openapi(  # type: ignore[method-assign]
         title=app.title, version=app.version, description=app.description, routes=app.routes,
     ))  # fmt: skip
-    return Around(app, ROUTES, observe)
+    return Around(app, (*ROUTES, *PATHS), observe)
 
 
 def _add_routes(app: FastAPI, gateway: Gateway) -> None:
     @app.get(LOOK_UP, responses=schema.LOOK_UP, openapi_extra=schema.PARAMETERS)
     async def look_up(request: Request) -> Response:
         """One message with its history, or a customer's messages."""
-
-        async def read() -> Query:
-            return parse_pairs(request.query_params.multi_items())
-
-        return await gateway.answer(request, read)
+        caller = _admit(gateway, request, "audit:read")
+        query = parse_pairs(request.query_params.multi_items())
+        return await _answer(gateway, request, query, caller)
 
     @app.post(SEARCH, responses=schema.SEARCH, openapi_extra=schema.BODY)
     async def search(request: Request) -> Response:
         """The same, with the ids in the body: a customer's id does not belong into a URL."""
-
-        async def read() -> Query:
-            if request.query_params:
-                raise Problem(400, "the parameters belong into the body")
-            return parse_fields(await _json_body(request))
-
-        return await gateway.answer(request, read)
+        caller = _admit(gateway, request, "audit:read")
+        if request.query_params:
+            raise Problem(400, "the parameters belong into the body")
+        query = parse_fields(await _json_body(request))
+        return await _answer(gateway, request, query, caller)
 
     @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BUNDLE_BODY)
     async def bundle(request: Request) -> Response:
         """One message's evidence bundle, to be checked without us."""
-
-        async def read() -> Query:
-            return parse_fields(await _json_body(request))
-
-        return await gateway.bundle(request, read)
+        caller = _admit(gateway, request, "audit:export")
+        query = parse_fields(await _json_body(request))
+        return zipped(await gateway.bundle(query, caller))
 
     @app.get(KEYS, responses=schema.KEYS)
     async def keys() -> Response:
@@ -191,18 +88,37 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
         return Response(orjson.dumps(gateway.signer.key_set), media_type="application/json")
 
 
-async def _json_body(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Problem(415, "send application/json")
-    data = b""
+def _admit(gateway: Gateway, request: Request, scope: str) -> Caller:
+    given = request.headers.getlist("authorization")
+    caller = gateway.door.admit(given[0] if len(given) == 1 else None)
+    request.state.caller = caller.shown
+    caller.may(scope)
+    return caller
+
+
+async def _answer(gateway: Gateway, request: Request, query: Query, caller: Caller) -> Response:
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for part in request.stream():
-                data += part
-                if len(data) > _BODY_BYTES:
-                    raise Problem(413, f"a body has {_BODY_BYTES} bytes at most")
-    except TimeoutError:
-        raise Problem(408, "the body did not come in time") from None
+        if SD_JWT in request.headers.get("accept", ""):
+            payload, disclosures = await gateway.disclosed(query, caller)
+            return Response(gateway.signer.sd_jwt(payload, disclosures), media_type=SD_JWT)
+        document = await gateway.look_up(query, caller)
+    except Problem as problem:
+        if problem.status in (404, 409):
+            raise _signed_problem(gateway, problem) from problem
+        raise
+    return Response(gateway.signer.signed(document), media_type="application/json")
+
+
+def _signed_problem(gateway: Gateway, problem: Problem) -> Problem:
+    """The same, signed as a whole."""
+    whole = {**problem.document(), "verification_timestamp": gateway.now()}
+    signed = orjson.loads(gateway.signer.signed(whole))
+    more = {name: signed[name] for name in signed.keys() - Problem.STANDARD}
+    return Problem(problem.status, problem.detail, more, problem.headers)
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
+    data = await body_of(request, "application/json")
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,5 +1,7 @@
 """What stands around every request: headers, one line of log, and no error that gets out.
 
+A page brings its own content security policy; all else may load nothing at all.
+
 The line has no query, no body, no token, and no path that is not one of ours: those may hold
 anything.
 """
@@ -49,7 +51,9 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *headers]
+                given = {name for name, _ in message["headers"]}
+                missing = [each for each in headers if each[0] not in given]
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
         try:

@@ -49,6 +49,7 @@ class Caller:
     id: str
     tenants: tuple[str, ...]  # ``*`` is every tenant
     scopes: tuple[str, ...]
+    until: float | None = None  # Unix seconds when the token expires
 
     @property
     def shown(self) -> str:
@@ -75,6 +76,12 @@ class StoredToken:
     scopes: tuple[str, ...]
     expires: int | None = None  # Unix seconds
     revoked: bool = False
+
+    def caller(self, now: float) -> Caller | None:
+        """Who it stands for at `now` (Unix seconds); None once it is revoked or expired."""
+        if self.revoked or (self.expires is not None and now >= self.expires):
+            return None
+        return Caller(id=self.id, tenants=self.tenants, scopes=self.scopes, until=self.expires)
 
 
 class TokenFile:
@@ -103,9 +110,12 @@ class TokenFile:
         for each in self.tokens():
             if hmac.compare_digest(each.sha256, digest):
                 found = each
-        if found is None or found.revoked or (found.expires is not None and now >= found.expires):
-            return None
-        return Caller(id=found.id, tenants=found.tenants, scopes=found.scopes)
+        return None if found is None else found.caller(now)
+
+    def standing(self, token_id: str, now: float) -> Caller | None:
+        """Who it is that came in by this token, as the file has it now; None if it is no good."""
+        found = next((each for each in self.tokens() if each.id == token_id), None)
+        return None if found is None else found.caller(now)
 
     def create(
         self, tenants: tuple[str, ...], scopes: tuple[str, ...], expires: int | None
@@ -207,6 +217,7 @@ class JwtRules:
         return Caller(
             id=f"{_JWT}{claims['sub']}", tenants=tuple(map(str, tenants)),
             scopes=tuple(scope for scope in scopes.split() if scope in SCOPES),
+            until=float(claims["exp"]),
         )  # fmt: skip
 
 
@@ -217,6 +228,15 @@ def load_rules(place: Path | str, issuer: str | None, audience: str | None) -> J
             "AUDIT_GATEWAY_JWKS needs AUDIT_GATEWAY_ISSUER and AUDIT_GATEWAY_AUDIENCE"
         )
     return JwtRules(keys=keys_at(str(place)), issuer=issuer, audience=audience)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        log.warning("%s", error)
+        raise Problem(503, "the tokens cannot be read") from error
 
 
 class Door:
@@ -241,13 +261,26 @@ class Door:
         self._spend(caller.id)
         return caller
 
+    def again(self, caller: Caller) -> Caller:
+        """A caller who was let in before, without the token, as it stands now; `Problem` as above.
+
+        Of a service token tenants and scopes are those of now. A JWT is good until it expires.
+        """
+        now = self._wall()
+        if caller.id.startswith(_JWT):
+            found = caller if caller.until is not None and now < caller.until else None
+        else:
+            with _readable():
+                found = self._tokens.standing(caller.id, now)
+        if found is None:
+            raise _unknown()
+        self._spend(found.id)
+        return found
+
     def _caller(self, token: str) -> Caller | None:
         now = self._wall()
-        try:
+        with _readable():
             found = self._tokens.find(token, now)
-        except ConfigError as error:
-            log.warning("%s", error)
-            raise Problem(503, "the tokens cannot be read") from error
         if found is None and self._rules is not None and token.count(".") == 2:
             found = self._rules.caller(token, now)
         return found

@@ -147,6 +147,17 @@ def closed_parts(folder: Path) -> Iterator[tuple[int, Path]]:
         yield number, _part(folder, number)
 
 
+def part_lines(folder: Path) -> dict[int, list[bytes]]:
+    """The whole lines of every part that is there, the one being written included."""
+    found: dict[int, list[bytes]] = {}
+    for number in part_numbers(folder):
+        try:
+            found[number] = _part(folder, number).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:  # sealed meanwhile
+            continue
+    return found
+
+
 def _part(folder: Path, number: int) -> Path:
     return folder / f"part-{number:020d}.jsonl"
 

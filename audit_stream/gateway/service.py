@@ -18,6 +18,7 @@ from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
+from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf, answer, disclosable
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
@@ -46,9 +47,9 @@ class Service:
     collector: Collector
     alarms: Alerts
     now: Callable[[], str]
-    vouched: Callable[[], Awaitable[int | None]]  # the newest size that anyone outside vouches for
+    vouched: Callable[[], Awaitable[Vouched | None]]  # the newest that anyone outside vouches for
     head: Head | None = None
-    anchored_size: int | None = None
+    anchored: Vouched | None = None
     caught_up: bool = False
     _judged_size: int = -1
 
@@ -90,7 +91,7 @@ class Service:
             self.index.write(log_rows(batch))
             size = self.head.size
         if size != self._judged_size:
-            self.anchored_size = await self.vouched()
+            self.anchored = await self.vouched()
         self._judged_size = size
 
     @property
@@ -101,7 +102,7 @@ class Service:
         head = self.head
         return AsOf(
             size=head.size, root=head.root.hex(), time=head.digest.time,
-            anchored_size=self.anchored_size,
+            anchored_size=None if self.anchored is None else self.anchored.checkpoint.size,
         )  # fmt: skip
 
     def archived_through(self) -> dict[str, list[dict[str, int]]]:
@@ -115,7 +116,7 @@ class Service:
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer to a query, for this caller. `Problem` 404 and 409 among others."""
-        async with self._translated():
+        async with self.translated():
             if query.is_page:
                 return await self._page(query, caller)
             return await self._one(query, caller)
@@ -125,7 +126,7 @@ class Service:
     ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str]]:
         """As `look_up` of one message: the answer, the same as an SD-JWT's payload, and the
         disclosures of what could be opened."""
-        async with self._translated():
+        async with self.translated():
             if query.is_page:
                 raise Problem(400, "an SD-JWT is of one message: name it")
             message = await self._message(query, caller)
@@ -133,7 +134,7 @@ class Service:
         return said, disclosable(said, effective), effective.personal.disclosures
 
     @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
+    async def translated(self) -> AsyncIterator[None]:
         """Our errors as the API's."""
         try:
             yield
@@ -153,7 +154,7 @@ class Service:
         self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
     ) -> tuple[bytes, list[dict[str, Any]]]:
         """A bundle of what a query finds, its signed answer included, and the answers."""
-        async with self._translated():
+        async with self.translated():
             if query.is_page:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)

@@ -36,7 +36,7 @@ _DAY, _NUMBER, _RUN, _MESSAGES = Struct(">I"), Struct(">Q"), Struct(">I8sQ"), St
 _HASH_BYTES = 8
 #: Bytes by which a message's row names its group: day and hash.
 GROUP_BYTES = _DAY.size + _HASH_BYTES
-_EPOCH, _DAY_MS = date(1970, 1, 1), 86_400_000
+_EPOCH, DAY_MS = date(1970, 1, 1), 86_400_000
 _LAST_DAY = (date.max - _EPOCH).days
 
 
@@ -221,13 +221,13 @@ def milliseconds(text: str) -> int:
 
 def _sound(timestamp: int | None) -> int:
     """A time that the calendar has, else 0: some are whatever a producer wrote."""
-    return timestamp if timestamp and 0 < timestamp <= _LAST_DAY * _DAY_MS else 0
+    return timestamp if timestamp and 0 < timestamp <= _LAST_DAY * DAY_MS else 0
 
 
 def _day_of(header: Header, total: Counted) -> int:
     """Of a segment without records it is the day of what was before it."""
     moment = _sound(header.first_ts) or total.last_ts or milliseconds(header.sealed_at)
-    return moment // _DAY_MS
+    return moment // DAY_MS
 
 
 def _split(value: bytes) -> tuple[int, bytes]:

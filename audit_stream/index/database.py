@@ -16,6 +16,7 @@ import rocksdict
 from audit_stream.errors import StateError
 from audit_stream.index.counts import (
     DAY,
+    DAY_MS,
     GROUP,
     QUARANTINE,
     RETRIED,
@@ -124,6 +125,11 @@ class ArchiveIndex:
         key = segment_key(place, base)
         value = self._db.get(key)
         return None if value is None else SegmentRow.decode(key, value)
+
+    def first_day(self, place: bytes) -> int | None:
+        """The day of the first segment there."""
+        row = next(self._scan(SEGMENT + place), None)
+        return None if row is None else SegmentRow.decode(*row).time // DAY_MS
 
     def segment_at(self, place: bytes, offset: int) -> SegmentRow | None:
         """The segment that covers `offset`."""

@@ -20,6 +20,7 @@ from audit_stream.errors import AuditError, ForkAlarm, FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import Indexed, SegmentRow
 from audit_stream.index.segment_rows import segment_rows
@@ -84,6 +85,17 @@ class Tail:
                 await self._follow(place, chain, limit, told or _nobody, taken)
         taken.stopped = list(self._stopped)
         return taken
+
+    @property
+    def streams(self) -> list[StreamObject]:
+        """Of every generation that was met, the oldest of a topic first."""
+        found = {chain.stream.stream: chain.stream for chain in self._chains.values()}
+        return sorted(found.values(), key=lambda each: (each.topic, each.generation))
+
+    @property
+    def stopped(self) -> list[str]:
+        """What is followed no further: ``topic/generation/partition``, or a stream object."""
+        return list(self._stopped)
 
     async def ends(self) -> list[tuple[Indexed, int]]:
         """How far each partition is, and where its chain ends now."""

@@ -40,6 +40,7 @@ class _Resilient(Generic[S]):
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._inner = inner
+        self.breaker = breaker
         self._attempts = Attempts(
             breaker, lambda: inner.names("", limit=1), clock=clock, policy=policy, chance=chance
         )

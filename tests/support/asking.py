@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from audit_stream.app.gateway import server_config
 from audit_stream.gateway.auth import SCOPES, TokenFile
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.settings import Settings
+from tests.support import golden
 
 LIMIT_SECONDS = 30
 
@@ -56,6 +58,22 @@ class Asked:
     def post(self, headers: dict[str, str], **body: Any) -> httpx.Response:
         path = "/api/v1/audit/notifications/search"
         return self.client.post(path, json=body, headers=headers)
+
+
+def gateway_settings(folder: Path, name: str, keyring: bytes) -> Settings:
+    """Of an archive below `folder` that has this name; its keys are put there."""
+    keys = folder / "keys"
+    keys.mkdir(parents=True)
+    for file, data in (("keyring.json", keyring), ("cover-1.bin", golden.COVER)):
+        (keys / file).write_bytes(data)
+        (keys / file).chmod(0o600)
+    return Settings.load(
+        None, archive=(folder / "archive").as_uri(), archive_name=name,
+        keyring=keys / "keyring.json", index_dir=folder / "index", web_port=0,
+        broker="kafka://127.0.0.1:1", gateway_tokens=folder / "tokens.json",
+        answer_keys=folder / "answers", journal_dir=folder / "journal", gateway_rate=10_000,
+        gateway_refresh_seconds=0.2,
+    )  # fmt: skip
 
 
 @contextmanager

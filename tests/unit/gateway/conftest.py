@@ -16,27 +16,17 @@ from audit_stream.settings import Settings
 from audit_stream.stores.file import FileStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import golden
-from tests.support.asking import Asked, serving
+from tests.support.asking import Asked, gateway_settings, serving
 
 
 def installed(folder: Path) -> Settings:
     """A copy of the golden archive, keys and subject objects, and settings that name them."""
     shutil.copytree(golden.ARCHIVE, folder / "archive")
     shutil.copytree(golden.GOLDEN / "subjects", folder / "archive-subjects" / "subjects")
-    keys = folder / "keys"
-    keys.mkdir()
-    for name in ("keyring.json", "cover-1.bin"):
-        shutil.copy(golden.GOLDEN / name, keys / name)
-        (keys / name).chmod(0o600)
     for path in (folder / "archive").rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
-    return Settings.load(
-        None, archive=(folder / "archive").as_uri(), archive_name=golden.KEYRING.archive,
-        keyring=keys / "keyring.json", index_dir=folder / "index", web_port=0,
-        broker="kafka://127.0.0.1:1", gateway_tokens=folder / "tokens.json",
-        answer_keys=folder / "answers", journal_dir=folder / "journal", gateway_rate=10_000,
-        gateway_refresh_seconds=0.2,
-    )  # fmt: skip
+    keyring = (golden.GOLDEN / "keyring.json").read_bytes()
+    return gateway_settings(folder, golden.KEYRING.archive, keyring)
 
 
 async def log_all(settings: Settings) -> None:

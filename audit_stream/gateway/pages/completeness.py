@@ -1,0 +1,120 @@
+"""Completeness as a picture: for each topic and partition a strip of days, and it in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from audit_stream.evidence.ledger import MEANING
+from audit_stream.gateway.pages import words
+from audit_stream.gateway.pages.standing import LATE_MS, gaps, places
+from audit_stream.gateway.service import Service
+from audit_stream.index.counts import Counted, date_of
+
+NOTHING, GOOD, QUARANTINE, LATE, GAP = "nothing", "good", "quarantine", "late", "gap"
+STATES = {
+    GOOD: "complete", QUARANTINE: "complete, something in quarantine", LATE: "complete, but late",
+    GAP: "something is missing", NOTHING: "nothing came",
+}  # fmt: skip
+DAYS = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One day of one partition."""
+
+    day: int
+    state: str
+    said: str  # of what stands out, else nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One partition's days."""
+
+    partition: int
+    cells: tuple[Cell, ...]
+    counted: Counted
+
+    @property
+    def said(self) -> str:
+        """The strip in words."""
+        out = [f"{words.day(date_of(each.day))}: {each.said}" for each in self.cells if each.said]
+        return "; ".join(out) or "complete on every day"
+
+    @property
+    def counts(self) -> list[int]:
+        """Offsets by disposition, in the order of `LETTERS`."""
+        return [self.counted[letter] for letter in MEANING]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One topic."""
+
+    topic: str
+    strips: tuple[Strip, ...]
+
+    @property
+    def findings(self) -> list[str]:
+        """What stands out, a line each."""
+        return [
+            f"Partition {strip.partition}, {words.day(date_of(cell.day))}: {cell.said}"
+            for strip in self.strips for cell in strip.cells if cell.said
+        ]  # fmt: skip
+
+
+def pictures(service: Service, last: int) -> list[Picture]:
+    """Of every topic, the `DAYS` up to the day `last`."""
+    first = last - DAYS + 1
+    found: dict[str, dict[int, dict[int, Counted]]] = defaultdict(lambda: defaultdict(dict))
+    for each in places(service):
+        found[each.topic][each.partition] = {}
+    named = service.index.places()
+    for day, place, counted in service.index.days(first, last):
+        days = found[named[place].topic][named[place].partition]
+        days[day] = days.get(day, Counted()).plus(counted)
+    missing = _missing(service)
+    return [
+        Picture(topic, tuple(
+            _strip(number, days, range(first, last + 1), missing.get((topic, number), {}))
+            for number, days in sorted(partitions.items())
+        ))
+        for topic, partitions in sorted(found.items())
+    ]  # fmt: skip
+
+
+def _missing(service: Service) -> dict[tuple[str, int], dict[int, int]]:
+    """Offsets between two generations, on the first day of the later one."""
+    found: dict[tuple[str, int], dict[int, int]] = {}
+    for stream, partition, count in gaps(service.tail.streams):
+        for indexed in service.index.places().values():
+            if (indexed.stream, indexed.partition) == (stream.stream, partition):
+                day = service.index.first_day(indexed.place)
+                if day is not None:
+                    found.setdefault((stream.topic, partition), {})[day] = count
+    return found
+
+
+def _strip(
+    number: int, days: dict[int, Counted], shown: range, missing: dict[int, int]
+) -> Strip:  # fmt: skip
+    whole = Counted()
+    for counted in days.values():
+        whole = whole.plus(counted)
+    cells = tuple(_cell(day, days.get(day, Counted()), missing.get(day, 0)) for day in shown)
+    return Strip(number, cells, whole)
+
+
+def _cell(day: int, counted: Counted, missing: int) -> Cell:
+    said, state = [], GOOD if counted.offsets else NOTHING
+    if counted["q"]:
+        state = QUARANTINE
+        said.append(f"{words.counted(counted['q'], 'event')} put into quarantine")
+    if counted.delay > LATE_MS:
+        state = LATE
+        said.append(f"sealed up to {words.span(counted.delay / 1000)} late")
+    if lost := counted["l"] + missing:
+        state = GAP
+        said.append(f"{words.counted(lost, 'event')} missing")
+    return Cell(day, state, ", ".join(said))
