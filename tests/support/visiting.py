@@ -72,7 +72,7 @@ class Visitor:
         self.client.cookies.set("audit-session", name, domain="127.0.0.1", path="/")
 
     def get(self, path: str, **query: Any) -> httpx.Response:
-        return self.client.get(path, params=query)
+        return self.client.get(path, params=query or None)
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> httpx.Response:
         return self.client.post(path, data=fields, headers=headers)

@@ -1,0 +1,164 @@
+"""The access log: all of it, the newest first, of every gateway, and only as it was sealed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_stream.evidence.access import decode_part
+from audit_stream.evidence.encoding import b64u
+from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.sealing import drain
+from audit_stream.stores.file import FileStore
+from tests.support.access import members
+from tests.support.asking import serving
+from tests.support.sample import NAME, make_sample
+from tests.support.visiting import Visitor, tags, text_of
+from tests.unit.gateway.conftest import log_all
+from tests.unit.gateway.pages.conftest import Site
+
+HOUR = "2026-01-01T{:02d}:{:02d}:00.000Z"
+
+
+async def other_gateway(folder: Path, store: FileStore, start: int) -> None:
+    """Another journal in the archive: 40 entries in parts of 8."""
+    async with Journal(folder, NAME) as journal:
+        for number in range(40):
+            entry = members(f"m{number}") | {
+                "caller": f"gw{start}-{number:02d}", "time": HOUR.format(number // 2, start),
+            }  # fmt: skip
+            await journal.record(entry)
+            if number % 8 == 7:
+                await journal.roll()
+    await drain(folder, store)
+
+
+async def _make(folder: Path) -> Any:
+    sample = await make_sample(folder, days=3, flawed=False)
+    for start in (1, 2):
+        await other_gateway(folder / f"other-{start}", sample.store, start)
+    await log_all(sample.settings)
+    return sample
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A gateway that seals each fifth of a second, beside two others' journals."""
+    sample = asyncio.run(_make(tmp_path))
+    settings = sample.settings.model_copy(update={"journal_seal_seconds": 0.2})
+    with serving(settings) as asked:
+        found = Site(asked, sample)
+        yield found
+        for each in found.visitors:
+            each.client.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def rows(visitor: Visitor) -> list[str]:
+    """Every row of every page, one after the other."""
+    found: list[str] = []
+    path: str | None = "/access"
+    while path:
+        page = visitor.get(path)
+        assert page.status_code == 200, page.text
+        body = page.text.partition("<tbody>")[2].partition("</tbody>")[0]
+        found += [row for row in body.split("<tr>") if "<td>" in row]
+        onward = [a["href"] or "" for t, a in tags(page) if t == "a" and "cursor" in str(a)]
+        path = onward[0] if onward else None
+    return found
+
+
+def test_every_entry_is_there_once_newest_first(site: Site) -> None:
+    visitor = site.signed_in()
+    for number in range(60):
+        visitor.client.get("/report")
+        if number % 20 == 0:
+            until(lambda: len(site.asked.journal()) < 2)  # sealed in between
+    found = rows(visitor)
+    callers = Counter(
+        caller for row in found for caller in [row.partition("<code>")[2].partition("<")[0]]
+    )
+    assert {f"gw{s}-{n:02d}": 1 for s in (1, 2) for n in range(40)}.items() <= callers.items()
+    views = sum("<td>report</td>" in row for row in found)
+    assert views == 60
+    others = [row.partition("<code>")[2][:6] for row in found if "<code>gw" in row]
+    wanted = sorted(
+        ((HOUR.format(n // 2, s), -n, f"gw{s}-{n:02d}") for s in (1, 2) for n in range(40)),
+        key=lambda each: (each[0], -each[1]), reverse=True,
+    )  # fmt: skip
+    assert others == [each[2] for each in wanted]
+
+
+def resealed(data: bytes) -> bytes:
+    """Another history with a header that fits it."""
+    part = decode_part(data, "x")
+    entries = [each.replace(b'"found":1', b'"found":2') for each in part.entries]
+    return replace(part, entries=entries).encode()
+
+
+def test_a_part_that_was_changed_or_taken_away_is_told(site: Site) -> None:
+    folder = site.sample.settings.archive_path / "access"
+    journals = sorted(path for path in folder.iterdir())
+    visitor = site.signed_in()
+    assert "gw1-39" in visitor.get("/access").text
+    parts = sorted(journals[0].iterdir())
+    middle = parts[len(parts) // 2]
+    kept = middle.read_bytes()
+    middle.chmod(0o600)
+    answers = []
+    for forged in (kept.replace(b'"found":1', b'"found":2'), resealed(kept), b""):
+        middle.write_bytes(forged)
+        answers.append(visitor.get("/access"))
+    shutil.move(middle, middle.with_suffix(".gone"))
+    answers.append(visitor.get("/access"))
+    for page in answers:
+        assert page.status_code == 409
+        assert "not what was archived" in text_of(page)
+    assert "is not the part that was sealed" in text_of(answers[1])
+    assert "is gone" in text_of(answers[-1])
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        b"", b"{}x", b"[]", b'{"a":[1,2]}', b'{"00112233aabbccdd":[0,1]}', b"\xff",
+        b'{"00112233aabbccdd":[9007199254740991,1]}', b'{"00112233aabbccdd":1}',
+        b'{"00112233aabbccdd":[-1,1]}', b'{"00112233aabbccdd":["0",1]}',
+    ],
+)  # fmt: skip
+def test_a_cursor_leads_nowhere_else(shared: Site, cursor: bytes) -> None:
+    visitor = shared.signed_in()
+    assert visitor.get("/access", cursor=b64u(cursor)).status_code == 400
+    assert visitor.get("/access", cursor="?").status_code == 400
+
+
+def test_a_cursor_does_not_lead_behind_the_end(shared: Site) -> None:
+    visitor = shared.signed_in()
+    journal = next(iter((shared.sample.settings.archive_path / "access").iterdir())).name
+    for number, status in ((0, 200), (4, 200), (6, 400), (1 << 40, 400)):
+        cursor = b64u(b'{"%b":[%d,3]}' % (journal.encode(), number))
+        assert visitor.get("/access", cursor=cursor).status_code == status
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    sample = asyncio.run(_make(tmp_path_factory.mktemp("shared")))
+    with serving(sample.settings) as asked:
+        found = Site(asked, sample)
+        yield found
+        for each in found.visitors:
+            each.client.close()
