@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install dev fmt lint check test peers demo drill faults tampering alerts bench docs topics audit clean
+.PHONY: install dev fmt lint check test peers demo drill faults tampering alerts bench docs screenshots \
+	topics audit clean
 
 install: $(STAMP)
 
@@ -58,6 +59,10 @@ bench: install
 docs: install
 	$(BIN)/python docs/generate.py
 	$(BIN)/python deploy/monitoring/grafana/generate.py
+
+# Needs Chromium.
+screenshots: install
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py
 
 topics: install
 	$(BIN)/pytest -q tests/topics

@@ -19,7 +19,7 @@ _DAY = 86_400
 
 
 def gateway(config: Config = None) -> None:
-    """Serve the retrieval API until SIGTERM: signed, verified answers, every read recorded.
+    """Serve the retrieval API and auditors' pages until SIGTERM: signed, verified, recorded.
 
     It brings its index up to date first. Its own web port has /metrics, /healthz, /readyz.
     """

@@ -14,16 +14,16 @@ is counted twice. The groups' members are what the records say in clear, and no 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple, Self
 
 import orjson
 
+from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import ASSURANCES, Header
 
@@ -113,31 +113,41 @@ class Run:
         return cls(day=day, place=place, offset=offset, length=_NUMBER.unpack(value)[0])
 
 
+@dataclass(slots=True)
+class Counting:
+    """One group in one segment."""
+
+    named: bytes  # as a message's row has it: day and hash
+    members: tuple[str | None, ...] | None = None  # of a group that is met in it
+    change: int = 0
+
+
 class Tally:
     """Takes one segment's records and makes the rows that count them."""
 
     def __init__(self, header: Header, place: bytes, get: Get) -> None:
         self._header, self._place, self._get = header, place, get
         self._runs = ledger.decode(header.ledger, header.next - header.base)
-        self._groups: dict[tuple[str, Group], bytes] = {}
-        self._changes: Counter[bytes] = Counter()  # by tenant's id, day and hash
-        self._members: dict[bytes, Group] = {}
+        self._by_key: dict[bytes, Counting] = {}
         self._retried: set[bytes] = set()
 
-    def add(self, tenant: bytes, ingested: str, group: Group) -> bytes:
-        """Count a message in its group, which is given as `GROUP_BYTES`."""
-        day = ingested[:10]
-        named = self._groups.get((day, group))
-        if named is None:
-            hashed = blake2b(orjson.dumps([*group]), digest_size=_HASH_BYTES).digest()
-            named = self._groups[day, group] = _DAY.pack(number_of_day(day)) + hashed
-            self._members[tenant + named] = group
-        self._changes[tenant + named] += 1
-        return named
+    def group(self, tenant: bytes, day: str, members: tuple[str | None, ...]) -> Counting:
+        """Where messages with these members are counted, `Group`'s in their order. A call for each
+        record is too dear: whoever has met them in this segment keeps what this gives."""
+        hashed = blake2b(orjson.dumps(members), digest_size=_HASH_BYTES).digest()
+        found = self._counting(tenant + _DAY.pack(number_of_day(day)) + hashed)
+        found.members = members
+        return found
 
     def take_away(self, tenant: bytes, named: bytes) -> None:
-        """A message is in that group no more: a later record of it was added."""
-        self._changes[tenant + named] -= 1
+        """A message is in that group no more: a later record of it was counted."""
+        self._counting(tenant + named).change -= 1
+
+    def _counting(self, key: bytes) -> Counting:
+        found = self._by_key.get(key)
+        if found is None:
+            found = self._by_key[key] = Counting(key[-GROUP_BYTES:])
+        return found
 
     def retry(self, origin: str) -> None:
         """A record whose event first stood at `origin`. One of a rekeyed topic always has one, and
@@ -177,15 +187,16 @@ class Tally:
             offset += count
 
     def _grouped(self) -> Iterator[Row]:
-        for named, change in sorted(self._changes.items()):
-            if change:
-                tenant, day, hashed = named[:-GROUP_BYTES], named[-GROUP_BYTES:-8], named[-8:]
-                key = GROUP + day + tenant + hashed
-                value = self._get(key)
-                before, members = (0, b"") if value is None else _split(value)
-                members = members or orjson.dumps([*self._members[named]])
-                count = before + change
-                yield key, _MESSAGES.pack(count) + members if count > 0 else None
+        for key, counting in sorted(self._by_key.items()):
+            if not counting.change:
+                continue
+            tenant, day, hashed = key[:-GROUP_BYTES], key[-GROUP_BYTES:-8], key[-8:]
+            row = GROUP + day + tenant + hashed
+            value = self._get(row)
+            before, members = (0, b"") if value is None else _split(value)
+            members = members or orjson.dumps(counting.members)
+            count = before + counting.change
+            yield row, _MESSAGES.pack(count) + members if count > 0 else None
 
 
 def decode_group(key: bytes, value: bytes) -> tuple[int, Group, int]:
@@ -205,8 +216,14 @@ def day_of(key: bytes) -> int:
 
 
 def number_of_day(text: str) -> int:
-    """Days from 1970 to ``YYYY-MM-DD``."""
-    return (date.fromisoformat(text) - _EPOCH).days
+    """Days from 1970 to ``YYYY-MM-DD``. `FormatError` for any other text."""
+    try:
+        found = (date.fromisoformat(text) - _EPOCH).days
+    except ValueError as error:
+        raise FormatError(f"{text!r} is no day") from error
+    if found < 0:
+        raise FormatError(f"{text} is before 1970")
+    return found
 
 
 def date_of(day: int) -> date:
@@ -215,8 +232,14 @@ def date_of(day: int) -> date:
 
 
 def milliseconds(text: str) -> int:
-    """Since 1970, of an RFC 3339 time with an offset or Z."""
-    return round((datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 1000)
+    """Since 1970, of an RFC 3339 time with an offset or Z. `FormatError` for any other text."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise FormatError(f"{text[:40]!r} is no time") from error
+    if found.tzinfo is None or found.year < _EPOCH.year:
+        raise FormatError(f"{text[:40]!r} is no time since 1970")
+    return max(0, round(found.timestamp() * 1000))
 
 
 def _sound(timestamp: int | None) -> int:

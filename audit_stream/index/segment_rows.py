@@ -10,7 +10,7 @@ from audit_stream.archive.chain import Found
 from audit_stream.archive.tags import Tags
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
-from audit_stream.index.counts import GROUP_BYTES, Get, Group, Tally
+from audit_stream.index.counts import GROUP_BYTES, Counting, Get, Tally
 from audit_stream.index.rows import (
     CARRIER,
     INDEX,
@@ -28,6 +28,8 @@ from audit_stream.index.rows import (
 )
 from audit_stream.privacy.subject_object import NO_TAG
 
+_OFFSET_DIGITS = 19
+
 
 class _Pub(msgspec.Struct, gc=False):
     carrier_error_code: str | None
@@ -41,14 +43,6 @@ class _Pub(msgspec.Struct, gc=False):
     platform_tenant_id: str
     revision: int
     supersedes: str | None
-
-    @property
-    def group(self) -> Group:
-        """What its message is counted by."""
-        return Group(
-            self.platform_tenant_id, self.originating_workflow_id, self.communication_type,
-            self.delivery_status, self.carrier_error_code,
-        )  # fmt: skip
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -74,18 +68,19 @@ def segment_rows(
     number, position, place, base = NUMBER.pack, POSITION.pack, row.place, row.base
     tagged = TAGGED.pack(row.time, place, base, 0)[: -INDEX.size]
     values = [NO_TAG] * len(pubs) if tags is None else tags.values
-    counting = _Counting(Tally(header, place, get), get)
+    tally = Tally(header, place, get)
+    count = _Counting(tally, get).count
     for index, (line, offset, tag) in enumerate(zip(pubs, offsets, values, strict=True)):
         pub = line.pub
         message = id_of(pub.message_uuid) + tenant_of(pub.platform_tenant_id)
         key = MESSAGE + message + place
-        group = counting.count(pub, key)
+        group = count(pub, key, offset)
         add((key + number(offset), position(base, index, pub.revision, group)))
         if tag != NO_TAG:
             add((TAG + tag + tagged + INDEX.pack(index), message))
         if pub.carrier_message_id is not None:
             add((CARRIER + id_of(pub.carrier_message_id) + message, b""))
-    rows += counting.tally.rows()
+    rows += tally.rows()
     rows.sort()  # RocksDB takes what comes in order in two thirds of the time
     return rows
 
@@ -95,25 +90,41 @@ class _Counting:
 
     def __init__(self, tally: Tally, get: Get) -> None:
         self.tally, self._get = tally, get
-        self._here: dict[bytes, bytes] = {}  # of messages in this segment: the last one's group
+        self._groups: dict[tuple[str | None, ...], Counting] = {}
+        self._here: dict[int, Counting] = {}  # of the records in this segment, by offset
 
-    def count(self, pub: _Pub, key: bytes) -> bytes:
+    def count(self, pub: _Pub, key: bytes, offset: int) -> bytes:
         """The group it is in from now on. `key` is that of its message's rows in this place."""
-        tenant = key[-PLACE_BYTES - TENANT_BYTES : -PLACE_BYTES]
-        group = self.tally.add(tenant, pub.ingestion_timestamp, pub.group)
+        common = (
+            pub.ingestion_timestamp[:10], pub.platform_tenant_id, pub.originating_workflow_id,
+            pub.communication_type, pub.delivery_status, pub.carrier_error_code,
+        )  # fmt: skip
+        group = self._groups.get(common)
+        if group is None:
+            group = self.tally.group(_tenant(key), common[0], common[1:])
+            self._groups[common] = group
+        group.change += 1
         if pub.supersedes is not None:
-            before = self._here.get(key) or self._stored(key, pub.supersedes)
-            if before is not None:
-                self.tally.take_away(tenant, before)
+            self._take_away(key, pub.supersedes)
         if pub.origin is not None:
             self.tally.retry(pub.origin)
-        self._here[key] = group
-        return group
+        self._here[offset] = group
+        return group.named
 
-    def _stored(self, key: bytes, source: str) -> bytes | None:
-        offset = source.rpartition("/")[2]
-        value = self._get(key + NUMBER.pack(int(offset))) if offset.isdecimal() else None
-        return None if value is None else value[-GROUP_BYTES:]
+    def _take_away(self, key: bytes, source: str) -> None:
+        text = source.rpartition("/")[2]
+        if not (text.isdecimal() and len(text) <= _OFFSET_DIGITS):
+            raise FormatError(f"a record supersedes {source[:80]!r}, which is no place")
+        offset = int(text)
+        before = self._here.get(offset)
+        if before is not None:
+            before.change -= 1
+        elif (value := self._get(key + NUMBER.pack(offset))) is not None:
+            self.tally.take_away(_tenant(key), value[-GROUP_BYTES:])
+
+
+def _tenant(key: bytes) -> bytes:
+    return key[-PLACE_BYTES - TENANT_BYTES : -PLACE_BYTES]
 
 
 def tag_rows(found: Found, row: SegmentRow, tags: Tags, ids: Ids) -> list[Pair]:

@@ -12,7 +12,7 @@ class GatewaySettings(BaseModel):
 
     gateway_host: str = Field(
         "127.0.0.1",
-        description="Address that serves the retrieval API; every request needs a token.",
+        description="Address that serves the retrieval API and the pages; all need a token.",
     )
     gateway_port: int = Field(8443, ge=0, le=65_535, description="Its port; 0 takes any free one.")
     gateway_tls_cert: Path | None = Field(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from audit_stream.errors import FormatError
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.bodies import zipped
 from audit_stream.gateway.pages import render, report, standing, words
@@ -274,8 +275,8 @@ def _day(request: Request, name: str, usual: int) -> int:
     if text is None:
         return usual
     try:
-        found = number_of_day(date.fromisoformat(text).isoformat())
-    except ValueError:
+        found = number_of_day(text)
+    except FormatError:
         raise Problem(400, "a day is written YYYY-MM-DD") from None
     if not DAYS <= found <= usual + DAYS:
         raise Problem(400, "this day is out of reach")

@@ -17,7 +17,15 @@ from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support import chains, golden
 from tests.support.indexing import PUBS, Indexing, golden_archive, golden_subjects
-from tests.support.resealed import EMAIL, OBJECTS, edited, name, relinked, second_generation
+from tests.support.resealed import (
+    EMAIL,
+    OBJECTS,
+    edited,
+    name,
+    relinked,
+    resigned,
+    second_generation,
+)
 
 ALL = (0, 10**6)
 HEADERS = [decode(data, n).header for n, data in OBJECTS.items() if n.startswith("segments/")]
@@ -136,4 +144,49 @@ async def test_each_generation_counts_for_itself(tmp_path: Path) -> None:
     made = await indexed(second_generation(EMAIL), tmp_path)
     once = {key: n for key, n in effective().items() if key[1].channel == EMAIL}
     assert counted(made) == {key: 2 * n for key, n in once.items()} != {}
+    made.index.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"ingestion_timestamp":"2026-11-25', b'"ingestion_timestamp":"yesterday!'),
+        (b'"ingestion_timestamp":"2026-11-25', b'"ingestion_timestamp":"1926-11-25'),
+        (b'"supersedes":null', b'"supersedes":"x"'),
+        (b'"supersedes":null', b'"supersedes":"t/1/0/99999999999999999999"'),
+    ],
+)
+async def test_what_cannot_be_counted_stops_its_partition_alone(
+    tmp_path: Path, old: bytes, new: bytes
+) -> None:
+    base = name(EMAIL, 0)
+    made = await indexed(relinked(OBJECTS | {base: edited(OBJECTS[base], 0, (old, new))}), tmp_path)
+    assert made.tail.stopped == [f"{EMAIL}/1/0"]
+    assert len(made.alarmed) == 1
+    assert not any(group.channel == EMAIL for _, group, _ in made.index.grouped(*ALL))
+    assert any(made.index.grouped(*ALL))  # the others go on
+    made.index.close()
+
+
+async def test_a_superseded_record_that_is_not_there_takes_nothing_away(tmp_path: Path) -> None:
+    base = name(EMAIL, 0)
+    swap = (b'"supersedes":null', b'"supersedes":"%b/1/0/999"' % EMAIL.encode())
+    stream = {n: d for n, d in OBJECTS.items() if n.startswith("streams/") and EMAIL in n}
+    changed = relinked(stream | {base: edited(OBJECTS[base], 0, swap)})
+    made = await indexed(changed, tmp_path / "a")
+    plain = await indexed(stream | {base: OBJECTS[base]}, tmp_path / "b")
+    assert counted(made) == counted(plain)
+    made.index.close()
+    plain.index.close()
+
+
+@pytest.mark.parametrize("sealed_at", ["noon", "2026-11-25T00:00:00", "1812-01-01T00:00:00Z"])
+async def test_a_segment_sealed_at_no_time_stops_its_partition(
+    tmp_path: Path, sealed_at: str
+) -> None:
+    base = name(EMAIL, 0)
+    made = await indexed(
+        relinked(OBJECTS | {base: resigned(OBJECTS[base], sealed_at=sealed_at)}), tmp_path
+    )
+    assert made.tail.stopped == [f"{EMAIL}/1/0"]
     made.index.close()
