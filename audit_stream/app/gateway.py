@@ -18,11 +18,12 @@ from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
+from audit_stream.app.reasons import ReasonCounter
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
-from audit_stream.gateway.auth import Door, TokenFile, load_rules
+from audit_stream.gateway.auth import Door, JwtRules, TokenFile, load_rules
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
@@ -34,6 +35,7 @@ from audit_stream.gateway.signing import AnswerSigner, load_signer
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import load_cover
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, WormStore
@@ -53,35 +55,25 @@ def build_gateway(settings: Settings) -> Around:
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
-    archive_log = ArchiveLog(store, ring.log_key)
-    trust = own_trust(settings, archive_log.key)
-
-    service = Service(
-        archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
-        lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
-        archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
-        collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),
-    )  # fmt: skip
-    rules = None
-    if settings.gateway_jwks is not None:
-        rules = load_rules(
-            settings.gateway_jwks, settings.gateway_issuer, settings.gateway_audience
-        )
+    service = _service(settings, archive, index, ArchiveLog(store, ring.log_key), alarms)
+    rules = _rules(settings)
     journal = Journal(settings.journal_dir, ring.keyring.archive)
     signer = load_signer(settings.answer_keys, time.time())
     gateway = Gateway(
         service=service, signer=signer, journal=journal, now=now,
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
-
+    reasons = ReasonCounter(KafkaConnection.from_settings(settings), index.is_retried, now)
     pages = Pages(
         gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
         alarms=alarms.open, breaker=lambda: store.breaker.state.value,
+        reasons=lambda: reasons.counted,
     )  # fmt: skip
     background = _Background(
         service=service, signer=signer, journal=journal, alarms=alarms,
         sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
-        refresh_seconds=settings.gateway_refresh_seconds,
+        refresh_seconds=settings.gateway_refresh_seconds, reasons=reasons,
+        reason_seconds=settings.gateway_quarantine_seconds,
     )  # fmt: skip
     metrics, health = Metrics(), Health("index")
 
@@ -109,6 +101,25 @@ def build_gateway(settings: Settings) -> Around:
     return build_app(gateway, pages, running, observe)
 
 
+def _service(
+    settings: Settings, archive: Archive, index: ArchiveIndex, archive_log: ArchiveLog,
+    alarms: Alerts,
+) -> Service:  # fmt: skip
+    store, trust = archive.store, own_trust(settings, archive_log.key)
+    return Service(
+        archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
+        lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
+        archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
+        collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
+    )  # fmt: skip
+
+
+def _rules(settings: Settings) -> JwtRules | None:
+    if settings.gateway_jwks is None:
+        return None
+    return load_rules(settings.gateway_jwks, settings.gateway_issuer, settings.gateway_audience)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Background:
     """What a gateway does beside answering."""
@@ -120,11 +131,16 @@ class _Background:
     alarms: Alerts
     seal_seconds: float
     refresh_seconds: float
+    reasons: ReasonCounter
+    reason_seconds: float
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While it is entered."""
-        works = (self.service.keep_fresh(self.refresh_seconds), self._seal(), self._renew())
+        works = (
+            self.service.keep_fresh(self.refresh_seconds), self._seal(), self._renew(),
+            self.reasons.keep_counted(self.reason_seconds),
+        )  # fmt: skip
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield

@@ -204,9 +204,9 @@ class ArchiveIndex:
             elif key < QUARANTINE:
                 return
 
-    def is_retried(self, topic: str, partition: int, offset: int) -> bool:
-        """Whether a quarantined event was archived since."""
-        return self.get(f"{RETRIED.decode()}{topic}/{partition}/{offset}".encode()) is not None
+    def is_retried(self, position: str) -> bool:
+        """Whether the event that was quarantined at ``topic/partition/offset`` was archived."""
+        return self.get(RETRIED + position.encode()) is not None
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in the order of the keys."""

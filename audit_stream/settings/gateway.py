@@ -36,6 +36,13 @@ class GatewaySettings(BaseModel):
     gateway_refresh_seconds: float = Field(
         5.0, gt=0, description="How often it looks for what was archived and logged since."
     )
+    gateway_quarantine_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How often the page on quarantine counts the reasons in `audit-quarantine`, "
+        "whose copies hold personal data (only their headers are looked at); it needs READ there. "
+        "0: never, the page says where they stand.",
+    )
     answer_keys: Path = Field(
         Path("var/gateway/keys"),
         description="Folder of the keys that sign answers; made, and a new one every 90 days. Keep "

@@ -1,7 +1,7 @@
 """What lies in quarantine, as the archive's ledgers say.
 
 The archive knows which positions were quarantined and when. Why stands only in the quarantine
-topic, beside the personal data of the event, which no gateway reads.
+topic, beside the personal data of the event: a gateway counts the reasons there if it is told to.
 """
 
 from __future__ import annotations
@@ -37,6 +37,24 @@ class Lying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Copies of one topic's events that lie in the quarantine topic for one reason."""
+
+    topic: str
+    reason: str
+    copies: int
+    left: int  # of events that were not archived since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasons:
+    """What lay in the quarantine topic at a time (RFC 3339)."""
+
+    at: str
+    found: list[Reason]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
     """By topic how many were ever put there and how many are left; the newest of them."""
 
@@ -63,7 +81,7 @@ def quarantine(service: Service) -> Quarantine:
 
 def _lying(service: Service, place: Indexed, run: Run) -> Lying:
     retried = sum(
-        service.index.is_retried(place.topic, place.partition, offset)
+        service.index.is_retried(f"{place.topic}/{place.partition}/{offset}")
         for offset in range(run.offset, run.offset + min(run.length, _MOST_OFFSETS))
     )
     return Lying(

@@ -22,7 +22,7 @@ from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures
 from audit_stream.gateway.pages.forms import SESSION, check_from_here, fields_of
 from audit_stream.gateway.pages.message import checked, shown
-from audit_stream.gateway.pages.quarantine import quarantine
+from audit_stream.gateway.pages.quarantine import Reasons, quarantine
 from audit_stream.gateway.pages.report import Days
 from audit_stream.gateway.pages.sessions import Session, Sessions
 from audit_stream.gateway.pages.signing_in import sign_in, sign_in_form, sign_out
@@ -53,6 +53,7 @@ class Pages:
     journal_folder: Path
     alarms: Callable[[], list[dict[str, Any]]]  # that are open
     breaker: Callable[[], str]  # state of the store's
+    reasons: Callable[[], Reasons | None]  # of quarantine; None: nobody counts them here
 
     def add(self, app: FastAPI) -> None:
         """The routes. None of them is part of the API or its description."""
@@ -165,7 +166,7 @@ class Pages:
         """What could not be understood, and whether a retry was archived."""
         session = await self._whole_archive(request, "quarantine")
         found = await asyncio.to_thread(quarantine, self.gateway.service)
-        return self._html("quarantine", session, found=found)
+        return self._html("quarantine", session, found=found, reasons=self.reasons())
 
     async def access(self, request: Request) -> Response:
         """Who read what."""

@@ -135,8 +135,8 @@ async def test_a_retry_is_counted_once_and_found(tmp_path: Path) -> None:
         stream = {n: d for n, d in OBJECTS.items() if n.startswith("streams/") and EMAIL in n}
         made = await indexed(relinked(stream | {base: data}), tmp_path / str(wanted))
         assert sum(each.retried for each in made.index.totals().values()) == wanted
-        assert made.index.is_retried(EMAIL, 0, 9999) is bool(wanted)
-        assert not made.index.is_retried(EMAIL, 0, 999)
+        assert made.index.is_retried(origin) is bool(wanted)
+        assert not made.index.is_retried(f"{EMAIL}/0/999")
         made.index.close()
 
 
