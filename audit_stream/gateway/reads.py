@@ -21,7 +21,7 @@ from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner
 
 log = logging.getLogger(__name__)
-_LOOK_UP_SECONDS, _BUNDLE_SECONDS = 30.0, 120.0
+LOOK_UP_SECONDS, _BUNDLE_SECONDS = 30.0, 120.0
 _Answers = list[dict[str, Any]]
 
 
@@ -37,7 +37,7 @@ class Gateway:
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer, unsigned; `Problem` as `Service.look_up`."""
-        async with self._recorded(query, caller, "read", _LOOK_UP_SECONDS) as seen:
+        async with self._recorded(query, caller, "read", LOOK_UP_SECONDS) as seen:
             document = await self.service.look_up(query, caller)
             seen.extend(document.get("messages", [document]))
         return document
@@ -46,7 +46,7 @@ class Gateway:
         self, query: Query, caller: Caller
     ) -> tuple[dict[str, Any], Sequence[str]]:  # fmt: skip
         """The payload of an SD-JWT and its disclosures."""
-        async with self._recorded(query, caller, "read", _LOOK_UP_SECONDS) as seen:
+        async with self._recorded(query, caller, "read", LOOK_UP_SECONDS) as seen:
             said, document, disclosures = await self.service.disclosed(query, caller)
             seen.append(said)
         return document, disclosures
@@ -72,7 +72,7 @@ class Gateway:
         said = {"kind": kind, "query": query.kind}
         seen: _Answers = []
         try:
-            async with _in_time(seconds):
+            async with in_time(seconds):
                 yield seen
         except Problem as problem:
             await self._write_down(caller, {**said, "status": problem.status}, [], [])
@@ -97,7 +97,8 @@ class Gateway:
 
 
 @asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """`Problem` 503 when the block takes longer."""
     try:
         async with asyncio.timeout(seconds):
             yield

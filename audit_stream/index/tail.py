@@ -89,7 +89,8 @@ class Tail:
     @property
     def streams(self) -> list[StreamObject]:
         """Of every generation that was met, the oldest of a topic first."""
-        found = {chain.stream.stream: chain.stream for chain in self._chains.values()}
+        chains = list(self._chains.values())  # asked for by other threads, too
+        found = {chain.stream.stream: chain.stream for chain in chains}
         return sorted(found.values(), key=lambda each: (each.topic, each.generation))
 
     @property

@@ -25,7 +25,7 @@ from audit_stream.evidence.access import (
 )
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.log_names import access_name, is_journal
-from audit_stream.gateway.parts import identity, part_lines
+from audit_stream.gateway.parts import identity, part_lines, part_numbers
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.service import Service
 
@@ -91,9 +91,8 @@ class Accesses:
         """Behind the last part there is of each journal."""
         marks = {journal: (await self._end(journal, head.next), _ALL)
                  for journal, head in self._heads.items()}  # fmt: skip
-        numbers = await asyncio.to_thread(part_lines, self.folder)
-        last = max(numbers, default=await self._end(own, 0))
-        marks[own] = (max(last, marks.get(own, (0, 0))[0]), _ALL)
+        here = await asyncio.to_thread(part_numbers, self.folder)
+        marks[own] = max(marks.get(own, (0, _ALL)), (here[-1] if here else 0, _ALL))
         return marks
 
     async def _end(self, journal: str, number: int) -> int:

@@ -70,8 +70,9 @@ def pictures(service: Service, last: int) -> list[Picture]:
     found: dict[str, dict[int, dict[int, Counted]]] = defaultdict(lambda: defaultdict(dict))
     for each in places(service):
         found[each.topic][each.partition] = {}
-    named = service.index.places()
-    for day, place, counted in service.index.days(first, last):
+    days_found = list(service.index.days(first, last))
+    named = service.index.places()  # behind the days: each of them has its place by now
+    for day, place, counted in days_found:
         days = found[named[place].topic][named[place].partition]
         days[day] = days.get(day, Counted()).plus(counted)
     missing = _missing(service)

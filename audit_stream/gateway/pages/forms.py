@@ -93,4 +93,8 @@ async def fields_of(request: Request) -> dict[str, str]:
 
 
 def _is_secure(request: Request) -> bool:
-    return request.url.scheme == "https" or request.url.hostname not in _LOOPBACK
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:  # a host that is none
+        host = None
+    return request.url.scheme == "https" or host not in _LOOPBACK

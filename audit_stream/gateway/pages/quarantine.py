@@ -70,8 +70,8 @@ def quarantine(service: Service) -> Quarantine:
     for each in places(service):
         ever[each.topic] += each.counted["q"]
         retried[each.topic] += each.counted.retried
-    named = service.index.places()
     runs = list(islice(service.index.quarantined(), _MOST_RUNS + 1))
+    named = service.index.places()
     return Quarantine(
         topics=[(topic, ever[topic], max(0, ever[topic] - retried[topic])) for topic in ever],
         newest=[_lying(service, named[run.place], run) for run in runs[:_MOST_RUNS]],

@@ -28,7 +28,7 @@ from audit_stream.gateway.pages.sessions import Session, Sessions
 from audit_stream.gateway.pages.signing_in import sign_in, sign_in_form, sign_out
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import NAMES, Query, parse_fields
-from audit_stream.gateway.reads import Gateway
+from audit_stream.gateway.reads import LOOK_UP_SECONDS, Gateway, in_time
 from audit_stream.index.counts import milliseconds, number_of_day
 
 HOME, LOOK_UP, BUNDLE, OVERVIEW, ARCHIVE, QUARANTINE, ACCESS, REPORT = (
@@ -172,7 +172,7 @@ class Pages:
         """Who read what."""
         session = await self._whole_archive(request, "access")
         accesses = Accesses(self.gateway.service, self.journal_folder)
-        async with self.gateway.service.translated():
+        async with in_time(LOOK_UP_SECONDS), self.gateway.service.translated():
             page = await accesses.page(request.query_params.get("cursor"))
         return self._html("access", session, page=page)
 

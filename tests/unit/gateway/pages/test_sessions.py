@@ -157,7 +157,8 @@ def request(url: str, **headers: str) -> Request:
         ("https://audit.example", True), ("https://127.0.0.1:8443", True),
         ("http://audit.example", True), ("http://10.0.0.1:8443", True),
         ("http://127.0.0.1:8443", False), ("http://localhost:1", False),
-        ("http://127.0.0.1.audit.example", True), ("http://[::1]:8443", False),
+        ("http://[::1", True), ("http://", True), ("http://127.0.0.1.audit.example", True),
+        ("http://[::1]:8443", False),
     ],
 )  # fmt: skip
 def test_cookies_need_tls_but_on_the_machine_itself(url: str, secure: bool) -> None:
