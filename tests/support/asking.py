@@ -88,7 +88,8 @@ def serving(settings: Settings) -> Iterator[Asked]:
         assert thread.is_alive(), "the gateway ended"
         assert time.monotonic() < deadline, "the gateway did not start"
         thread.join(0.02)
-    asked = Asked(f"http://127.0.0.1:{port}", settings)
+    scheme = "http" if settings.gateway_tls_cert is None else "https"
+    asked = Asked(f"{scheme}://127.0.0.1:{port}", settings)
     try:
         yield asked
     finally:

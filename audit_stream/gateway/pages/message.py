@@ -49,7 +49,8 @@ def shown(answer: Mapping[str, Any]) -> Shown:
     return Shown(
         message=record["message_uuid"], tenant=record["platform_tenant_id"],
         customer=record["customer_external_id"], status=words.STATUS[status],
-        meaning=words.MEANING[status], at=words.moment(record["carrier_receipt_timestamp"]),
+        meaning=words.DISPUTED if answer["conflict"] else words.MEANING[status],
+        at=words.moment(record["carrier_receipt_timestamp"]),
         sentence=_sentence(steps), conflict=answer["conflict"],
         erased=answer["redaction"] is not None, facts=_facts(record), steps=steps,
         assurance=words.ASSURANCE[answer["assurance"]],

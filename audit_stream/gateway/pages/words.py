@@ -15,6 +15,10 @@ MEANING = {
     FAILED: "The message did not reach the customer.",
     EXPIRED: "The message was not delivered in time.",
 }
+DISPUTED = (
+    "Whether the message reached the customer is disputed. The status above counts by the rule of "
+    "the archive: expired before failed, failed before read, read before delivered."
+)
 ASSURANCE = {
     "worm_locked": "in write-once storage whose protection nobody can lift",
     "worm_unlocked": "in write-once storage whose protection an administrator could still lift",

@@ -11,7 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.support.asking import serving
 from tests.support.browser import chromium
+from tests.support.certificates import identity
 from tests.unit.gateway.pages.conftest import Site
 
 PATHS = ("/", "/overview", "/archive", "/quarantine", "/access", "/report")
@@ -236,3 +238,25 @@ def test_it_prints_without_what_only_a_screen_needs(browser: Browser, site: Site
     assert page.get_by_role("heading", name="Timeline").is_visible()
     assert page.get_by_text("sha256:").first.is_visible()  # details are printed open
     context.close()
+
+
+def test_over_tls_the_browser_keeps_a_cookie_that_only_tls_gets(
+    browser: Browser, site: Site, tmp_path: Path
+) -> None:
+    made = identity(tmp_path, "gateway")
+    settings = site.sample.settings.model_copy(update={
+        "gateway_tls_cert": made.bundle, "gateway_tls_key": made.bundle,
+        "index_dir": tmp_path / "index", "journal_dir": tmp_path / "journal",
+    })  # fmt: skip
+    with serving(settings) as asked:
+        context = browser.new_context(ignore_https_errors=True)
+        page = signed_in(context, Site(asked, site.sample))
+        (cookie,) = context.cookies()
+        assert cookie["name"] == "__Host-audit-session"
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
+        assert (cookie["sameSite"], cookie["path"], cookie["expires"]) == ("Strict", "/", -1)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+        assert [each["name"] for each in context.cookies()] == ["__Host-audit-visitor"]
+        context.close()

@@ -15,6 +15,7 @@ import pytest
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.segment import decode
 from audit_stream.gateway.pages import words
+from audit_stream.gateway.pages.message import checked, shown
 from audit_stream.gateway.pages.report import COLUMNS, harmless
 from tests.support.asking import serving
 from tests.support.sample import EMAIL, MESSAGES, TENANTS, VOICE, make_sample
@@ -57,8 +58,22 @@ def test_a_message_is_told_in_words(site: Site, visitor: Visitor) -> None:
 def test_a_contradiction_is_loud_and_both_stand(site: Site, visitor: Visitor) -> None:
     text = text_of(visitor.look_up(message_uuid=site.sample.contradicted))
     assert "The statuses contradict each other." in text
+    assert "is disputed" in text
+    assert words.MEANING["FAILED"] not in text
     for status, at in stated(site, site.sample.contradicted):
         assert f"{status} {at}" in text
+
+
+def test_an_erased_person_is_said_to_be(site: Site) -> None:
+    answer = site.asked.get(site.asked.token(), message_uuid=site.sample.read).json()
+    answer["redaction"] = {"erased": True}
+    answer["audit_record"]["customer_external_id"] = None
+    answer["history"] = [{**each, "personal": "erased"} for each in answer["history"]]
+    it = shown(answer)
+    assert it.erased
+    assert it.facts["Customer"] == "not shown"
+    assert {step.personal for step in it.steps} == {words.PERSONAL["erased"]}
+    assert not any("decrypted" in each for each in checked(answer))
 
 
 def test_an_unknown_message_says_how_far_the_archive_is(site: Site, visitor: Visitor) -> None:
