@@ -23,22 +23,24 @@ from aiokafka.errors import (
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
-from audit_stream.errors import BrokerError, ConfigError, TopicError
+from audit_stream.errors import BrokerError, BrokerRefused, ConfigError, TopicError
 from audit_stream.kafka.requests import DescribeTopics
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 CLIENT_ID = "audit-stream"
-_REFUSALS = (
+REFUSALS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
 )
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})\Z")
 
@@ -192,8 +194,8 @@ async def translated(connection: KafkaConnection) -> AsyncIterator[None]:
     """Turn what the client raises inside the block into BrokerError with a hint."""
     try:
         yield
-    except _REFUSALS as error:
-        raise BrokerError(
+    except REFUSALS as error:
+        raise BrokerRefused(
             f"Kafka at {connection.servers} refuses us: {type(error).__name__}",
             hint="check the SASL user, and its ACLs against its role's in topics/",
         ) from error
