@@ -115,9 +115,17 @@ def inflate(data: bytes, what: str) -> bytes:
     if not inflater.eof or len(inflater.unused_data) != _TRAILER.size:
         raise FormatError(f"{what} is cut short, too large or followed by other bytes")
     crc, size = _TRAILER.unpack(inflater.unused_data)
-    if crc != zlib.crc32(plain) or size != len(plain) & 0xFFFFFFFF:
+    if crc != isal_zlib.crc32(plain) or size != len(plain) & 0xFFFFFFFF:
         raise FormatError(f"{what} fails the gzip checksum")
     return plain
+
+
+def inflate_start(data: bytes, size: int) -> bytes:
+    """The first `size` uncompressed bytes, or all there are, of bytes that `inflate` took before.
+
+    ISA-L is four times as fast as zlib and takes some streams that are none; so it never judges.
+    """
+    return isal_zlib.decompressobj(_RAW_DEFLATE).decompress(data[len(GZIP_HEADER) :], size)
 
 
 def decode(data: bytes, what: str) -> Segment:
@@ -180,8 +188,7 @@ def _check_relations(value: dict[str, Any], what: str) -> None:
         raise FormatError(f"{what} next is not above base")
     if (value["prev"] is None) != (value["seq"] == 0):
         raise FormatError(f"{what} prev is null exactly when seq is 0")
-    runs = ledger_code.decode(value["ledger"], value["next"] - value["base"])
-    totals = ledger_code.counts(runs)
+    totals = ledger_code.totals(value["ledger"], value["next"] - value["base"])
     if totals[ledger_code.ARCHIVED] != value["count"]:
         raise FormatError(f"{what} count differs from the ledger's archived offsets")
     present = any(count for letter, count in totals.items()

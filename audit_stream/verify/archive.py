@@ -230,7 +230,7 @@ class ArchiveVerifier:
 
     def _count(self, segment: Segment) -> None:
         header = segment.header
-        totals = ledger.counts(ledger.decode(header.ledger, header.next - header.base))
+        totals = ledger.totals(header.ledger, header.next - header.base)
         place = (header.topic, header.partition)
         self._by_partition.setdefault(place, Counter()).update(totals)
         self._records += header.count
