@@ -16,6 +16,7 @@ import pytest
 
 from audit_stream.errors import ConfigError, ForkAlarm, StateError, StoreError, StoreTransient
 from audit_stream.evidence.access import JournalPart, decode_part
+from audit_stream.evidence.log_names import access_name
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.parts import PartFiles, identity, part_numbers
 from audit_stream.gateway.sealing import drain
@@ -187,7 +188,7 @@ async def test_another_object_under_a_parts_name_is_loud(tmp_path: Path) -> None
     store = MemoryWormStore()
     async with Journal(tmp_path, NAME) as journal:
         await journal.record(members("a"))
-    name = f"access/{identity(tmp_path)[0]}/{0:020d}.ndjson"
+    name = access_name(identity(tmp_path)[0], 0)
     await store.put_if_absent(name, b"forged", {})
     with pytest.raises(ForkAlarm, match="another than this journal's part"):
         await drain(tmp_path, store)
