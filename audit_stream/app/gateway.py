@@ -17,6 +17,7 @@ from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
+from audit_stream.app.repeated import repeated
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway.api import Gateway, build_app
@@ -40,7 +41,10 @@ from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS, _STOP_SECONDS = 15, 10
-_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 3600.0
+_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 60.0
+#: Alarms and what they are of.
+_SEALING = ("journal:seal", "sealing the access journal")
+_RENEWING = ("answer-key:renew", "renewing the keys of answers")
 
 
 def build_gateway(settings: Settings) -> Around:
@@ -120,7 +124,11 @@ class _Background:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While it is entered."""
-        works = (self.service.keep_fresh(self.refresh_seconds), self._seal(), self._renew())
+        works = (
+            self.service.keep_fresh(self.refresh_seconds),
+            repeated(self._seal, self.seal_seconds, self.alarms, *_SEALING),
+            repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
+        )
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -130,18 +138,9 @@ class _Background:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _seal(self) -> None:
-        """For ever: what was read goes into the archive."""
-        while True:
-            await asyncio.sleep(self.seal_seconds)
-            try:
-                await self.journal.roll()
-                await drain(self.journal.folder, self.sealed_into)
-            except AuditError as error:
-                self.alarms.raise_alarm(
-                    "journal:seal", f"the access journal is not sealed: {error}"
-                )
-            else:
-                self.alarms.close_alarm("journal:seal", "the access journal is sealed again")
+        """What was read goes into the archive."""
+        await self.journal.roll()
+        await drain(self.journal.folder, self.sealed_into)
 
     async def seal_the_rest(self) -> None:
         """Once the journal is closed. What is left stays in its folder for the next start."""
@@ -152,15 +151,8 @@ class _Background:
             log.warning("the access journal is not all sealed: %s", type(error).__name__)
 
     async def _renew(self) -> None:
-        """For ever: have a key that is not too old, and know those of who shares the folder."""
-        while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            try:
-                await asyncio.to_thread(self.signer.renew, time.time())
-            except AuditError as error:
-                self.alarms.raise_alarm("answer-key:renew", str(error))
-            else:
-                self.alarms.close_alarm("answer-key:renew", "the keys of answers can be read again")
+        """Have a key that is not too old, and know those of who shares the folder."""
+        await asyncio.to_thread(self.signer.renew, time.time())
 
 
 def server_config(settings: Settings) -> uvicorn.Config:

@@ -19,6 +19,7 @@ from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.gateway.answer import AsOf, answer, disclosable
+from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
@@ -74,6 +75,11 @@ class Service:
                 log.warning("the index could not be brought up to date: %s", error.message)
             except AuditError as error:
                 self.alarms.raise_alarm("fork:log", str(error))
+            except Exception as error:  # what nobody thought of must not leave it stale unsaid
+                said = f"the index is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm("index:refresh", f"{said} at {where(error)}")
+            else:
+                self.alarms.close_alarm("index:refresh", "the index is brought up to date again")
             await asyncio.sleep(seconds)
 
     async def _follow_log(self) -> None:

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from audit_stream.errors import ConfigError, ForkAlarm, StateError, StoreError, StoreTransient
+from audit_stream.errors import (
+    ConfigError,
+    ForkAlarm,
+    FormatError,
+    StateError,
+    StoreError,
+    StoreTransient,
+    UnknownVersion,
+)
 from audit_stream.evidence.access import JournalPart, decode_part
 from audit_stream.evidence.log_names import access_name
 from audit_stream.gateway.journal import Journal
@@ -23,6 +31,10 @@ from audit_stream.gateway.sealing import drain
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.access import entry, members
 from tests.support.chains import NAME
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
 
 
 def lines(folder: Path) -> list[str]:
@@ -182,6 +194,75 @@ async def test_a_torn_line_is_cut_off_at_the_start(tmp_path: Path) -> None:
             await journal.record(members("b"))
         await drain(folder, store)
         assert await sealed(store) == [*left, "b"]
+
+
+async def test_blocks_that_came_to_disk_in_another_order_are_cut_off_and_kept(
+    tmp_path: Path,
+) -> None:
+    files = PartFiles(tmp_path, NAME)
+    files.open()
+    files.append(entry("a") + b"\n")
+    newest = tmp_path / f"part-{0:020d}.jsonl"
+    torn = b"\0" * 100 + b'b"}\n' + entry("never said") + b"\n" + b'{"caller'
+    newest.write_bytes(newest.read_bytes() + torn)
+    os.close(files._lock)  # as if it had been killed
+    store = MemoryWormStore()
+    async with Journal(tmp_path, NAME) as journal:
+        await journal.record(members("b"))
+    await drain(tmp_path, store)
+    assert await sealed(store) == ["a", "b"]
+    (aside,) = files_in(tmp_path, "torn-*")
+    assert aside.read_bytes() == torn
+    assert aside.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("damage", [b"\0", b'"kind":"read","more":1', b'"kind": "read"', b""])
+async def test_what_no_reader_would_take_is_not_sealed_for_good(
+    tmp_path: Path, damage: bytes
+) -> None:
+    async with Journal(tmp_path, NAME) as journal:
+        for message in ("a", "b", "c"):
+            await journal.record(members(message))
+    first, _ = files_in(tmp_path, "part-*")
+    good = first.read_bytes()
+    head, middle, *rest = good.split(b"\n")
+    first.write_bytes(b"\n".join([head, middle.replace(b'"kind":"read"', damage), *rest]))
+    store = MemoryWormStore()
+    with pytest.raises(FormatError, match="entry 1"):
+        await drain(tmp_path, store)
+    assert await store.names("") == []
+    first.write_bytes(good)
+    await drain(tmp_path, store)
+    assert await sealed(store) == ["a", "b", "c"]
+
+
+async def test_a_newer_releases_entries_are_not_taken_for_torn(tmp_path: Path) -> None:
+    async with Journal(tmp_path, NAME) as journal:
+        await journal.record(members("a"))
+    newest = files_in(tmp_path, "part-*")[-1]
+    newer = entry("b").replace(b"entry/1", b"entry/2") + b"\n"
+    newest.write_bytes(newer)
+    async with Journal(tmp_path, NAME):
+        pass
+    assert newest.read_bytes() == newer
+    store = MemoryWormStore()
+    with pytest.raises(UnknownVersion):
+        await drain(tmp_path, store)
+    assert await sealed(store) == ["a"]
+
+
+async def test_a_folder_that_cannot_be_read_is_said_in_our_words(tmp_path: Path) -> None:
+    async with Journal(tmp_path, NAME) as journal:
+        await journal.record(members("a"))
+    first, _ = files_in(tmp_path, "part-*")
+    good = first.read_bytes()
+    first.unlink()
+    first.mkdir()
+    with pytest.raises(StateError, match="Is a directory"):
+        await drain(tmp_path, MemoryWormStore())
+    first.rmdir()
+    first.write_bytes(good)
+    assert await drain(tmp_path, MemoryWormStore()) == 1
 
 
 async def test_another_object_under_a_parts_name_is_loud(tmp_path: Path) -> None:
