@@ -7,44 +7,47 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
 
 from audit_stream.anchors.newest import newest_vouched
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.notary import now
-from audit_stream.app.places import archive_to_read, subject_store
+from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
+from audit_stream.app.repeated import repeated
 from audit_stream.bundle.messages import Collector
-from audit_stream.errors import ConfigError
+from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway.api import Gateway, build_app
+from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
-from audit_stream.gateway.connection import BoundedProtocol
 from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.protocol import BoundedProtocol
+from audit_stream.gateway.sealing import drain
 from audit_stream.gateway.service import Service
-from audit_stream.gateway.signing import load_signer
+from audit_stream.gateway.signing import AnswerSigner, load_signer
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.keys.file import load_cover
 from audit_stream.notary.log import ArchiveLog
+from audit_stream.ports import Alerts, WormStore
 from audit_stream.settings import Settings
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_KEEP_ALIVE_SECONDS, _STOP_SECONDS, _CONNECTIONS = 15, 10, 256
+_KEEP_ALIVE_SECONDS, _STOP_SECONDS = 15, 10
+_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 60.0
+#: Alarms and what they are of.
+_SEALING = ("journal:seal", "sealing the access journal")
+_RENEWING = ("answer-key:renew", "renewing the keys of answers")
 
 
-def _today() -> str:
-    return datetime.now(UTC).strftime("%Y%m%d")
-
-
-def build_gateway(settings: Settings) -> FastAPI:
+def build_gateway(settings: Settings) -> Around:
     """The application; its index, stores and journal are opened when it starts to serve."""
     ring, alarms = load_archive_keyring(settings), alarm_board(settings)
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
@@ -68,34 +71,88 @@ def build_gateway(settings: Settings) -> FastAPI:
         rules = load_rules(
             settings.gateway_jwks, settings.gateway_issuer, settings.gateway_audience
         )
-    journal = Journal(settings.journal_dir, _today)
+    journal = Journal(settings.journal_dir, ring.keyring.archive)
     signer = load_signer(settings.answer_keys, time.time())
     gateway = Gateway(
         service=service, signer=signer, journal=journal, now=now,
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
 
+    background = _Background(
+        service=service, signer=signer, journal=journal, alarms=alarms,
+        sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
+        refresh_seconds=settings.gateway_refresh_seconds,
+    )  # fmt: skip
+    metrics, health = Metrics(), Health("index")
+
+    def observe(route: str, status: int, seconds: float) -> None:
+        metrics.gateway_answers_total.labels(route, str(status)).inc()
+        metrics.gateway_answer_seconds.labels(route).observe(seconds)
+
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        metrics, health = Metrics(), Health("index")
         web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
         web.start()
-        async with journal:
+        fresh_keys = contextlib.nullcontext() if rules is None else rules.keys.kept_fresh()
+        async with journal, fresh_keys:
             await service.refresh()
             health.set_ready("index", service.caught_up)
-            fresh = asyncio.create_task(service.keep_fresh(settings.gateway_refresh_seconds))
-            try:
+            async with background.running():
                 yield
-            finally:
-                fresh.cancel()
-                await asyncio.gather(fresh, return_exceptions=True)
-        alarms.flush(2.0)
+        await background.seal_the_rest()
+        alarms.flush(_LAST_SECONDS)
         web.stop()
         index.close()
-        await store.close()
-        await subjects.close()
+        for each in (store, background.sealed_into, subjects):
+            await each.close()
 
-    return build_app(gateway, running)
+    return build_app(gateway, running, observe)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Background:
+    """What a gateway does beside answering."""
+
+    service: Service
+    signer: AnswerSigner
+    journal: Journal
+    sealed_into: WormStore
+    alarms: Alerts
+    seal_seconds: float
+    refresh_seconds: float
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While it is entered."""
+        works = (
+            self.service.keep_fresh(self.refresh_seconds),
+            repeated(self._seal, self.seal_seconds, self.alarms, *_SEALING),
+            repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
+        )
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _seal(self) -> None:
+        """What was read goes into the archive."""
+        await self.journal.roll()
+        await drain(self.journal.folder, self.sealed_into)
+
+    async def seal_the_rest(self) -> None:
+        """Once the journal is closed. What is left stays in its folder for the next start."""
+        try:
+            async with asyncio.timeout(_LAST_SEAL_SECONDS):
+                await drain(self.journal.folder, self.sealed_into)
+        except (TimeoutError, AuditError) as error:
+            log.warning("the access journal is not all sealed: %s", type(error).__name__)
+
+    async def _renew(self) -> None:
+        """Have a key that is not too old, and know those of who shares the folder."""
+        await asyncio.to_thread(self.signer.renew, time.time())
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -105,9 +162,9 @@ def server_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         build_gateway(settings), host=settings.gateway_host, port=settings.gateway_port,
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
-        http=BoundedProtocol, access_log=False, server_header=False, log_config=None, lifespan="on",
+        access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
-        limit_concurrency=_CONNECTIONS,
+        http=BoundedProtocol, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
     )  # fmt: skip
 
 

@@ -12,6 +12,10 @@ from typing import Any
 from audit_stream.archive.opening import Closed
 from audit_stream.index.lookup import Message, Revision
 
+KEYS = "/.well-known/jwks.json"
+BUNDLE = "/api/v1/audit/evidence"
+#: How far each topic is archived: its partitions with the first offset that is not.
+Through = Mapping[str, Sequence[Mapping[str, int]]]
 #: Members of `audit_record`, in the API's order; the second is opened, the last is beside `pub`.
 RECORD = (
     "audit_id", "message_uuid", "customer_external_id", "communication_type", "delivery_status",
@@ -44,10 +48,12 @@ class AsOf:
 
 
 def answer(
-    message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None]
-) -> dict[str, Any]:
+    message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None],
+    through: Through,
+) -> dict[str, Any]:  # fmt: skip
     """The body without its signature. `leaf_index`: by segment name, None: not logged yet."""
     effective = message.effective
+    topics = {each.record.pub["source"].partition("/")[0] for each in message.revisions}
     return {
         "status": "verified",
         "audit_record": audit_record(effective),
@@ -56,8 +62,17 @@ def answer(
         "conflict": message.conflict,
         "as_of": None if as_of is None else as_of.document(),
         "assurance": lowest_assurance(message.revisions),
+        "archived_through": {topic: through[topic] for topic in sorted(topics & through.keys())},
+        "evidence": {"bundle": BUNDLE, "keys": KEYS},
         "redaction": _redaction(message),
     }
+
+
+def disclosable(said: Mapping[str, Any], effective: Revision) -> dict[str, Any]:
+    """The same as the payload of an SD-JWT (RFC 9901): the record's own bytes are `pub`, whose
+    `_sd` has the digests of the personal fields, which come as disclosures or not at all."""
+    record = {**effective.record.pub, "integrity_hash": hash_text(effective)}
+    return {**said, "_sd_alg": "sha-256", "audit_record": record}
 
 
 def audit_record(found: Revision) -> dict[str, Any]:

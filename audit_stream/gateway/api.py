@@ -1,11 +1,10 @@
-"""The HTTP API: routes, and what stands around each of them."""
+"""The HTTP API: routes, and what each of them does around a look-up."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,30 +12,32 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from audit_stream import __version__
 from audit_stream.errors import StateError
+from audit_stream.evidence.access import ENTRY
 from audit_stream.gateway import schema
+from audit_stream.gateway.answer import BUNDLE, KEYS
+from audit_stream.gateway.around import INTERNAL, Around, Observe
 from audit_stream.gateway.auth import Caller, Door
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs
+from audit_stream.gateway.schema import SD_JWT
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner
 
 log = logging.getLogger(__name__)
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
-BUNDLE = "/api/v1/audit/evidence"
-KEYS = "/.well-known/jwks.json"
+OPENAPI = "/openapi.json"
+ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI)
 _BODY_BYTES, _BODY_SECONDS = 16 << 10, 10.0
-_HEADERS = {
-    "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}  # fmt: skip
+_DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
+_LOOK_UP_SECONDS, _BUNDLE_SECONDS = 30.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,70 +50,91 @@ class Gateway:
     journal: Journal
     now: Callable[[], str]
 
-    async def answer(self, request: Request, read: Callable[[], Any]) -> Response:
+    async def answer(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
         """Admit, check, look up, write down, sign. `read` gives the query."""
-        caller = self.door.admit(request.headers.get("authorization"))
-        request.state.caller = caller.id
-        caller.may("audit:read")
-        query: Query = await read()
+        caller = self._admit(request, "audit:read")
+        query = await read()
         try:
-            document = await self.service.look_up(query, caller)
+            async with _in_time(_LOOK_UP_SECONDS):
+                if SD_JWT in request.headers.get("accept", ""):
+                    return await self._disclosed(query, caller)
+                document = await self.service.look_up(query, caller)
         except Problem as problem:
-            await self._write_down(caller, query, problem.status, [])
+            await self._write_down(caller, query, problem.status, "read")
             if problem.status in (404, 409):
-                raise Problem(
-                    problem.status, problem.detail, self._signed_state(problem), problem.headers
-                ) from problem
+                raise self._signed_problem(problem) from problem
             raise
-        await self._write_down(caller, query, 200, _messages(document))
+        await self._write_down(caller, query, 200, "read", document.get("messages", [document]))
         return Response(self.signer.signed(document), media_type="application/json")
 
-    async def bundle(self, request: Request, read: Callable[[], Any]) -> Response:
+    async def _disclosed(self, query: Query, caller: Caller) -> Response:
+        said, document, disclosures = await self.service.disclosed(query, caller)
+        await self._write_down(caller, query, 200, "read", [said])
+        return Response(self.signer.sd_jwt(document, disclosures), media_type=SD_JWT)
+
+    async def bundle(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
         """As `answer`, as an evidence bundle."""
-        caller = self.door.admit(request.headers.get("authorization"))
-        request.state.caller = caller.id
-        caller.may("audit:export")
-        query: Query = await read()
+        caller = self._admit(request, "audit:export")
+        query = await read()
         keys = orjson.dumps(self.signer.key_set)
         try:
-            data, messages = await self.service.evidence(query, caller, self.signer.signed, keys)
+            async with _in_time(_BUNDLE_SECONDS):
+                data, answers = await self.service.evidence(query, caller, self.signer.signed, keys)
         except Problem as problem:
-            await self._write_down(caller, query, problem.status, [], kind="export")
+            await self._write_down(caller, query, problem.status, "export")
             raise
-        await self._write_down(caller, query, 200, messages, kind="export")
+        await self._write_down(caller, query, 200, "export", answers)
         return Response(data, media_type="application/zip", headers={
             "Content-Disposition": 'attachment; filename="evidence.zip"',
         })  # fmt: skip
 
-    def _signed_state(self, problem: Problem) -> dict[str, Any]:
-        """The members of a problem, signed as a whole."""
-        signed = orjson.loads(self.signer.signed(
-            {**problem.document(), "verification_timestamp": self.now()}
-        ))  # fmt: skip
-        return {k: v for k, v in signed.items() if k not in ("type", "title", "status", "detail")}
+    def _admit(self, request: Request, scope: str) -> Caller:
+        given = request.headers.getlist("authorization")
+        caller = self.door.admit(given[0] if len(given) == 1 else None)
+        request.state.caller = caller.shown
+        caller.may(scope)
+        return caller
+
+    def _signed_problem(self, problem: Problem) -> Problem:
+        """The same, signed as a whole."""
+        whole = {**problem.document(), "verification_timestamp": self.now()}
+        signed = orjson.loads(self.signer.signed(whole))
+        more = {name: signed[name] for name in signed.keys() - Problem.STANDARD}
+        return Problem(problem.status, problem.detail, more, problem.headers)
 
     async def _write_down(
-        self, caller: Caller, query: Query, status: int, messages: list[str], kind: str = "read"
+        self, caller: Caller, query: Query, status: int, kind: str,
+        answers: list[dict[str, Any]] = [],  # noqa: B006  # never changed
     ) -> None:  # fmt: skip
+        """What was seen. By customer alone no message: a list of them would link a person's."""
+        seen = [each["audit_record"] for each in answers]
+        messages = [] if query.is_page else sorted(each["message_uuid"] for each in seen)
+        entry = {
+            "caller": caller.id, "found": len(seen), "kind": kind, "messages": messages,
+            "query": query.kind, "status": status, "time": self.now(), "v": ENTRY,
+            "tenants": sorted({each["platform_tenant_id"] for each in seen}),
+        }  # fmt: skip
         try:
-            await self.journal.record({
-                "caller": caller.id, "kind": kind, "messages": messages, "query": query.kind,
-                "status": status, "time": self.now(), "v": "audit-access-entry/1",
-            })  # fmt: skip
+            await self.journal.record(entry)
         except StateError as error:
             log.warning("%s", error)
             raise Problem(503, "the access could not be recorded, so it is not answered") from error
 
 
-def _messages(document: dict[str, Any]) -> list[str]:
-    found = document.get("messages", [document])
-    return [each["audit_record"]["message_uuid"] for each in found]
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Problem(503, "the archive did not answer in time", headers={"Retry-After": "5"}
+                      ) from None  # fmt: skip
 
 
 def build_app(
-    gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]]
-) -> FastAPI:  # fmt: skip
-    """The application; `running` is entered while it serves."""
+    gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe
+) -> Around:  # fmt: skip
+    """The application; `running` is entered while it serves, `observe` told of each answer."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -121,13 +143,16 @@ def build_app(
 
     app = FastAPI(
         title="audit_stream retrieval API", version=__version__, lifespan=lifespan,
-        docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+        docs_url=None, redoc_url=None, openapi_url=OPENAPI,
         description="Signed, verified answers about archived notifications.",
+        redirect_slashes=False,
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
-    app.middleware("http")(_around)
-    return app
+    app.openapi = lambda: schema.completed(get_openapi(  # type: ignore[method-assign]
+        title=app.title, version=app.version, description=app.description, routes=app.routes,
+    ))  # fmt: skip
+    return Around(app, ROUTES, observe)
 
 
 def _add_routes(app: FastAPI, gateway: Gateway) -> None:
@@ -151,7 +176,7 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
 
         return await gateway.answer(request, read)
 
-    @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BODY)
+    @app.post(BUNDLE, responses=schema.BUNDLE, openapi_extra=schema.BUNDLE_BODY)
     async def bundle(request: Request) -> Response:
         """One message's evidence bundle, to be checked without us."""
 
@@ -177,7 +202,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
                 if len(data) > _BODY_BYTES:
                     raise Problem(413, f"a body has {_BODY_BYTES} bytes at most")
     except TimeoutError:
-        raise Problem(400, "the body did not come in time") from None
+        raise Problem(408, "the body did not come in time") from None
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -187,25 +212,6 @@ async def _json_body(request: Request) -> dict[str, Any]:
     return found
 
 
-async def _around(request: Request, call_next: Any) -> Response:
-    """Headers, and one line of log: no query, no body, no token."""
-    began = time.monotonic()
-    response: Response = await call_next(request)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    log.info(
-        "%s %s %d %.0f ms %s", request.method, _known(request), response.status_code,
-        (time.monotonic() - began) * 1000, getattr(request.state, "caller", "-"),
-    )  # fmt: skip
-    return response
-
-
-def _known(request: Request) -> str:
-    """The path, if it is one of ours: others may hold anything."""
-    path = request.url.path
-    return path if path in (LOOK_UP, SEARCH, BUNDLE, KEYS, "/openapi.json") else "(other)"
-
-
 def _add_errors(app: FastAPI) -> None:
     async def problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -213,14 +219,15 @@ def _add_errors(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _respond(Problem(error.status_code, str(error.detail), headers=error.headers))
+        return _respond(
+            Problem(error.status_code, _DETAILS.get(error.status_code, ""), headers=error.headers)
+        )
 
     async def invalid(_: Request, error: Exception) -> Response:
         return _respond(Problem(422, "the request cannot be read"))
 
     async def internal(_: Request, error: Exception) -> Response:
-        log.error("internal error: %s", type(error).__name__)
-        return _respond(Problem(500, "an internal error; the log has more"))
+        return _respond(INTERNAL)  # and it is raised again: `Around` logs it
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HTTPException, http)
@@ -231,5 +238,5 @@ def _add_errors(app: FastAPI) -> None:
 def _respond(problem: Problem) -> Response:
     return Response(
         orjson.dumps(problem.document()), status_code=problem.status, media_type=MEDIA_TYPE,
-        headers={**_HEADERS, **problem.headers},
+        headers=problem.headers,
     )  # fmt: skip

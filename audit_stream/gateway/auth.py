@@ -5,27 +5,36 @@ A token is shown once, when it is made. Nothing here prints one.
 
 from __future__ import annotations
 
+import fcntl
 import hmac
+import logging
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.errors import InvalidKeyIdError, JoseError, MissingKeyError
 
 from audit_stream.errors import ConfigError
+from audit_stream.gateway.keysets import Keys, keys_at
 from audit_stream.gateway.problems import Problem
 
+log = logging.getLogger(__name__)
 SCOPES = ("audit:read", "audit:export", "audit:redact", "audit:hold")
 EVERY_TENANT = "*"
-_PREFIX = "ast_"
+_PREFIX, _JWT = "ast_", "jwt:"
+#: A JWT's `sub` goes into the access journal, and so into the archive: an id, no name or address.
+_SUBJECT = re.compile(r"[A-Za-z0-9._:|-]{1,128}")
+_MOST_BUCKETS = 10_000
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -40,6 +49,11 @@ class Caller:
     id: str
     tenants: tuple[str, ...]  # ``*`` is every tenant
     scopes: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """What a log may say: a service token's id says nothing, a JWT's subject is somebody."""
+        return "jwt" if self.id.startswith(_JWT) else self.id
 
     def may(self, scope: str) -> None:
         """`Problem` 403 without the scope."""
@@ -105,21 +119,32 @@ class TokenFile:
             id=secrets.token_hex(6), sha256=sha256(token.encode()).hexdigest(), tenants=tenants,
             scopes=scopes, expires=expires,
         )  # fmt: skip
-        self._write((*self.tokens(), stored))
+        with self._alone():
+            self._write((*self.tokens(), stored))
         return stored, token
 
     def revoke(self, token_id: str) -> None:
         """Refuse it from now on. `ConfigError` for an id that is none."""
-        tokens = self.tokens()
-        if not any(each.id == token_id for each in tokens):
-            raise ConfigError(f"no token has the id {token_id}")
-        self._write(tuple(
-            StoredToken(**{**asdict(each), "revoked": each.revoked or each.id == token_id})
-            for each in tokens
-        ))  # fmt: skip
+        with self._alone():
+            tokens = self.tokens()
+            if not any(each.id == token_id for each in tokens):
+                raise ConfigError(f"no token has the id {token_id}")
+            self._write(tuple(
+                replace(each, revoked=each.revoked or each.id == token_id) for each in tokens
+            ))  # fmt: skip
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two who change the file at once do not undo each other's change."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _write(self, tokens: tuple[StoredToken, ...]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._path.with_suffix(f".{secrets.token_hex(4)}.tmp")
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -131,22 +156,29 @@ class TokenFile:
 
 def _parse(path: Path) -> tuple[StoredToken, ...]:
     try:
-        return tuple(
-            StoredToken(**{
-                **each, "tenants": tuple(each["tenants"]), "scopes": tuple(each["scopes"]),
-            })
-            for each in orjson.loads(path.read_bytes())
-        )  # fmt: skip
+        return tuple(map(_stored, orjson.loads(path.read_bytes())))
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ConfigError(f"AUDIT_GATEWAY_TOKENS: {path} cannot be used: {type(error).__name__}",
                           hint="restore it from its backup") from error  # fmt: skip
+
+
+def _stored(value: Any) -> StoredToken:
+    for name in ("tenants", "scopes"):
+        if not all(isinstance(each, str) for each in value[name]) or type(value[name]) is not list:
+            raise TypeError(name)
+    found = StoredToken(
+        **{**value, "tenants": tuple(value["tenants"]), "scopes": tuple(value["scopes"])}
+    )
+    if not (type(found.id) is type(found.sha256) is str and type(found.revoked) is bool):
+        raise TypeError("id")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwtRules:
     """Whose JWTs are believed: keys, issuer, audience; scopes in `scope`, tenants in `tenants`."""
 
-    keys: KeySet = field(repr=False)
+    keys: Keys = field(repr=False)
     issuer: str
     audience: str
     algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256", "EdDSA")
@@ -154,39 +186,37 @@ class JwtRules:
     def caller(self, token: str, now: float) -> Caller | None:
         """Whose it is; None unless signature, issuer, audience and times hold."""
         try:
-            found = jwt.decode(token, self.keys, algorithms=list(self.algorithms))
+            found = jwt.decode(token, self.keys.now(), algorithms=list(self.algorithms))
             registry = jwt.JWTClaimsRegistry(
                 now=int(now), iss={"essential": True, "value": self.issuer},
                 aud={"essential": True, "value": self.audience}, exp={"essential": True},
                 sub={"essential": True},
             )  # fmt: skip
             registry.validate(found.claims)
+        except (InvalidKeyIdError, MissingKeyError):
+            self.keys.missed()
+            return None
         except (JoseError, ValueError, TypeError, KeyError):
             return None
         claims: dict[str, Any] = found.claims
         scopes, tenants = claims.get("scope", ""), claims.get("tenants", [])
         if not isinstance(scopes, str) or not isinstance(tenants, list):
             return None
+        if type(claims["sub"]) is not str or not _SUBJECT.fullmatch(claims["sub"]):
+            return None
         return Caller(
-            id=f"jwt:{claims['sub']}", tenants=tuple(map(str, tenants)),
+            id=f"{_JWT}{claims['sub']}", tenants=tuple(map(str, tenants)),
             scopes=tuple(scope for scope in scopes.split() if scope in SCOPES),
         )  # fmt: skip
 
 
-def load_rules(path: Path, issuer: str | None, audience: str | None) -> JwtRules:
-    """From a JWKS file. `ConfigError` when something is missing."""
+def load_rules(place: Path | str, issuer: str | None, audience: str | None) -> JwtRules:
+    """From a JWKS file or https URL. `ConfigError` when something is missing."""
     if not issuer or not audience:
         raise ConfigError(
             "AUDIT_GATEWAY_JWKS needs AUDIT_GATEWAY_ISSUER and AUDIT_GATEWAY_AUDIENCE"
         )
-    try:
-        keys = KeySet.import_key_set(orjson.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, JoseError) as error:
-        raise ConfigError(
-            f"AUDIT_GATEWAY_JWKS: {path} cannot be used: {type(error).__name__}",
-            hint="it must be a JSON Web Key Set with public keys",
-        ) from error
-    return JwtRules(keys=keys, issuer=issuer, audience=audience)
+    return JwtRules(keys=keys_at(str(place)), issuer=issuer, audience=audience)
 
 
 class Door:
@@ -198,10 +228,10 @@ class Door:
     ) -> None:  # fmt: skip
         self._tokens, self._rules, self._rate = tokens, rules, rate
         self._wall, self._clock = wall, clock  # seconds since 1970; seconds since any moment
-        self._buckets: dict[str, tuple[float, float]] = {}  # caller -> tokens left, when
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens left, when
 
     def admit(self, authorization: str | None) -> Caller:
-        """The caller, or `Problem` 401 or 429."""
+        """The caller that an `Authorization` header names, or `Problem` 401, 429, 503."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unknown()
@@ -213,17 +243,23 @@ class Door:
 
     def _caller(self, token: str) -> Caller | None:
         now = self._wall()
-        found = self._tokens.find(token, now)
+        try:
+            found = self._tokens.find(token, now)
+        except ConfigError as error:
+            log.warning("%s", error)
+            raise Problem(503, "the tokens cannot be read") from error
         if found is None and self._rules is not None and token.count(".") == 2:
             found = self._rules.caller(token, now)
         return found
 
     def _spend(self, caller: str) -> None:
         now, burst = self._clock(), 2 * self._rate
-        left, at = self._buckets.get(caller, (burst, now))
+        left, at = self._buckets.pop(caller, (burst, now))
         left = min(burst, left + (now - at) * self._rate)
+        self._buckets[caller] = (left - 1 if left >= 1 else left, now)
+        if len(self._buckets) > _MOST_BUCKETS:
+            self._buckets.popitem(last=False)
         if left < 1:
             wait = max(1, round((1 - left) / self._rate))
             raise Problem(429, "too many requests with this token",
                           headers={"Retry-After": str(wait)})  # fmt: skip
-        self._buckets[caller] = (left - 1, now)

@@ -8,9 +8,9 @@ from typing import Any
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "Bad request", 401: "Not authenticated", 403: "Not allowed", 404: "Not found",
-    405: "Method not allowed", 409: "Tampered with", 413: "Too large", 415: "Not JSON",
-    422: "Unprocessable", 429: "Too many requests", 500: "Internal error",
-    503: "Cannot answer now",
+    405: "Method not allowed", 408: "Too slow", 409: "Tampered with", 413: "Too large",
+    415: "Not JSON", 422: "Unprocessable", 429: "Too many requests", 431: "Head too large",
+    500: "Internal error", 503: "Cannot answer now",
 }  # fmt: skip
 
 
@@ -19,6 +19,8 @@ class Problem(Exception):
 
     `more`: members beside the standard ones.
     """
+
+    STANDARD = frozenset({"type", "title", "status", "detail"})
 
     def __init__(
         self, status: int, detail: str, more: Mapping[str, Any] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,8 @@ from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
 from audit_stream.evidence.tree import leaf_hash
-from audit_stream.gateway.answer import AsOf, answer
+from audit_stream.gateway.answer import AsOf, answer, disclosable
+from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
@@ -74,6 +75,11 @@ class Service:
                 log.warning("the index could not be brought up to date: %s", error.message)
             except AuditError as error:
                 self.alarms.raise_alarm("fork:log", str(error))
+            except Exception as error:  # what nobody thought of must not leave it stale unsaid
+                said = f"the index is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm("index:refresh", f"{said} at {where(error)}")
+            else:
+                self.alarms.close_alarm("index:refresh", "the index is brought up to date again")
             await asyncio.sleep(seconds)
 
     async def _follow_log(self) -> None:
@@ -120,6 +126,18 @@ class Service:
                 return await self._page(query, caller)
             return await self._one(query, caller)
 
+    async def disclosed(
+        self, query: Query, caller: Caller
+    ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str]]:
+        """As `look_up` of one message: the answer, the same as an SD-JWT's payload, and the
+        disclosures of what could be opened."""
+        async with self._translated():
+            if query.is_page:
+                raise Problem(400, "an SD-JWT is of one message: name it")
+            message = await self._message(query, caller)
+        said, effective = self._answer(message), message.effective
+        return said, disclosable(said, effective), effective.personal.disclosures
+
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
         """Our errors as the API's."""
@@ -139,13 +157,14 @@ class Service:
 
     async def evidence(
         self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
-    ) -> tuple[bytes, list[str]]:
-        """A bundle of what a query finds, its signed answer included, and the messages' ids."""
+    ) -> tuple[bytes, list[dict[str, Any]]]:
+        """A bundle of what a query finds, its signed answer included, and the answers."""
         async with self._translated():
             if query.is_page:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)
-            signed = orjson.loads(sign(self._answer(message)))
+            found = self._answer(message)
+            signed = orjson.loads(sign(found))
             custody = Custody(
                 exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
                 software=f"audit-stream {__version__}",
@@ -157,15 +176,18 @@ class Service:
                 )
             except FormatError as error:
                 raise Problem(503, f"{error.message}; {error.hint}") from error
-            return await asyncio.to_thread(build_bundle, facts), [message.message_uuid]
+            return await asyncio.to_thread(build_bundle, facts), [found]
 
     async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
         return self._answer(await self._message(query, caller))
 
     async def _message(self, query: Query, caller: Caller) -> Message:
-        found = [each for each in await self._messages(query) if caller.sees(each.tenant)]
-        if query.customer is not None:
-            found = [each for each in found if each.is_of(query.customer)]
+        found = [
+            each
+            for tenant in _asked(query, caller)
+            for each in await self._messages(query, tenant)
+            if query.customer is None or each.is_of(query.customer)
+        ]
         if query.message is not None and query.carrier is not None:
             found = [each for each in found if each.message_uuid == query.message]
         if not found:
@@ -176,11 +198,11 @@ class Service:
             )
         return found[0]
 
-    async def _messages(self, query: Query) -> list[Message]:
+    async def _messages(self, query: Query, tenant: str | None) -> list[Message]:
         if query.message is not None and query.carrier is None:
-            return await self.lookup.by_message(query.tenant, query.message, query.customer)
+            return await self.lookup.by_message(tenant, query.message, query.customer)
         assert query.carrier is not None
-        return await self.lookup.by_carrier(query.tenant, query.carrier, query.customer)
+        return await self.lookup.by_carrier(tenant, query.carrier, query.customer)
 
     async def _page(self, query: Query, caller: Caller) -> dict[str, Any]:
         assert query.customer is not None
@@ -197,10 +219,12 @@ class Service:
             raise self.unknown()
         answers = [self._answer(message) for message in page.messages]
         for each in answers:
-            del each["status"], each["verification_timestamp"], each["as_of"]
+            for name in ("status", "verification_timestamp", "as_of", "archived_through"):
+                del each[name]
         return {
             "status": "verified", "messages": answers, "cursor": page.cursor,
-            "verification_timestamp": self.now(), **self._state(),
+            "verification_timestamp": self.now(), "archived_through": self.archived_through(),
+            **self._state(),
         }  # fmt: skip
 
     def _answer(self, message: Message) -> dict[str, Any]:
@@ -208,7 +232,10 @@ class Service:
             each.segment: self.index.logged_at(leaf_hash(each.header_line))
             for each in message.revisions
         }
-        return answer(message, now=self.now(), as_of=self.as_of, leaf_index=indexes)
+        return answer(
+            message, now=self.now(), as_of=self.as_of, leaf_index=indexes,
+            through=self.archived_through(),
+        )  # fmt: skip
 
     def unknown(self) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's."""
@@ -219,6 +246,14 @@ class Service:
     def _state(self) -> dict[str, Any]:
         as_of = self.as_of
         return {"as_of": None if as_of is None else as_of.document()}
+
+
+def _asked(query: Query, caller: Caller) -> list[str | None]:
+    """The tenants whose records are looked at: no other's, whatever state they are in. None is
+    every tenant."""
+    if query.tenant is not None:
+        return [query.tenant] if caller.sees(query.tenant) else []
+    return [None] if EVERY_TENANT in caller.tenants else list(caller.tenants)
 
 
 def _only_tenant(caller: Caller) -> str:

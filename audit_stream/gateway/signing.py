@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.canonical import canonical
 
-ALGORITHM, TYPE = "ES256", "audit-response+jws"
+ALGORITHM, TYPE, SD_TYPE = "ES256", "audit-response+jws", "audit-response+sd-jwt"
 ROTATE_SECONDS = 90 * 86_400
 _PRIVATE = 0o600
 
@@ -26,9 +29,9 @@ _PRIVATE = 0o600
 class AnswerSigner:
     """Signs with the newest key of a folder; its repr shows no key."""
 
-    def __init__(self, keys: list[ECKey]) -> None:
-        self._keys = keys
-        self._newest = keys[-1]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._keys: list[ECKey] = []
 
     def __repr__(self) -> str:
         return f"AnswerSigner(kid={self.kid!r})"
@@ -36,7 +39,13 @@ class AnswerSigner:
     @property
     def kid(self) -> str:
         """RFC 7638 thumbprint of the signing key."""
-        return str(self._newest.thumbprint())
+        return str(self._keys[-1].thumbprint())
+
+    @property
+    def public_point(self) -> bytes:
+        """The signing key's uncompressed point: `public` of its `audit-key/1` line."""
+        public = self._keys[-1].public_key
+        return bytes(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
 
     @property
     def key_set(self) -> dict[str, Any]:
@@ -51,28 +60,52 @@ class AnswerSigner:
 
     def signed(self, document: dict[str, Any]) -> bytes:
         """The document with its `signature`, canonical."""
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": TYPE}
-        compact = jws.serialize_compact(header, canonical(document), self._newest)
-        head, _, signature = compact.split(".")
+        head, _, signature = self._compact(document, TYPE).split(".")
         return canonical({**document, "signature": f"{head}..{signature}"})
+
+    def sd_jwt(self, document: dict[str, Any], disclosures: Sequence[str]) -> bytes:
+        """The document as an SD-JWT (RFC 9901 section 4): whoever holds it may cut disclosures off
+        before passing it on."""
+        return "".join(
+            f"{part}~" for part in (self._compact(document, SD_TYPE), *disclosures)
+        ).encode()
+
+    def _compact(self, document: dict[str, Any], kind: str) -> str:
+        header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
+        return jws.serialize_compact(header, canonical(document), self._keys[-1])
+
+    def renew(self, now: float) -> None:
+        """Take over what is in the folder; a new key when the newest is 90 days old at `now`
+        (Unix seconds). Of the keys before the newest, only the public half stays.
+
+        `ConfigError` when the folder cannot be used or a key is open to others.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            paths = sorted(self._folder.glob("answer-*.json"))
+            if not paths or now - _made(paths[-1]) >= ROTATE_SECONDS:
+                paths.append(_make(self._folder, int(now)))
+            keys = [_load(path) for path in paths]
+            if not keys[-1].is_private:
+                raise ConfigError(
+                    f"{paths[-1]} has no private half", hint="move it away; a new key is made"
+                )
+            for path, key in zip(paths[:-1], keys[:-1], strict=True):
+                if key.is_private:
+                    _write(path, key.as_dict(private=False))
+        except OSError as error:
+            raise ConfigError(
+                f"AUDIT_ANSWER_KEYS: {error.filename}: {error.strerror}",
+                hint="name a folder this user may write",
+            ) from error
+        self._keys = keys
 
 
 def load_signer(folder: Path, now: float) -> AnswerSigner:
-    """The keys of a folder, made at first use; a new one when the newest is 90 days old at `now`.
-
-    `ConfigError` when the folder cannot be used or a key is open to others.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        names = sorted(path for path in folder.glob("answer-*.json"))
-        if not names or now - _made(names[-1]) > ROTATE_SECONDS:
-            names.append(_make(folder, int(now)))
-        return AnswerSigner([_load(path) for path in names])
-    except OSError as error:
-        raise ConfigError(
-            f"AUDIT_ANSWER_KEYS: {error.filename}: {error.strerror}",
-            hint="name a folder this user may write",
-        ) from error
+    """The keys of a folder, made at first use. `ConfigError` as `AnswerSigner.renew`."""
+    signer = AnswerSigner(folder)
+    signer.renew(now)
+    return signer
 
 
 def _made(path: Path) -> int:
@@ -84,13 +117,24 @@ def _made(path: Path) -> int:
 
 def _make(folder: Path, moment: int) -> Path:
     path = folder / f"answer-{moment:012d}-{secrets.token_hex(4)}.json"
-    data = orjson.dumps(ECKey.generate_key("P-256").as_dict(private=True))
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    _write(path, ECKey.generate_key("P-256").as_dict(private=True))
+    return path
+
+
+def _write(path: Path, key: Any) -> None:
+    """In place of what stands there, or nothing."""
+    temporary = path.with_suffix(".tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        file.write(orjson.dumps(key))
         file.flush()
         os.fsync(handle)
-    return path
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # an answer must not outlive the key that verifies it
+    finally:
+        os.close(folder)
 
 
 def _load(path: Path) -> ECKey:
@@ -98,5 +142,5 @@ def _load(path: Path) -> ECKey:
         raise ConfigError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")
     try:
         return ECKey.import_key(orjson.loads(path.read_bytes()))
-    except (ValueError, orjson.JSONDecodeError) as error:
+    except (ValueError, JoseError) as error:
         raise ConfigError(f"{path} is no key", hint="restore it, or move it away") from error

@@ -42,7 +42,7 @@ class Gatherer:
     """Follows every partition of every stream in the store, behind what the log has."""
 
     def __init__(self, store: WormStore, archive: str, keys: TrustedKeys, alarms: Alerts) -> None:
-        self._store, self._archive, self._keys, self._alarms = store, archive, keys, alarms
+        self._store, self._archive, self._keys, self.alarms = store, archive, keys, alarms
         self._places: dict[Place, _Logged] = {}
         self._streams: set[str] = set()  # names of the stream objects that are leaves
 
@@ -136,7 +136,7 @@ class Gatherer:
         return leaves
 
     def _alarm(self, place: str, error: AuditError) -> None:
-        self._alarms.raise_alarm(f"fork:{place}", f"left out of the archive log: {error}")
+        self.alarms.raise_alarm(f"fork:{place}", f"left out of the archive log: {error}")
 
     def coverage(self, leaves: Iterable[Leaf], ends: Ends | None) -> tuple[Covered, ...]:
         """How far each partition is covered once `leaves` are in the log, and the broker's ends

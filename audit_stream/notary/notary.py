@@ -17,6 +17,7 @@ from audit_stream.evidence.digest import Digest
 from audit_stream.evidence.log_names import TILE_WIDTH, batch_name, tile_name
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner
+from audit_stream.notary.accessed import Accessed
 from audit_stream.notary.anchored import Anchors
 from audit_stream.notary.gather import Ends, Gatherer, Place
 from audit_stream.notary.log import ArchiveLog, Head
@@ -47,6 +48,7 @@ class Notary:
         self._gatherer, self._ends, self._now = gatherer, ends, now
         self.log = ArchiveLog(store, signer.key)
         self._anchors = Anchors(store)
+        self._accessed = Accessed(store, signer.key.name, gatherer.alarms)
         self.head: Head | None = None
 
     @property
@@ -60,9 +62,15 @@ class Notary:
         if head is not None:
             await self._gatherer.resume(head.digest.coverage)
             await self._anchors.resume(self.log, head)
+            await self._resume_accessed(head)
             await self._mend_tiles(head.size)
         self.head = head
         return head
+
+    async def _resume_accessed(self, head: Head) -> None:
+        batch = await self.log.batch(head.old_size)
+        if batch is not None:
+            self._accessed.take(batch)
 
     async def catch_up(self) -> Head | None:
         """Take over what other notaries wrote."""
@@ -75,6 +83,7 @@ class Notary:
         taken = self.log.head_behind(head, batch)
         await self._gatherer.take(batch)
         self._anchors.take(batch)
+        self._accessed.take(batch)
         self.head = taken
         return taken
 
@@ -93,19 +102,20 @@ class Notary:
         ours = batches = 0
         while True:
             head = await self.catch_up()
-            anchors = [] if batches else await self._anchors.gather(_MOST_ANCHORS)
-            leaves = await self._gatherer.gather(MOST_LEAVES - 1 - len(anchors), only)
+            others = [] if batches else await self._anchors.gather(_MOST_ANCHORS)
+            others += await self._accessed.gather()
+            leaves = await self._gatherer.gather(MOST_LEAVES - 1 - len(others), only)
             if batches and not leaves:
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, anchors, await self._ends())
+            batch = self._batch(head, leaves, others, await self._ends())
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)
                 ours, batches = ours + len(batch.leaves), batches + 1
 
     def _batch(
-        self, head: Head | None, leaves: list[Leaf], anchors: list[Leaf], ends: Ends | None
+        self, head: Head | None, leaves: list[Leaf], others: list[Leaf], ends: Ends | None
     ) -> Batch:  # fmt: skip
         before = Frontier() if head is None else head.frontier
         archive = self._signer.key.name
@@ -113,7 +123,7 @@ class Notary:
             archive=archive, coverage=self._gatherer.coverage(leaves, ends),
             prev_root=before.root, time=self._now(),
         )  # fmt: skip
-        whole = (*leaves, *anchors, Leaf(digest.line()))
+        whole = (*leaves, *others, Leaf(digest.line()))
         after = before.add(leaf.hash for leaf in whole)
         text = Checkpoint(origin=archive, size=after.size, root=after.root).text()
         note = self._signer.sign(text).encode().decode()

@@ -23,8 +23,10 @@ class GatewaySettings(BaseModel):
         Path("var/gateway/tokens.json"),
         description="Service tokens, hashed: `audit-stream tokens create`.",
     )
-    gateway_jwks: Path | None = Field(
-        None, description="JSON Web Key Set whose JWTs are tokens, too (claims `scope`, `tenants`)."
+    gateway_jwks: str | None = Field(
+        None,
+        description="File or https URL of a JSON Web Key Set whose JWTs are tokens, too (claims "
+        "`sub`, an id and no name or address; `scope`; `tenants`).",
     )
     gateway_issuer: str | None = Field(None, description="The `iss` such a JWT must have.")
     gateway_audience: str | None = Field(None, description="The `aud` such a JWT must have.")
@@ -41,5 +43,9 @@ class GatewaySettings(BaseModel):
     )
     journal_dir: Path = Field(
         Path("var/gateway/journal"),
-        description="Folder of the access journal: each read, on disk before its answer leaves.",
+        description="Folder of the access journal: each read, on disk before its answer leaves. It "
+        "is this gateway's own; parts in it wait to be sealed into the archive.",
+    )
+    journal_seal_seconds: float = Field(
+        60.0, gt=0, description="How often what was read is sealed into the archive."
     )

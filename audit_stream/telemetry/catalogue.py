@@ -99,6 +99,10 @@ CATALOGUE = (
            "word.", ("anchor",)),
     Metric("anchor_failures", "gauge",
            "How often in a row the authority or witness has not vouched.", ("anchor",)),
+    Metric("gateway_answers_total", "counter", "Answers of the retrieval API, by HTTP status.",
+           ("route", "status")),
+    Metric("gateway_answer_seconds", "histogram", "Time from a request's head to its answer.",
+           ("route",), _SHORT),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 

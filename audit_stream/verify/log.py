@@ -9,6 +9,7 @@ V19 each digest covers what the leaves cover
 V20 a checkpoint that was kept elsewhere is one this log has had
 V21 each tile holds the hashes of its leaves
 V22 each anchor vouches for a checkpoint of this log, and is the one that is a leaf
+V23 the access journals (`verify.access`)
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
+from audit_stream.evidence.access import AccessLine, decode_access_line, is_access_line
 from audit_stream.evidence.anchor_line import AnchorLine, anchor_line, decode_anchor_line
 from audit_stream.evidence.batch import Batch, Leaf, decode_batch
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.digest import decode_digest
 from audit_stream.evidence.log_names import (
+    ACCESS_FOLDER,
     TILE_WIDTH,
     batch_name,
     parse_anchor_name,
@@ -33,6 +36,7 @@ from audit_stream.evidence.log_names import (
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteKey, parse_note
 from audit_stream.evidence.tree import root_hash
+from audit_stream.verify.access import access_problems
 from audit_stream.verify.report import LogReport, Problem
 
 Read = Callable[[str], bytes | None]
@@ -56,6 +60,7 @@ class LogVerifier:
         self._logged: set[str] = set()
         self._covered: dict[Place, int] = {}
         self._anchors: list[AnchorLine] = []
+        self._accessed: list[AccessLine] = []
         self._notes_by_size: dict[int, str] = {}  # the text of each checkpoint
         self.report = LogReport()
 
@@ -69,6 +74,7 @@ class LogVerifier:
             for checkpoint in self._kept:
                 self._check_kept(checkpoint)
             self._check_cache()
+            self._check_access()
         return self.report
 
     def _take(self, old_size: int) -> bool:
@@ -111,7 +117,7 @@ class LogVerifier:
 
     def _check_leaf(self, leaf: Leaf, batch: str) -> None:
         if leaf.name is None:
-            self._note_anchor(leaf.line, batch)
+            self._note_line(leaf.line, batch)
             return
         if leaf.name in self._logged:
             self._wrong("V18", leaf.name, f"is a leaf twice, again in {batch}")
@@ -123,8 +129,10 @@ class LogVerifier:
         elif standing != leaf.hash:
             self._wrong("V17", leaf.name, "does not have the first line that was logged")
 
-    def _note_anchor(self, line: bytes, batch: str) -> None:
+    def _note_line(self, line: bytes, batch: str) -> None:
         """Leaves of other kinds say nothing that can be held against an object."""
+        if is_access_line(line):
+            self._accessed.append(decode_access_line(line, f"{batch} access line"))
         version = str(parse_line(line, f"{batch} leaf").get("v"))
         if version.startswith("audit-anchor/"):
             self._anchors.append(decode_anchor_line(line, f"{batch} leaf"))
@@ -187,6 +195,14 @@ class LogVerifier:
         for line in self._anchors:
             if anchor_line(line.name, self._read(line.name) or b"") != line:
                 self._wrong("V22", line.name, "is a leaf, and is missing or another here")
+
+    def _check_access(self) -> None:
+        try:
+            self.report.problems += access_problems(
+                self._names, self._read, self._key.name, self._accessed
+            )
+        except UnknownVersion as error:
+            self.report.unknown.append(Problem("V23", ACCESS_FOLDER, error.message))
 
     def _check_tile(self, name: str, level: int, index: int) -> None:
         width = TILE_WIDTH**level

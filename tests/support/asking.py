@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -24,7 +26,16 @@ class Asked:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url, self.settings = url, settings
-        self.client = httpx.Client(base_url=url, timeout=LIMIT_SECONDS)
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """A client with connections of its own."""
+        self.client = httpx.Client(base_url=self.url, timeout=LIMIT_SECONDS)
+
+    @cached_property
+    def token_line(self) -> bytes:
+        """A header line with a token that may do everything."""
+        return b"Authorization: " + self.token()["Authorization"].encode()
 
     def token(
         self, *tenants: str, scopes: tuple[str, ...] = SCOPES, expires: int | None = None
@@ -33,6 +44,11 @@ class Asked:
         file = TokenFile(self.settings.gateway_tokens)
         _, token = file.create(tenants or ("*",), scopes, expires)
         return {"Authorization": f"Bearer {token}"}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Entries that are not sealed yet."""
+        parts = sorted(self.settings.journal_dir.glob("part-*.jsonl"))
+        return [json.loads(line) for path in parts for line in path.read_text().splitlines()]
 
     def get(self, headers: dict[str, str], **query: Any) -> httpx.Response:
         return self.client.get("/api/v1/audit/notifications", params=query, headers=headers)

@@ -26,8 +26,14 @@ class WrittenLog:
         self.store = store or MemoryWormStore()
         self.log = ArchiveLog(self.store, signer.key)
         self._now = begin
-        gatherer = Gatherer(self.store, signer.key.name, TRUSTED, AlarmBoard("notary"))
+        self._alarms = AlarmBoard("notary")
+        gatherer = Gatherer(self.store, signer.key.name, TRUSTED, self._alarms)
         self._notary = Notary(self.store, signer, gatherer, _no_broker, self._time)
+
+    @property
+    def alarmed(self) -> list[str]:
+        """Keys of what is open."""
+        return [alarm["key"] for alarm in self._alarms.open()]
 
     async def resume(self) -> None:
         """As a notary does that starts on a store where a log stands."""

@@ -312,9 +312,20 @@ LOG = [
           runbook="anchor"),
 ]  # fmt: skip
 
+GATEWAY = [
+    lines("Answers of the retrieval API",
+          [(rate("gateway_answers_total", "status", ""), "{{status}}")],
+          "By HTTP status. 409 is tampered; 401, 403 and 429 are callers to look at; 503 is a "
+          "store, an index or a journal.", unit="ops", runbook="gateway"),
+    lines("Time to an answer",
+          [(quantile(0.5, "gateway_answer_seconds"), "median"),
+           (quantile(0.99, "gateway_answer_seconds"), "99%")],
+          "From a request's head on, its record in the access journal included.", unit="s"),
+]  # fmt: skip
+
 ROWS = {
     "Completeness": COMPLETENESS, "Delay and service level": DELAY,
     "Lag and retention headroom": LAG, "Store and breaker": STORE,
-    "Archive log": LOG, "Quarantine": QUARANTINE,
+    "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY,
     "State and restore": STATE, "Processes": PROCESS,
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -212,17 +211,16 @@ def test_every_read_is_in_the_journal_before_its_answer(
 ) -> None:
     (tenant, customer), messages = next(iter(CUSTOMERS.items()))
 
-    def entries() -> list[dict[str, Any]]:
-        paths = sorted(asked.settings.journal_dir.iterdir())
-        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-
-    before = len(entries())
+    before = len(asked.journal())
     asked.get(token, message_uuid=messages[0][1], customer_external_id=customer)
     asked.get(token, customer_external_id="nobody-at-all", platform_tenant_id=tenant)
-    new = entries()[before:]
+    new = asked.journal()[before:]
     assert [(e["query"], e["status"], e["messages"]) for e in new] == [
         ("message+customer", 200, [messages[0][1]]), ("customer", 404, []),
     ]  # fmt: skip
+    asked.post(token, customer_external_id=customer, platform_tenant_id=tenant)
+    (page,) = asked.journal()[before + 2 :]
+    assert (page["found"], page["messages"], page["tenants"]) == (len(messages), [], [tenant])
     text = "".join(path.read_text() for path in asked.settings.journal_dir.iterdir())
     assert customer not in text
     assert "nobody-at-all" not in text

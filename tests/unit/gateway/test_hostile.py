@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit_stream.gateway.connection import BoundedProtocol
+from audit_stream.gateway import protocol
 from tests.support.asking import Asked
 
 EXAMPLES = int(os.environ.get("AUDIT_TEST_REQUESTS", "300"))
@@ -27,17 +27,19 @@ def connected(asked: Asked) -> socket.socket:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedProtocol, "head_seconds", 0.5)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
 
 
 def closed_within(stream: socket.socket, seconds: float) -> bool:
     stream.settimeout(seconds)
     try:
-        return stream.recv(1) == b""
+        while stream.recv(65_536):
+            pass
     except ConnectionResetError:
         return True
     except TimeoutError:
         return False
+    return True
 
 
 @pytest.mark.usefixtures("impatient")

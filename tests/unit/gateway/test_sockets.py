@@ -1,0 +1,253 @@
+"""What strangers may cost: slow, large, many, and no HTTP at all, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_stream.gateway import protocol
+from audit_stream.gateway.around import HEAD_BYTES
+from tests.support.asking import Asked, serving
+from tests.support.raw_http import Said, answers, connect, exchange, heard, trickle
+from tests.unit.gateway.conftest import installed
+
+SEARCH = b"/api/v1/audit/notifications/search"
+#: A few hundred where all is run; by hand as many as you like.
+MALFORMED = int(os.environ.get("AUDIT_TEST_MALFORMED", "300"))
+LIMITS = (HEAD_BYTES, protocol.REQUEST_SECONDS, protocol.MOST_CONNECTIONS)
+QUICK = 1.0  # seconds that stand for the fifteen
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """A gateway that gives requests a second, and has room for eight connections."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "REQUEST_SECONDS", QUICK)
+        patch.setattr(protocol, "UNREAD_SECONDS", QUICK / 2)
+        patch.setattr(protocol, "LAST_SECONDS", QUICK)
+        patch.setattr(protocol, "MOST_CONNECTIONS", 8)
+        with serving(installed(tmp_path_factory.mktemp("hurried"))) as found:
+            yield found
+
+
+def only(data: bytes) -> Said:
+    (said,) = answers(data)
+    return said
+
+
+def head(method: bytes, path: bytes, *lines: bytes) -> bytes:
+    return b"\r\n".join([method + b" " + path + b" HTTP/1.1", b"Host: x", *lines, b"", b""])
+
+
+def send_for_ever(connection: socket.socket, data: bytes) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < 20:
+        connection.sendall(data)
+
+
+def test_the_limits_are_what_the_documentation_says() -> None:
+    text = Path("docs/how-to/ask-the-gateway.md").read_text("utf-8")
+    assert "16 KiB" in text
+    assert "15 seconds" in text
+    assert "256 connections" in text
+    assert LIMITS == (16 << 10, 15.0, 256)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"GET / HT", head(b"GET", b"/")[:-2], head(b"POST", SEARCH, b"Content-Length: 9") + b"{"],
+    ids=["silence", "line", "head", "body"],
+)
+def test_who_says_nothing_more_is_let_go(hurried: Asked, data: bytes) -> None:
+    began = time.monotonic()
+    said = exchange(hurried.url, data, ended=False)
+    assert QUICK * 0.4 <= time.monotonic() - began < QUICK * 4 + 5
+    if not data:
+        assert said == b""
+    elif data.endswith(b"{"):  # no token: that is said at once
+        assert only(said).status == 401
+    else:
+        assert only(said).status == 408
+        assert only(said).headers["content-type"] == "application/problem+json"
+
+
+def test_a_head_that_trickles_in_is_cut_off(hurried: Asked) -> None:
+    with connect(hurried.url) as connection:
+        lasted = trickle(connection, head(b"GET", b"/", b"X: " + b"x" * 10_000), 0.02, 20)
+    assert lasted < QUICK * 4 + 5
+
+
+def test_a_body_that_trickles_in_is_cut_off(hurried: Asked) -> None:
+    for token in (hurried.token()["Authorization"], "Bearer none"):
+        with connect(hurried.url) as connection:
+            connection.sendall(head(
+                b"POST", SEARCH, b"Content-Length: 9000", b"Content-Type: application/json",
+                b"Authorization: " + token.encode(),
+            ))  # fmt: skip
+            lasted = trickle(connection, b"{" * 9000, 0.02, 20)
+        assert lasted < QUICK * 4 + 5
+
+
+def test_a_body_that_a_look_up_does_not_want_is_not_swallowed_for_long(
+    hurried: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 18.0)
+    with connect(hurried.url) as connection:
+        connection.sendall(
+            head(b"GET", b"/.well-known/jwks.json", b"Content-Length: 9" + b"0" * 15)
+        )
+        began = time.monotonic()
+        with pytest.raises((ConnectionError, TimeoutError)):
+            send_for_ever(connection, b"x" * 65536)
+        assert time.monotonic() - began < QUICK * 4 + 5
+
+
+def test_who_takes_no_answer_does_not_hold_a_place_for_ever(hurried: Asked) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 10)
+        host, _, port = hurried.url.removeprefix("http://").partition(":")
+        connection.connect((host, int(port)))
+        connection.settimeout(20)
+        began = time.monotonic()
+        with pytest.raises((ConnectionError, TimeoutError)):  # pipelined, and never read
+            send_for_ever(connection, head(b"GET", b"/openapi.json") * 100)
+        assert time.monotonic() - began < 19
+    assert hurried.client.get("/.well-known/jwks.json").status_code == 200
+
+
+def test_a_head_beyond_its_size_is_431(hurried: Asked) -> None:
+    for data in (head(b"GET", b"/?" + b"x" * 20_000, b"Connection: close"),
+                 head(b"GET", b"/", b"Connection: close", b"X: " + b"x" * 20_000),
+                 b"x" * 40_000):  # fmt: skip
+        said = only(exchange(hurried.url, data, ended=False))
+        assert said.status == 431
+        assert json.loads(said.body)["status"] == 431
+
+
+def test_a_large_body_is_refused_before_it_is_read(hurried: Asked) -> None:
+    token = hurried.token()["Authorization"].encode()
+    lines = (b"Authorization: " + token, b"Content-Type: application/json")
+    chunks = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    for more, body in ((b"Content-Length: 999999999", b"x" * 200_000),
+                       (b"Transfer-Encoding: chunked", chunks * 8)):  # fmt: skip
+        said = exchange(hurried.url, head(b"POST", SEARCH, *lines, more), body, ended=False)
+        assert only(said).status == 413
+
+
+def test_connections_beyond_the_limit_are_told_so_and_room_comes_back(hurried: Asked) -> None:
+    hurried.client.close()
+    held = [connect(hurried.url) for _ in range(8)]
+    try:
+        said = only(exchange(hurried.url, head(b"GET", b"/.well-known/jwks.json")))
+        assert (said.status, said.headers["retry-after"]) == (503, "1")
+        assert said.headers["content-type"] == "application/problem+json"
+        many = [connect(hurried.url) for _ in range(12)]
+        assert b"" in [heard(each) for each in many[-2:]]
+        for each in many:
+            each.close()
+    finally:
+        for each in held:
+            each.close()
+    hurried.reconnect()
+    deadline = time.monotonic() + 20
+    while hurried.client.get("/.well-known/jwks.json").status_code != 200:
+        assert time.monotonic() < deadline
+
+
+def test_pipelined_requests_are_answered_in_turn(asked: Asked) -> None:
+    one = head(b"GET", b"/.well-known/jwks.json")
+    said = answers(exchange(asked.url, one * 3 + b"nonsense\r\n\r\n"))
+    assert [each.status for each in said] == [200, 200, 200, 400]
+
+
+def test_an_upgrade_is_nothing_special(asked: Asked) -> None:
+    lines = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
+             b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")  # fmt: skip
+    said = exchange(asked.url, head(b"GET", b"/.well-known/jwks.json", *lines))
+    assert only(said).status == 200
+
+
+TOKENS = st.sampled_from([b"GET", b"POST", b"TRACE", b"OPTIONS", b"PUT", b"get", b"\x00", b"G T"])
+PATHS = st.one_of(
+    st.sampled_from([SEARCH, b"/api/v1/audit/notifications", b"/api/v1/audit/evidence", b"*", b"",
+                     b"/.well-known/jwks.json", b"http://x/", b"/../../etc/passwd", b"/%00"]),
+    st.binary(max_size=60),
+    st.binary(max_size=60).map(lambda data: b"/api/v1/audit/notifications?" + data),
+)  # fmt: skip
+LINES = st.one_of(
+    st.sampled_from([
+        b"Host: y", b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999",
+        b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"Expect: 100-continue",
+        b"Content-Type: application/json", b"Authorization: Bearer", b"Authorization: Bearer \xff",
+        b"Authorization: Bearer a.b.c", b"Connection: close", b" folded", b"no colon",
+        b"Cookie: a=b", b"Accept: \x00", b"Upgrade: h2c", b"Connection: Upgrade, HTTP2-Settings",
+    ]),
+    st.binary(max_size=60),
+)  # fmt: skip
+REQUESTS = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        lambda method, path, version, lines, body: (
+            b"\r\n".join([method + b" " + path + b" " + version, *lines, b"", body])
+        ),
+        TOKENS, PATHS, st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"http", b""]),
+        st.lists(LINES, max_size=5), st.binary(max_size=80),
+    ),
+)  # fmt: skip
+
+
+@settings(
+    max_examples=MALFORMED, deadline=None, database=None, derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+@given(data=st.data())
+def test_whatever_comes_gets_an_answer_that_is_one(asked: Asked, data: st.DataObject) -> None:
+    token = asked.token_line
+    sent = data.draw(REQUESTS)
+    if data.draw(st.booleans()):
+        sent = sent.replace(b"Authorization: Bearer a.b.c", token)
+    for said in answers(exchange(asked.url, sent)):
+        assert 200 <= said.status < 500
+        assert "server" not in said.headers
+        if said.status >= 400 and said.body:
+            assert said.headers["content-type"] == "application/problem+json"
+            assert json.loads(said.body)["status"] == said.status
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    ["message_uuid", "customer_external_id", "carrier_message_id", "platform_tenant_id", "cursor",
+     "limit", "from", ""]
+)  # fmt: skip
+
+
+@settings(
+    max_examples=MALFORMED, deadline=None, database=None, derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+@given(body=st.dictionaries(NAMES, JSON, max_size=4), query=st.dictionaries(NAMES, st.text()))
+def test_whatever_is_asked_with_a_good_token_is_answered(
+    asked: Asked, body: dict[str, object], query: dict[str, str]
+) -> None:
+    headers = {"Authorization": asked.token_line.partition(b": ")[2].decode()}
+    content = json.dumps(body).encode("utf-8", "surrogatepass")
+    kind = {"Content-Type": "application/json"}
+    encodable = {k: v.encode("utf-8", "surrogatepass") for k, v in query.items()}
+    for answer in (
+        asked.client.post(SEARCH.decode(), content=content, headers={**headers, **kind}),
+        asked.client.get("/api/v1/audit/notifications", params=encodable, headers=headers),
+    ):
+        assert answer.status_code in (200, 400, 404), answer.text
+        assert answer.json()
