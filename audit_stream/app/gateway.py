@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from audit_stream.anchors.newest import newest_vouched
+from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
@@ -170,4 +171,5 @@ def server_config(settings: Settings) -> uvicorn.Config:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    interpreter.tune()
     uvicorn.Server(server_config(settings)).run()
