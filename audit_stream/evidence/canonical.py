@@ -6,12 +6,15 @@ tests hold it against the ``rfc8785`` package (formats.md, "Canonical form").
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
 
 from audit_stream.errors import FormatError
 
+#: What any float looks like in canonical form; a text may look so, too, and is seldom met.
+_FLOAT_LIKE = re.compile(rb"[:,\[]-?[0-9]+[.e]")
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
@@ -34,15 +37,15 @@ def parse_line(line: bytes, what: str) -> dict[str, Any]:
         raise FormatError(f"{what} has no canonical form: {error}") from error
     if again != line:
         raise FormatError(f"{what} is not in canonical form (RFC 8785)")
-    if holds_float(value):
+    if _FLOAT_LIKE.search(line) and _holds_float(value):
         raise FormatError(f"{what} holds a number that is not an integer")
     return value
 
 
-def holds_float(value: Any) -> bool:
+def _holds_float(value: Any) -> bool:
     """Whether a parsed JSON value holds a float anywhere."""
     if isinstance(value, dict):
-        return any(holds_float(item) for item in value.values())
+        return any(_holds_float(item) for item in value.values())
     if isinstance(value, list):
-        return any(holds_float(item) for item in value)
+        return any(_holds_float(item) for item in value)
     return isinstance(value, float)
