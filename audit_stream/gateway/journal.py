@@ -16,6 +16,8 @@ from audit_stream.errors import ConfigError, StateError
 from audit_stream.evidence.canonical import canonical
 from audit_stream.gateway.parts import PartFiles
 
+_RECORD_SECONDS = 10.0
+
 
 class Journal:
     """Writes lines; `record` returns when its line is durable. Use it as a context."""
@@ -46,11 +48,19 @@ class Journal:
         self._thread.shutdown()
 
     async def record(self, entry: dict[str, Any]) -> None:
-        """Append one entry. `StateError` when it cannot be made durable: then nothing is told."""
+        """Append one entry. `StateError` when it cannot be made durable in time: then nothing is
+        told, though it may come to stand there."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((canonical(entry) + b"\n", done))
+        waiting = (canonical(entry) + b"\n", done)
+        self._waiting.append(waiting)
         self._news.set()
-        await done
+        try:
+            async with asyncio.timeout(_RECORD_SECONDS):
+                await done
+        except TimeoutError:
+            if waiting in self._waiting:  # behind one that hangs
+                self._waiting.remove(waiting)
+            raise StateError("the access journal cannot be written in time") from None
 
     async def roll(self) -> None:
         """Close the part that is being written, if anything is in it."""
