@@ -71,8 +71,9 @@ class AnswerSigner:
         ).encode()
 
     def _compact(self, document: dict[str, Any], kind: str) -> str:
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
-        return jws.serialize_compact(header, canonical(document), self._keys[-1])
+        key = self._keys[-1]  # once: another thread may renew them
+        header = {"alg": ALGORITHM, "kid": str(key.thumbprint()), "typ": kind}
+        return jws.serialize_compact(header, canonical(document), key)
 
     def renew(self, now: float) -> None:
         """Take over what is in the folder; a new key when the newest is 90 days old at `now`
@@ -123,8 +124,8 @@ def _make(folder: Path, moment: int) -> Path:
 
 def _write(path: Path, key: Any) -> None:
     """In place of what stands there, or nothing."""
-    temporary = path.with_suffix(".tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
+    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # gateways may share the folder
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(handle, "wb") as file:
         file.write(orjson.dumps(key))
         file.flush()

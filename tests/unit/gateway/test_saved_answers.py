@@ -113,8 +113,28 @@ def test_old_answers_outlive_their_key_whose_private_half_goes(tmp_path: Path) -
     files = [json.loads(path.read_bytes()) for path in sorted(tmp_path.glob("answer-*.json"))]
     assert ["d" in key for key in files] == [False, True]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path, *tmp_path.iterdir()))
+    assert len(files) == len(list(tmp_path.iterdir()))  # nothing temporary is left
     found = jwt.PyJWKSet.from_dict(later.key_set)
     jwt.api_jws.decode_complete(whole(answer), found[kept].key, algorithms=["ES256"])
+
+
+def test_a_key_renewed_meanwhile_is_not_named_for_anothers_signature(tmp_path: Path) -> None:
+    signer = load_signer(tmp_path, NOW)
+    old, new = signer._keys[0], load_signer(tmp_path / "other", NOW)._keys[0]
+
+    class Renewed(list[Any]):  # as another thread leaves it, between any two looks
+        def __getitem__(self, index: Any) -> Any:
+            found = super().__getitem__(index)
+            self[:] = [old, new]
+            return found
+
+    signer._keys = Renewed([old])
+    answers = [json.loads(signer.signed({"status": "verified"})) for _ in range(2)]
+    kids = [jwt.get_unverified_header(whole(answer))["kid"] for answer in answers]
+    assert kids == [old.thumbprint(), new.thumbprint()]
+    found = jwt.PyJWKSet.from_dict(signer.key_set)
+    for answer, kid in zip(answers, kids, strict=True):
+        jwt.api_jws.decode_complete(whole(answer), found[kid].key, algorithms=["ES256"])
 
 
 def test_the_key_can_be_announced_in_the_log(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import socket
 import time
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from audit_stream.gateway import protocol
 from audit_stream.gateway.around import HEAD_BYTES
 from tests.support.asking import Asked, serving
+from tests.support.eventually import eventually
 from tests.support.raw_http import Said, answers, connect, exchange, heard, trickle
 from tests.unit.gateway.conftest import installed
 
@@ -94,6 +97,22 @@ def test_a_body_that_trickles_in_is_cut_off(hurried: Asked) -> None:
             ))  # fmt: skip
             lasted = trickle(connection, b"{" * 9000, 0.02, 20)
         assert lasted < QUICK * 4 + 5
+
+
+def test_who_hangs_up_in_the_body_is_no_error_of_ours(
+    hurried: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = b"Authorization: " + hurried.token()["Authorization"].encode()
+    sent = head(b"POST", SEARCH, b"Content-Length: 9", b"Content-Type: application/json", token)
+    with caplog.at_level(logging.INFO):
+        with connect(hurried.url) as connection:
+            connection.sendall(sent + b"{")
+
+        async def told() -> bool:
+            return any("/search 408 " in message for message in caplog.messages)
+
+        asyncio.run(eventually(told))
+    assert "internal error" not in caplog.text
 
 
 def test_a_body_that_a_look_up_does_not_want_is_not_swallowed_for_long(
