@@ -23,7 +23,7 @@ from audit_stream.evidence.canonical import canonical
 
 ALGORITHM, TYPE, SD_TYPE = "ES256", "audit-response+jws", "audit-response+sd-jwt"
 ROTATE_SECONDS = 90 * 86_400
-_PRIVATE = 0o600
+_PRIVATE, _CURVE = 0o600, "P-256"
 
 
 class AnswerSigner:
@@ -118,7 +118,7 @@ def _made(path: Path) -> int:
 
 def _make(folder: Path, moment: int) -> Path:
     path = folder / f"answer-{moment:012d}-{secrets.token_hex(4)}.json"
-    _write(path, ECKey.generate_key("P-256").as_dict(private=True))
+    _write(path, ECKey.generate_key(_CURVE).as_dict(private=True))
     return path
 
 
@@ -142,6 +142,9 @@ def _load(path: Path) -> ECKey:
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")
     try:
-        return ECKey.import_key(orjson.loads(path.read_bytes()))
-    except (ValueError, JoseError) as error:
+        key = ECKey.import_key(orjson.loads(path.read_bytes()))
+    except (ValueError, KeyError, JoseError) as error:
         raise ConfigError(f"{path} is no key", hint="restore it, or move it away") from error
+    if key.curve_name != _CURVE:
+        raise ConfigError(f"{path} is no key for {ALGORITHM}", hint="move it away")
+    return key

@@ -13,7 +13,9 @@ from typing import Any
 import jwt
 import pytest
 import rfc8785
+from joserfc.jwk import ECKey
 
+from audit_stream.errors import ConfigError
 from audit_stream.evidence.key_line import thumbprint
 from audit_stream.gateway.signing import ROTATE_SECONDS, load_signer
 from tests.support.asking import Asked
@@ -135,6 +137,24 @@ def test_a_key_renewed_meanwhile_is_not_named_for_anothers_signature(tmp_path: P
     found = jwt.PyJWKSet.from_dict(signer.key_set)
     for answer, kid in zip(answers, kids, strict=True):
         jwt.api_jws.decode_complete(whole(answer), found[kid].key, algorithms=["ES256"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", '{"kty":"EC","crv":"P-999","x":"AA","y":"AA","d":"AA"}',
+        json.dumps(ECKey.generate_key("P-384").as_dict(private=True)),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_key_of_ours_is_said_at_the_start(tmp_path: Path, text: str) -> None:
+    path = tmp_path / f"answer-{int(NOW):012d}-aa.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="is no key"):
+        load_signer(tmp_path, NOW)
+    path.chmod(0o640)
+    with pytest.raises(ConfigError, match="is open to others"):
+        load_signer(tmp_path, NOW)
 
 
 def test_the_key_can_be_announced_in_the_log(tmp_path: Path) -> None:
