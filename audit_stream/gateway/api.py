@@ -55,7 +55,7 @@ class Gateway:
         """Admit, check, look up, write down, sign. `read` gives the query."""
         caller = self._admit(request, "audit:read")
         query = await read()
-        if SD_JWT in request.headers.get("accept", ""):
+        if _wants(request, SD_JWT):
             return await self._sd_jwt(query, caller)
         try:
             async with _in_time(_LOOK_UP_SECONDS):
@@ -124,6 +124,12 @@ class Gateway:
         except StateError as error:
             log.warning("%s", error)
             raise Problem(503, "the access could not be recorded, so it is not answered") from error
+
+
+def _wants(request: Request, kind: str) -> bool:
+    """Whether it names this media type; which of several it likes best is not weighed."""
+    named = ",".join(request.headers.getlist("accept")).split(",")
+    return any(each.partition(";")[0].strip().lower() == kind for each in named)
 
 
 @asynccontextmanager

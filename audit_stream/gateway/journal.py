@@ -85,11 +85,11 @@ class Journal:
     async def _write(self, data: bytes) -> StateError | None:
         try:
             await self._do(self._files.append, data)
-        except OSError as error:
+        except Exception as error:  # whatever it is: who waits is told, and the next is tried
             return _failure(error)
         return None
 
 
-def _failure(error: OSError) -> StateError:
-    why = error.strerror or type(error).__name__
+def _failure(error: Exception) -> StateError:
+    why = getattr(error, "strerror", None) or type(error).__name__
     return StateError(f"the access journal cannot be written: {why}")

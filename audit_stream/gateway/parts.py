@@ -69,7 +69,7 @@ class PartFiles:
             while left:
                 left = left[os.write(self._handle, left) :]
             os.fsync(self._handle)
-        except OSError:
+        except Exception:
             self._give_up()
             raise
         self._length += len(data)

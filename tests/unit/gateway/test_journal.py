@@ -265,6 +265,24 @@ async def test_blocks_that_came_to_disk_in_another_order_are_cut_off_and_kept(
     assert aside.stat().st_mode & 0o077 == 0
 
 
+async def test_an_error_nobody_thought_of_is_told_and_the_next_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.write
+
+    def fails(handle: int, data: Any) -> int:
+        really(handle, data[:30])
+        raise MemoryError
+
+    async with Journal(tmp_path, NAME) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fails)
+            with pytest.raises(StateError, match="MemoryError"):
+                await journal.record(members("never"))
+        await journal.record(members("after"))
+        assert lines(tmp_path) == ["after"]
+
+
 @pytest.mark.parametrize("damage", [b"\0", b'"kind":"read","more":1', b'"kind": "read"', b""])
 async def test_what_no_reader_would_take_is_not_sealed_for_good(
     tmp_path: Path, damage: bytes

@@ -214,6 +214,21 @@ def test_an_sd_jwt_holds_whole_and_cut(asked: Asked, keys: dict[str, Any]) -> No
         assert customer not in json.dumps(shown(token, [], keys))
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"), ("application/sd-jwt+json", "application/json"),
+        ("x/application/sd-jwt", "application/json"),
+        ("text/html, Application/SD-JWT; q=0.9", "application/sd-jwt"),
+    ],
+)  # fmt: skip
+def test_who_does_not_ask_for_an_sd_jwt_gets_none(asked: Asked, accept: str, kind: str) -> None:
+    headers = {**asked.token("*"), "Accept": accept}
+    found = asked.get(headers, message_uuid=PUBS[0]["message_uuid"],
+                      platform_tenant_id=PUBS[0]["platform_tenant_id"])  # fmt: skip
+    assert found.headers["content-type"] == kind
+
+
 def test_a_page_is_no_sd_jwt_and_each_is_journaled(asked: Asked) -> None:
     (tenant, customer), messages = next(iter(CUSTOMERS.items()))
     headers = {**asked.token("*"), "Accept": "application/sd-jwt"}
