@@ -21,6 +21,7 @@ from audit_stream.app.places import archive_to_read, archive_to_write, subject_s
 from audit_stream.app.repeated import repeated
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
+from audit_stream.gateway import loop
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, TokenFile, load_rules
@@ -165,7 +166,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
         access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
-        http=BoundedProtocol, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
+        http=BoundedProtocol, loop=loop.NAME, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
     )  # fmt: skip
 
 

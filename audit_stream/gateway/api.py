@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from audit_stream import __version__
@@ -54,35 +55,34 @@ class Gateway:
         """Admit, check, look up, write down, sign. `read` gives the query."""
         caller = self._admit(request, "audit:read")
         query = await read()
+        if _wants(request, SD_JWT):
+            return await self._sd_jwt(query, caller)
         try:
             async with _in_time(_LOOK_UP_SECONDS):
-                if SD_JWT in request.headers.get("accept", ""):
-                    return await self._disclosed(query, caller)
                 document = await self.service.look_up(query, caller)
         except Problem as problem:
-            await self._write_down(caller, query, problem.status, "read")
-            if problem.status in (404, 409):
-                raise self._signed_problem(problem) from problem
-            raise
+            raise await self._refused(caller, query, problem, "read") from None
         await self._write_down(caller, query, 200, "read", document.get("messages", [document]))
         return Response(self.signer.signed(document), media_type="application/json")
 
-    async def _disclosed(self, query: Query, caller: Caller) -> Response:
-        said, document, disclosures = await self.service.disclosed(query, caller)
+    async def _sd_jwt(self, query: Query, caller: Caller) -> Response:
+        try:
+            async with _in_time(_LOOK_UP_SECONDS):
+                said, document, shown = await self.service.disclosed(query, caller)
+        except Problem as problem:
+            raise await self._refused(caller, query, problem, "read") from None
         await self._write_down(caller, query, 200, "read", [said])
-        return Response(self.signer.sd_jwt(document, disclosures), media_type=SD_JWT)
+        return Response(self.signer.sd_jwt(document, shown), media_type=SD_JWT)
 
     async def bundle(self, request: Request, read: Callable[[], Awaitable[Query]]) -> Response:
         """As `answer`, as an evidence bundle."""
         caller = self._admit(request, "audit:export")
         query = await read()
-        keys = orjson.dumps(self.signer.key_set)
         try:
             async with _in_time(_BUNDLE_SECONDS):
-                data, answers = await self.service.evidence(query, caller, self.signer.signed, keys)
+                data, answers = await self.service.evidence(query, caller, self.signer)
         except Problem as problem:
-            await self._write_down(caller, query, problem.status, "export")
-            raise
+            raise await self._refused(caller, query, problem, "export") from None
         await self._write_down(caller, query, 200, "export", answers)
         return Response(data, media_type="application/zip", headers={
             "Content-Disposition": 'attachment; filename="evidence.zip"',
@@ -95,8 +95,13 @@ class Gateway:
         caller.may(scope)
         return caller
 
-    def _signed_problem(self, problem: Problem) -> Problem:
-        """The same, signed as a whole."""
+    async def _refused(
+        self, caller: Caller, query: Query, problem: Problem, kind: str
+    ) -> Problem:  # fmt: skip
+        """The same, written down; signed as a whole where it says something of the archive."""
+        await self._write_down(caller, query, problem.status, kind)
+        if problem.status not in (404, 409):
+            return problem
         whole = {**problem.document(), "verification_timestamp": self.now()}
         signed = orjson.loads(self.signer.signed(whole))
         more = {name: signed[name] for name in signed.keys() - Problem.STANDARD}
@@ -119,6 +124,12 @@ class Gateway:
         except StateError as error:
             log.warning("%s", error)
             raise Problem(503, "the access could not be recorded, so it is not answered") from error
+
+
+def _wants(request: Request, kind: str) -> bool:
+    """Whether it names this media type; which of several it likes best is not weighed."""
+    named = ",".join(request.headers.getlist("accept")).split(",")
+    return any(each.partition(";")[0].strip().lower() == kind for each in named)
 
 
 @asynccontextmanager
@@ -149,9 +160,10 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
-    app.openapi = lambda: schema.completed(get_openapi(  # type: ignore[method-assign]
+    described = schema.completed(get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes,
     ))  # fmt: skip
+    app.openapi = lambda: described  # type: ignore[method-assign]
     return Around(app, ROUTES, observe)
 
 
@@ -203,6 +215,8 @@ async def _json_body(request: Request) -> dict[str, Any]:
                     raise Problem(413, f"a body has {_BODY_BYTES} bytes at most")
     except TimeoutError:
         raise Problem(408, "the body did not come in time") from None
+    except ClientDisconnect:  # nobody hears it; but it is no error of ours
+        raise Problem(408, "the body did not come whole") from None
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -36,7 +36,7 @@ class PartFiles:
     def open(self) -> None:
         """Make or take over the folder. `ConfigError` when another process has it, or it is of
         another archive."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+        _make_folder(self._folder)
         if not (self._folder / _IDENTITY).exists():
             _write_identity(self._folder, self._archive)
         if identity(self._folder)[1] != self._archive:
@@ -69,7 +69,7 @@ class PartFiles:
             while left:
                 left = left[os.write(self._handle, left) :]
             os.fsync(self._handle)
-        except OSError:
+        except Exception:
             self._give_up()
             raise
         self._length += len(data)
@@ -195,6 +195,14 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    """Durable: entries must not go with a folder that a crash forgets."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+    for each in made:
+        _sync_folder(each.parent)
 
 
 def _sync_folder(folder: Path) -> None:

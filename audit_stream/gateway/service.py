@@ -23,6 +23,7 @@ from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
+from audit_stream.gateway.signing import AnswerSigner
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
 from audit_stream.index.rows import log_rows
@@ -156,7 +157,7 @@ class Service:
             ) from error
 
     async def evidence(
-        self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
+        self, query: Query, caller: Caller, signer: AnswerSigner
     ) -> tuple[bytes, list[dict[str, Any]]]:
         """A bundle of what a query finds, its signed answer included, and the answers."""
         async with self._translated():
@@ -164,7 +165,8 @@ class Service:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)
             found = self._answer(message)
-            signed = orjson.loads(sign(found))
+            signed = orjson.loads(signer.signed(found))
+            keys = orjson.dumps(signer.key_set)  # after it: with its key, also where that is new
             custody = Custody(
                 exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
                 software=f"audit-stream {__version__}",

@@ -62,6 +62,7 @@ def test_who_may_not_export_gets_none_and_it_is_on_record(asked: Asked) -> None:
     assert asked_for(asked, reader, message_uuid=messages[0][1]).status_code == 403
     unknown = asked_for(asked, asked.token("*"), message_uuid="unknown")
     assert unknown.status_code == 404
+    assert unknown.json().keys() >= {"signature", "as_of", "archived_through"}
     assert asked_for(asked, asked.token("t"), customer_external_id="x").status_code == 400
     assert any(e["kind"] == "export" and e["status"] == 404 for e in asked.journal())
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,31 @@ async def test_what_was_recorded_is_on_disk(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in (folder, *folder.iterdir()))
 
 
+def test_names_are_on_disk_before_a_line_in_them_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    really = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        really(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    folder = tmp_path / "a" / "b"
+    files = PartFiles(folder, NAME)
+    files.open()
+    first = folder / f"part-{0:020d}.jsonl"
+    assert {tmp_path, folder.parent, folder, first} <= set(synced)
+    assert synced[-1] == folder
+    files.append(entry("a") + b"\n")
+    assert synced[-1] == first
+    synced.clear()
+    files.roll()
+    assert synced[-1] == folder
+    files.close()
+
+
 async def test_many_share_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     really = os.fsync
@@ -114,6 +140,29 @@ async def test_what_cannot_be_synced_is_not_recorded(
         monkeypatch.setattr(os, "fsync", really)
         await journal.record(members("after"))
         assert lines(tmp_path) == ["after"]
+
+
+async def test_a_disk_that_hangs_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = threading.Event()
+    really = os.fsync
+
+    def hang(handle: int) -> None:
+        assert hanging.wait(30)
+        really(handle)
+
+    async with Journal(tmp_path, NAME) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", hang)
+            patch.setattr("audit_stream.gateway.journal._RECORD_SECONDS", 0.02)
+            for message in ("on its way", "waits behind it", "so does this"):
+                with pytest.raises(StateError, match="in time"):
+                    await journal.record(members(message))
+            assert journal._waiting == []  # what nobody waits for any more takes no memory
+            hanging.set()
+        await journal.record(members("after"))
+        assert lines(tmp_path) == ["on its way", "after"]
 
 
 async def test_parts_are_sealed_in_order_and_go(tmp_path: Path) -> None:
@@ -214,6 +263,24 @@ async def test_blocks_that_came_to_disk_in_another_order_are_cut_off_and_kept(
     (aside,) = files_in(tmp_path, "torn-*")
     assert aside.read_bytes() == torn
     assert aside.stat().st_mode & 0o077 == 0
+
+
+async def test_an_error_nobody_thought_of_is_told_and_the_next_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.write
+
+    def fails(handle: int, data: Any) -> int:
+        really(handle, data[:30])
+        raise MemoryError
+
+    async with Journal(tmp_path, NAME) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fails)
+            with pytest.raises(StateError, match="MemoryError"):
+                await journal.record(members("never"))
+        await journal.record(members("after"))
+        assert lines(tmp_path) == ["after"]
 
 
 @pytest.mark.parametrize("damage", [b"\0", b'"kind":"read","more":1', b'"kind": "read"', b""])

@@ -100,6 +100,9 @@ async def test_a_notary_that_starts_does_not_read_what_is_logged_again() -> None
     assert (await lines_in(again))[-1] == reached(parts)
     assert not {part.name for part in parts[:3]} & set(store.read)
     assert {name for name in store.listed if name.startswith("access/")} == {parts[0].name}
+    store.read.clear()
+    await again.grow(2)
+    assert not {part.name for part in parts} & set(store.read)
 
 
 @pytest.mark.parametrize("kind", ["forged", "another's", "no chain", "wrong name"])
