@@ -79,6 +79,11 @@ def thumbprint(point: bytes) -> str:
     return b64u(sha256(canonical(jwk)).digest())
 
 
+def is_key_line(line: bytes) -> bool:
+    """Whether a leaf's line is of this kind, of any version; `FormatError` when it is no line."""
+    return str(parse_line(line, "a leaf").get("v")).startswith("audit-key/")
+
+
 def decode_key_line(line: bytes, what: str) -> KeyLine:
     """A key's line; `FormatError` for any other. `KeyHistory` says whether it counts."""
     value = parse_line(line, what)
@@ -144,6 +149,11 @@ class KeyHistory:
         """The public key, if it is in force for that leaf index or checkpoint size."""
         found = self._keys.get((use, kid))
         return found.public if found is not None and found.in_force(place) else None
+
+    @property
+    def keys(self) -> list[KeyLine]:
+        """What is said of every key by now, in the order of their announcement."""
+        return list(self._keys.values())
 
     def in_force(self, use: Use, place: int) -> list[KeyLine]:
         """The keys of a use that count for that leaf index or checkpoint size, oldest first."""
