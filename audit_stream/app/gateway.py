@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import FrameType
 
 import uvicorn
 
@@ -176,6 +178,15 @@ def server_config(settings: Settings) -> uvicorn.Config:
     )  # fmt: skip
 
 
+class _Server(uvicorn.Server):
+    """Ends by itself when told to: uvicorn's would die of the signal once it has closed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C waits for nobody."""
+        self.force_exit |= self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM."""
-    uvicorn.Server(server_config(settings)).run()
+    """Serve until SIGTERM or SIGINT."""
+    _Server(server_config(settings)).run()
