@@ -26,20 +26,28 @@ NAMES = (
 )  # fmt: skip
 
 
-def environment(settings: Settings, port: int) -> dict[str, str]:
+def environment(settings: Settings, port: int, web: int) -> dict[str, str]:
     own = {f"AUDIT_{name.upper()}": str(getattr(settings, name)) for name in NAMES}
-    ports = {"AUDIT_GATEWAY_PORT": str(port), "AUDIT_WEB_PORT": "0"}
+    ports = {"AUDIT_GATEWAY_PORT": str(port), "AUDIT_WEB_PORT": str(web)}
     return os.environ | own | ports | {"PYTHONPATH": str(ROOT)}
+
+
+def check_told(metrics: str) -> None:
+    told = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+    assert told['audit_stream_ready{condition="index"}'] == "1.0"
+    assert told["audit_stream_open_alarms"] == "0.0"
+    assert told["audit_stream_journal_unsealed_seconds"] == "0.0"  # the part is still open
+    assert 0 < float(told["audit_stream_index_behind_seconds"]) < 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_gateway_that_is_stopped_seals_what_was_read_and_exits_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    settings, port = installed(tmp_path), free_ports(1)[0]
+    settings, (port, web) = installed(tmp_path), free_ports(2)
     _, token = TokenFile(settings.gateway_tokens).create(("*",), SCOPES, None)
     command = [sys.executable, "-m", "audit_stream", "gateway"]
-    process = subprocess.Popen(command, env=environment(settings, port), cwd=tmp_path)
+    process = subprocess.Popen(command, env=environment(settings, port, web), cwd=tmp_path)
 
     async def listens() -> bool:
         assert process.poll() is None
@@ -55,6 +63,7 @@ def test_a_gateway_that_is_stopped_seals_what_was_read_and_exits_0(
         )  # fmt: skip
         assert answer.status_code == 404
         assert not (settings.archive_path / "access").exists()
+        check_told(httpx.get(f"http://127.0.0.1:{web}/metrics").text)
         process.send_signal(number)
         assert process.wait(20) == 0
     finally:
