@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_version, parse_line
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.note import verifies
 from audit_stream.evidence.signing import LineSigner, key_id
@@ -87,9 +87,7 @@ def is_key_line(line: bytes) -> bool:
 def decode_key_line(line: bytes, what: str) -> KeyLine:
     """A key's line; `FormatError` for any other. `KeyHistory` says whether it counts."""
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith("audit-key/"):
-        raise UnknownVersion(f"{what} has the version {version}")
+    check_version(value, VERSION, what)
     key = _key_line(value, what)
     if key.line() != line:
         raise FormatError(f"{what} does not have the members of {VERSION}, or not its kid")

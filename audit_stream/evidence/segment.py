@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from isal import isal_zlib
 
-from audit_stream.errors import FormatError, UnknownVersion
+from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger as ledger_code
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.canonical import canonical, check_version, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.signing import TrustedKeys, parse_signature_line
 from audit_stream.evidence.tree import leaf_hash
@@ -142,7 +142,8 @@ def decode_plain(plain: bytes, what: str) -> Segment:
 def parse_header(line: bytes, what: str) -> Header:
     """Line 1 as a `Header`; `UnknownVersion` for another version, else `FormatError`."""
     value = parse_line(line, what)
-    _check_versions(value, what)
+    check_version(value, VERSION, what)
+    check_version(value, RECORD_VERSION, what, "record")
     if set(value) != _MEMBERS:
         raise FormatError(f"{what} lacks or adds the members {sorted(set(value) ^ _MEMBERS)}")
     for name in _INTEGERS:
@@ -159,18 +160,6 @@ def parse_header(line: bytes, what: str) -> Header:
         hex_decode(value["prev"], f"{what} prev")
     _check_relations(value, what)
     return Header(**value)
-
-
-def _check_versions(value: dict[str, Any], what: str) -> None:
-    for name, known in (("v", VERSION), ("record", RECORD_VERSION)):
-        version = value.get(name)
-        if version == known:
-            continue
-        if isinstance(version, str) and version.startswith(known.partition("/")[0] + "/"):
-            raise UnknownVersion(
-                f"{what} has the version {version}", hint="verify it with a newer release"
-            )
-        raise FormatError(f"{what} {name} is not {known}")
 
 
 def _check_relations(value: dict[str, Any], what: str) -> None:
