@@ -18,7 +18,7 @@ from audit_stream.anchors.newest import newest_vouched
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
-from audit_stream.app.notary import now
+from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.standing import tell_standing
 from audit_stream.bundle.messages import Collector

@@ -1,10 +1,11 @@
-"""Small encodings the formats share: base64, base64url without padding, hexadecimal; read
-strictly, so that no two texts mean the same bytes."""
+"""Small encodings the formats share: base64, base64url without padding, hexadecimal, read
+strictly, so that no two texts mean the same bytes; and times."""
 
 from __future__ import annotations
 
 from base64 import b64encode, urlsafe_b64encode
 from binascii import Error, a2b_base64
+from datetime import UTC, datetime
 from re import compile as re_compile
 
 from audit_stream.errors import FormatError
@@ -12,6 +13,12 @@ from audit_stream.errors import FormatError
 _HEX = re_compile(r"[0-9a-f]*").fullmatch
 _B64U = re_compile(r"[A-Za-z0-9_-]*").fullmatch
 _TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def time_text(milliseconds: int) -> str:
+    """Milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (RFC 3339)."""
+    seconds, millis = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
 def b64(data: bytes) -> str:

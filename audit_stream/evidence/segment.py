@@ -7,7 +7,7 @@ are `verify`'s. Hashes are over the uncompressed bytes, so any conforming deflat
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from struct import Struct
 from typing import Any, Final
@@ -23,7 +23,7 @@ from audit_stream.evidence.tree import leaf_hash
 
 VERSION = "audit-segment/1"
 RECORD_VERSION = "audit-record/1"
-ASSURANCES = ("mutable", "worm_unlocked", "worm_locked")
+ASSURANCES = ("mutable", "worm_unlocked", "worm_locked")  # the lowest first
 GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
 #: Refuse to inflate beyond this: a segment is about 8 MiB, a hostile object may claim anything.
 MAX_SEGMENT_BYTES: Final = 1 << 30
@@ -137,6 +137,11 @@ def decode_plain(plain: bytes, what: str) -> Segment:
     return Segment(
         header, header_line, parse_signature_line(signature_line, f"{what} line 2"), body
     )
+
+
+def lowest_assurance(levels: Iterable[str]) -> str | None:
+    """Of levels that headers name; None if there are none."""
+    return min(levels, key=ASSURANCES.index, default=None)
 
 
 def parse_header(line: bytes, what: str) -> Header:
