@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
+from types import FrameType
 
 import uvicorn
 
@@ -16,18 +19,19 @@ from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
-from audit_stream.app.notary import now
+from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.repeated import repeated
+from audit_stream.app.standing import tell_standing
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway import loop
 from audit_stream.gateway.api import Gateway, build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
-from audit_stream.gateway.auth import Door, TokenFile, load_rules
+from audit_stream.gateway.auth import Door, JwtRules, TokenFile, load_rules
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.protocol import BoundedProtocol
-from audit_stream.gateway.sealing import drain
+from audit_stream.gateway.sealing import drain, unsealed_seconds
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer
 from audit_stream.index.database import ArchiveIndex
@@ -62,17 +66,14 @@ def build_gateway(settings: Settings) -> Around:
         found = await newest_vouched(store, archive_log, trust)
         return None if found is None else found.checkpoint.size
 
+    metrics, health = Metrics(), Health("index")
     service = Service(
         archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
         lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
-        archive_log=archive_log, vouched=vouched,
+        archive_log=archive_log, vouched=vouched, told=partial(health.set_ready, "index"),
         collector=Collector(store=store, log=archive_log, segment_keys=ring.trusted.publics),
     )  # fmt: skip
-    rules = None
-    if settings.gateway_jwks is not None:
-        rules = load_rules(
-            settings.gateway_jwks, settings.gateway_issuer, settings.gateway_audience
-        )
+    rules = _rules(settings)
     journal = Journal(settings.journal_dir, ring.keyring.archive)
     signer = load_signer(settings.answer_keys, time.time())
     gateway = Gateway(
@@ -85,7 +86,11 @@ def build_gateway(settings: Settings) -> Around:
         sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
         refresh_seconds=settings.gateway_refresh_seconds,
     )  # fmt: skip
-    metrics, health = Metrics(), Health("index")
+    tell_standing(metrics, health, alarms)
+    metrics.index_behind_seconds.set_function(lambda: time.monotonic() - service.caught_up_at)
+    metrics.journal_unsealed_seconds.set_function(
+        lambda: unsealed_seconds(journal.folder, time.time())
+    )
 
     def observe(route: str, status: int, seconds: float) -> None:
         metrics.gateway_answers_total.labels(route, str(status)).inc()
@@ -98,7 +103,6 @@ def build_gateway(settings: Settings) -> Around:
         fresh_keys = contextlib.nullcontext() if rules is None else rules.keys.kept_fresh()
         async with journal, fresh_keys:
             await service.refresh()
-            health.set_ready("index", service.caught_up)
             async with background.running():
                 yield
         await background.seal_the_rest()
@@ -109,6 +113,12 @@ def build_gateway(settings: Settings) -> Around:
             await each.close()
 
     return build_app(gateway, running, observe)
+
+
+def _rules(settings: Settings) -> JwtRules | None:
+    if settings.gateway_jwks is None:
+        return None
+    return load_rules(settings.gateway_jwks, settings.gateway_issuer, settings.gateway_audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +180,16 @@ def server_config(settings: Settings) -> uvicorn.Config:
     )  # fmt: skip
 
 
+class _Server(uvicorn.Server):
+    """Ends by itself when told to: uvicorn's would die of the signal once it has closed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C waits for nobody."""
+        self.force_exit |= self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM or SIGINT."""
     interpreter.tune()
-    uvicorn.Server(server_config(settings)).run()
+    _Server(server_config(settings)).run()

@@ -7,7 +7,7 @@ log's digest says, at a time behind it, that the archive had reached the broker'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -133,8 +133,3 @@ class Prover:
                 self.found.origins.add(pub.origin)
             if pub.message_uuid in self._manifest:
                 self.found.listed.add(pub.message_uuid)
-
-
-def lowest(levels: Iterable[str], order: tuple[str, ...]) -> str | None:
-    """The lowest of the levels, in an order that begins with the lowest."""
-    return min(levels, key=order.index, default=None)

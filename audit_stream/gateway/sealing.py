@@ -7,6 +7,7 @@ after a crash or at the same time, writes the same; the file goes only when the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from audit_stream.errors import ForkAlarm, StateError
@@ -60,6 +61,15 @@ async def _put(store: WormStore, name: str, data: bytes) -> None:
             f"{name} is another than this journal's part",
             hint="two journals have one id, or it was forged: keep folder and object",
         )
+
+
+def unsealed_seconds(folder: Path, now: float) -> float:
+    """Age of the oldest closed part that waits, since it was last written to, at `now` (Unix
+    seconds); 0 if none waits, or there is no journal yet."""
+    with contextlib.suppress(FileNotFoundError):  # sealed meanwhile
+        for _, path in closed_parts(folder):
+            return max(0.0, now - path.stat().st_mtime)
+    return 0.0
 
 
 async def _leaf_before(store: WormStore, journal: str, number: int) -> bytes | None:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -51,7 +51,9 @@ class Service:
     vouched: Callable[[], Awaitable[int | None]]  # the newest size that anyone outside vouches for
     head: Head | None = None
     anchored_size: int | None = None
+    told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
     caught_up: bool = False
+    caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     _judged_size: int = -1
 
     async def refresh(self) -> None:
@@ -59,6 +61,9 @@ class Service:
         taken = await self.tail.catch_up()
         await self._follow_log()
         self.caught_up = not taken.stopped
+        if self.caught_up:
+            self.caught_up_at = time.monotonic()
+        self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
         """For ever, and every hour the persons' rows are held against the subject objects.
