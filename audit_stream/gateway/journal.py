@@ -7,6 +7,7 @@ One fsync for all requests that wait. Once a minute what was written is closed a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from audit_stream.errors import ConfigError, StateError
 from audit_stream.evidence.canonical import canonical
 from audit_stream.gateway.parts import PartFiles
 
+log = logging.getLogger(__name__)
 _RECORD_SECONDS = 10.0
 
 
@@ -44,7 +46,10 @@ class Journal:
         self._news.set()
         if self._task is not None:
             await self._task
-        await self._do(self._files.close)
+        try:
+            await self._do(self._files.close)
+        except OSError as error:  # the next start closes the part
+            log.warning("%s", _failure(error))
         self._thread.shutdown()
 
     async def record(self, entry: dict[str, Any]) -> None:

@@ -43,6 +43,9 @@ def test_the_api_gives_a_bundle_that_checks_without_us(asked: Asked, tmp_path: P
     )
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/zip"
+    written = asked.journal()[-1]
+    assert (written["kind"], written["status"]) == ("export", 200)
+    assert written["messages"] == [messages[0][1]]
     path = tmp_path / "evidence.zip"
     path.write_bytes(answer.content)
     code, said = checked(path, asked, tmp_path)

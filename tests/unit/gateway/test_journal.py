@@ -265,6 +265,28 @@ async def test_blocks_that_came_to_disk_in_another_order_are_cut_off_and_kept(
     assert aside.stat().st_mode & 0o077 == 0
 
 
+async def test_a_disk_that_fails_at_the_end_keeps_what_counts_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    really = os.open
+
+    def fails(path: Any, *given: Any) -> int:
+        if str(path).endswith(f"{1:020d}.jsonl"):
+            raise OSError(28, "No space left on device")
+        return really(path, *given)
+
+    with monkeypatch.context() as patch:
+        async with Journal(tmp_path, NAME) as journal:
+            await journal.record(members("a"))
+            patch.setattr(os, "open", fails)
+    assert "No space left" in caplog.text
+    async with Journal(tmp_path, NAME) as journal:
+        await journal.record(members("b"))
+    store = MemoryWormStore()
+    await drain(tmp_path, store)
+    assert await sealed(store) == ["a", "b"]
+
+
 async def test_an_error_nobody_thought_of_is_told_and_the_next_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
