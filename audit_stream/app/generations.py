@@ -21,7 +21,8 @@ from audit_stream.archive.streams import (
 )
 from audit_stream.errors import TopicError
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link

@@ -18,7 +18,8 @@ from audit_stream.app.now import now
 from audit_stream.app.standing import tell_standing
 from audit_stream.errors import BrokerError, ForkAlarm, FormatError
 from audit_stream.evidence.batch import MOST_LEAVES
-from audit_stream.kafka.connect import KafkaConnection, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintReader, Place
 from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.gather import Ends, Gatherer

@@ -15,6 +15,7 @@ import rocksdict
 
 from audit_stream.errors import StateError
 from audit_stream.index.groups import Groups
+from audit_stream.index.ids import Ids
 from audit_stream.index.rows import (
     CARRIER,
     LOG_SIZE,
@@ -24,7 +25,6 @@ from audit_stream.index.rows import (
     PLACE,
     SEGMENT,
     TAG,
-    Ids,
     Indexed,
     Pair,
     Position,
