@@ -50,6 +50,11 @@ drill: install
 faults: install
 	$(BIN)/python -m tests.campaigns.faults
 
+# Ten thousand malformed requests, twice: some minutes.
+.PHONY: hostile
+hostile: install
+	AUDIT_TEST_MALFORMED=10000 $(BIN)/pytest -q --timeout=3600 tests/unit/gateway/test_sockets.py
+
 tampering: install
 	$(BIN)/python -m tests.campaigns.tampering
 

@@ -139,6 +139,13 @@ class BrokerError(AuditError):
     fault = Fault.PEER
 
 
+class BrokerRefused(BrokerError):
+    """Kafka will not do it for this user: repeating it cannot help."""
+
+    code = "AS-5003"
+    fault = Fault.OPERATOR
+
+
 class Fenced(BrokerError):
     """Another worker owns the partition now; nothing of ours may be written."""
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from audit_stream.app.notary import now
+from audit_stream.app.now import now
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector

@@ -31,7 +31,7 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
 def settings_page() -> str:
     """Every setting by group."""
     parts = ["# Settings\n\nFlag, environment variable, or line of a TOML file, in this order.\n"]
-    for group in Settings.GROUPS:
+    for group in Settings.groups():
         rows = []
         for name, field in group.model_fields.items():
             extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -1,7 +1,8 @@
-"""Servers that several folders of tests share."""
+"""Servers that several folders of tests share, and what no test may leave behind."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -21,3 +22,13 @@ def azurite() -> Iterator[Azurite]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging writes to the standard error of its own test only."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)

@@ -16,7 +16,8 @@ from audit_stream.errors import TopicError
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
-from audit_stream.kafka.connect import KafkaConnection, describe_topics
+from audit_stream.kafka.ask import describe_topics
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import Assurance
 from audit_stream.seal.builder import Limits, Origin

@@ -13,7 +13,8 @@ from audit_stream.archive.streams import found_stream, generations, newest_strea
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import ops_events, quarantine
-from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.ports import WormStore
 from audit_stream.settings import Settings

@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from types import FrameType
 
 import uvicorn
 
 from audit_stream.anchors.newest import newest_vouched
+from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
-from audit_stream.app.notary import now
+from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
+from audit_stream.app.repeated import repeated
+from audit_stream.app.standing import tell_standing
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
+from audit_stream.gateway import loop
 from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, JwtRules, TokenFile, load_rules
@@ -29,7 +35,7 @@ from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
 from audit_stream.gateway.protocol import BoundedProtocol
 from audit_stream.gateway.reads import Gateway
-from audit_stream.gateway.sealing import drain
+from audit_stream.gateway.sealing import drain, unsealed_seconds
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer
 from audit_stream.index.database import ArchiveIndex
@@ -46,7 +52,10 @@ from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS, _STOP_SECONDS = 15, 10
-_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 3600.0
+_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 60.0
+#: Alarms and what they are of.
+_SEALING = ("journal:seal", "sealing the access journal")
+_RENEWING = ("answer-key:renew", "renewing the keys of answers")
 
 
 def build_gateway(settings: Settings) -> Around:
@@ -55,7 +64,9 @@ def build_gateway(settings: Settings) -> Around:
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     store, subjects = archive_to_read(settings), subject_store(settings)
     archive = Archive(store, subjects, ring.trusted, ring.keyring)
+    metrics, health = Metrics(), Health("index")
     service = _service(settings, archive, index, ArchiveLog(store, ring.log_key), alarms)
+    service.told = partial(health.set_ready, "index")
     rules = _rules(settings)
     journal = Journal(settings.journal_dir, ring.keyring.archive)
     signer = load_signer(settings.answer_keys, time.time())
@@ -75,7 +86,11 @@ def build_gateway(settings: Settings) -> Around:
         refresh_seconds=settings.gateway_refresh_seconds, reasons=reasons,
         reason_seconds=settings.gateway_quarantine_seconds,
     )  # fmt: skip
-    metrics, health = Metrics(), Health("index")
+    tell_standing(metrics, health, alarms)
+    metrics.index_behind_seconds.set_function(lambda: time.monotonic() - service.caught_up_at)
+    metrics.journal_unsealed_seconds.set_function(
+        lambda: unsealed_seconds(journal.folder, time.time())
+    )
 
     def observe(route: str, status: int, seconds: float) -> None:
         metrics.gateway_answers_total.labels(route, str(status)).inc()
@@ -88,7 +103,6 @@ def build_gateway(settings: Settings) -> Around:
         fresh_keys = contextlib.nullcontext() if rules is None else rules.keys.kept_fresh()
         async with journal, fresh_keys:
             await service.refresh()
-            health.set_ready("index", service.caught_up)
             async with background.running():
                 yield
         await background.seal_the_rest()
@@ -138,9 +152,11 @@ class _Background:
     async def running(self) -> AsyncIterator[None]:
         """While it is entered."""
         works = (
-            self.service.keep_fresh(self.refresh_seconds), self._seal(), self._renew(),
+            self.service.keep_fresh(self.refresh_seconds),
             self.reasons.keep_counted(self.reason_seconds),
-        )  # fmt: skip
+            repeated(self._seal, self.seal_seconds, self.alarms, *_SEALING),
+            repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
+        )
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -150,18 +166,9 @@ class _Background:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _seal(self) -> None:
-        """For ever: what was read goes into the archive."""
-        while True:
-            await asyncio.sleep(self.seal_seconds)
-            try:
-                await self.journal.roll()
-                await drain(self.journal.folder, self.sealed_into)
-            except AuditError as error:
-                self.alarms.raise_alarm(
-                    "journal:seal", f"the access journal is not sealed: {error}"
-                )
-            else:
-                self.alarms.close_alarm("journal:seal", "the access journal is sealed again")
+        """What was read goes into the archive."""
+        await self.journal.roll()
+        await drain(self.journal.folder, self.sealed_into)
 
     async def seal_the_rest(self) -> None:
         """Once the journal is closed. What is left stays in its folder for the next start."""
@@ -172,15 +179,8 @@ class _Background:
             log.warning("the access journal is not all sealed: %s", type(error).__name__)
 
     async def _renew(self) -> None:
-        """For ever: have a key that is not too old, and know those of who shares the folder."""
-        while True:
-            await asyncio.sleep(_RENEW_SECONDS)
-            try:
-                await asyncio.to_thread(self.signer.renew, time.time())
-            except AuditError as error:
-                self.alarms.raise_alarm("answer-key:renew", str(error))
-            else:
-                self.alarms.close_alarm("answer-key:renew", "the keys of answers can be read again")
+        """Have a key that is not too old, and know those of who shares the folder."""
+        await asyncio.to_thread(self.signer.renew, time.time())
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -192,10 +192,20 @@ def server_config(settings: Settings) -> uvicorn.Config:
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
         access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
-        http=BoundedProtocol, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
+        http=BoundedProtocol, loop=loop.NAME, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
     )  # fmt: skip
 
 
+class _Server(uvicorn.Server):
+    """Ends by itself when told to: uvicorn's would die of the signal once it has closed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C waits for nobody."""
+        self.force_exit |= self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM."""
-    uvicorn.Server(server_config(settings)).run()
+    """Serve until SIGTERM or SIGINT."""
+    interpreter.tune()
+    _Server(server_config(settings)).run()

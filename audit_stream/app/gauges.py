@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from audit_stream.app.standing import tell_standing
 from audit_stream.evidence import ledger
 from audit_stream.settings import Settings
 from audit_stream.stream.process import Watchdog
@@ -24,14 +25,7 @@ _DISK_SECONDS = 15.0
 def follow(metrics: Metrics, health: Health, alarms: AlarmBoard, watchdog: Watchdog) -> None:
     """What the web server's thread asks at each scrape: true even while the event loop stands."""
     metrics.loop_heartbeat_age_seconds.set_function(partial(watchdog.age, LOOP))
-    metrics.open_alarms.set_function(lambda: len(alarms.open()))
-    for condition in health.ready():
-        holds = partial(_holds, health, condition)
-        metrics.ready.labels(condition).set_function(holds)
-
-
-def _holds(health: Health, condition: str) -> float:
-    return float(health.ready()[condition])
+    tell_standing(metrics, health, alarms)
 
 
 def describe(metrics: Metrics, settings: Settings, retention: Mapping[str, float | None]) -> None:

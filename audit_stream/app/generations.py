@@ -7,10 +7,10 @@ that no worker can add to what the new stream object says of them.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from audit_stream.app.checks import check_same
+from audit_stream.app.now import now
 from audit_stream.app.watch import Inspector
 from audit_stream.archive.chain import Chain, Ended
 from audit_stream.archive.streams import (
@@ -21,10 +21,10 @@ from audit_stream.archive.streams import (
 )
 from audit_stream.errors import TopicError
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka.connect import KafkaConnection, TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import WormStore
-from audit_stream.privacy.sealer import ingestion_timestamp
 from audit_stream.seal.builder import Link
 from audit_stream.stream.resync import TimestampAt, check_same_topic
 
@@ -175,9 +175,9 @@ async def begin(
 
     Two at once: the first to put the stream object wins, and both find the same chains.
     """
-    before, now = found.before, ingestion_timestamp(time.time_ns() // 1_000_000)
+    before, ended_at = found.before, now()
     ended = [
-        await end_chain(store, ring.signer, Chain(store, ring.trusted, before, partition), now)
+        await end_chain(store, ring.signer, Chain(store, ring.trusted, before, partition), ended_at)
         for partition in range(before.partitions)
     ]
     genesis = []

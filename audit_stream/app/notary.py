@@ -7,16 +7,19 @@ import logging
 import signal
 import time
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import anchoring_of
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
+from audit_stream.app.now import now
+from audit_stream.app.standing import tell_standing
 from audit_stream.errors import BrokerError, ForkAlarm, FormatError
 from audit_stream.evidence.batch import MOST_LEAVES
-from audit_stream.kafka.connect import KafkaConnection, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintReader, Place
 from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.gather import Ends, Gatherer
@@ -29,11 +32,6 @@ from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 _LAST_ALARMS_SECONDS = 2.0
-
-
-def now() -> str:
-    """RFC 3339 with milliseconds and Z."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def build_notary(
@@ -64,7 +62,7 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
     ring = load_archive_keyring(settings)
     log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
-    metrics.open_alarms.set_function(lambda: len(alarms.open()))
+    tell_standing(metrics, health, alarms)
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stores = guarded_stores(settings, alarms, metrics, health)
     notary = build_notary(settings, ring, stores.archive, alarms)

@@ -22,7 +22,8 @@ from audit_stream.errors import AuditError, ConfigError
 from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka.connect import KafkaConnection, describe_topics
+from audit_stream.kafka.ask import describe_topics
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.rawlog import open_raw_log
 from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
 from audit_stream.ports import WormStore

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from audit_stream.app.lag import Lag
 from audit_stream.errors import TopicError
-from audit_stream.kafka.connect import KafkaConnection, topic_configs
+from audit_stream.kafka.ask import topic_configs
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.settings import Settings
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.worker import Worker

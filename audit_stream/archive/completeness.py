@@ -7,7 +7,7 @@ log's digest says, at a time behind it, that the archive had reached the broker'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -109,8 +109,7 @@ class Prover:
 
     def _count(self, found: Found, stretch: Stretch) -> None:
         header = found.segment.header
-        runs = ledger.decode(header.ledger, header.next - header.base)
-        stretch.counts.update(ledger.counts(runs))
+        stretch.counts.update(ledger.totals(header.ledger, header.next - header.base))
         if stretch.base is None:
             stretch.base, stretch.first_object = header.base, str(found.name)
             stretch.first_ts = header.first_ts
@@ -118,14 +117,11 @@ class Prover:
         if header.last_ts is not None:
             stretch.last_ts = header.last_ts
         self.found.assurance.add(header.assurance)
-        offset = header.base
-        for count, letter in runs:
-            if letter == ledger.QUARANTINED:
-                self.found.quarantined.update(
-                    f"{header.topic}/{header.partition}/{at}"
-                    for at in range(offset, offset + count)
-                )
-            offset += count
+        runs = ledger.decode(header.ledger, header.next - header.base)
+        self.found.quarantined.update(
+            f"{header.topic}/{header.partition}/{offset}"
+            for offset in ledger.offsets_with(ledger.QUARANTINED, runs, header.base)
+        )
 
     def _look_for(self, segment: Segment) -> None:
         """Retries of what was quarantined, and the messages of a sender's list."""
@@ -137,8 +133,3 @@ class Prover:
                 self.found.origins.add(pub.origin)
             if pub.message_uuid in self._manifest:
                 self.found.listed.add(pub.message_uuid)
-
-
-def lowest(levels: Iterable[str], order: tuple[str, ...]) -> str | None:
-    """The lowest of the levels, in an order that begins with the lowest."""
-    return min(levels, key=order.index, default=None)

@@ -106,14 +106,11 @@ class Coverage:
         header = segment.header
         found.unexplained += max(0, header.base - found.next)
         runs = ledger.decode(header.ledger, header.next - header.base)
-        found.counts.update(ledger.counts(runs))
-        offset = header.base
-        for count, letter in runs:
-            if letter == ledger.QUARANTINED:
-                found.quarantined.update(
-                    f"{found.topic}/{found.partition}/{at}" for at in range(offset, offset + count)
-                )
-            offset += count
+        found.counts.update(ledger.totals(header.ledger, header.next - header.base))
+        found.quarantined.update(
+            f"{found.topic}/{found.partition}/{offset}"
+            for offset in ledger.offsets_with(ledger.QUARANTINED, runs, header.base)
+        )
         found.next = header.next
         if b'"origin":"' in segment.body:
             pubs = (orjson.loads(line)["pub"] for line in segment.record_lines())

@@ -15,7 +15,8 @@ from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Header, decode
 from audit_stream.evidence.signing import encode_signature
-from audit_stream.evidence.tree import inclusion_path, leaf_hash, root_hash, verify_inclusion
+from audit_stream.evidence.tree import inclusion_path, root_hash, verify_inclusion
+from audit_stream.index.groups import leaves_of
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import WormStore
 
@@ -65,19 +66,21 @@ async def _records(
         signature_line=encode_signature(segment.signature),
     )  # fmt: skip
     lines = segment.record_lines()
-    parsed = [parse_record(line, f"a record of {wanted.segment}") for line in lines]
-    leaves = _leaves(parsed, segment.header, wanted.segment)
+    leaves = _leaves(lines, segment.header, wanted.segment)
     return [
         RecordFact(
             line=lines[at], segment=fact, index=at, path=inclusion_path(leaves, at),
-            disclosures=disclose(parsed[at]),
+            disclosures=disclose(parse_record(lines[at], f"record {at} of {wanted.segment}")),
         )
         for at in wanted.records
     ]  # fmt: skip
 
 
-def _leaves(records: Iterable[Record], header: Header, name: str) -> list[bytes]:
-    leaves = [leaf_hash(each.integrity_hash) for each in records]
+def _leaves(lines: Sequence[bytes], header: Header, name: str) -> list[bytes]:
+    try:
+        leaves = leaves_of(lines)
+    except ValueError:
+        leaves = []
     if root_hash(leaves).hex() != header.root:
         raise FormatError(f"{name} does not hold the records its header says", hint=_HINT)
     return leaves

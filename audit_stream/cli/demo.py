@@ -36,6 +36,8 @@ from audit_stream.verify.report import Report, Verdict
 _MARK = ".audit-stream-demo"
 _NAME = "demo.audit-stream/1"
 _DEADLINE_SECONDS = 120.0
+_LOGGED_SECONDS = 60.0  # what the notary may take once nothing is stored any more
+_POLL_SECONDS = 0.5
 _PARTITIONS = 4
 
 
@@ -68,7 +70,6 @@ def _settings(folder: Path, broker: str) -> Settings:
 
 
 async def _demo(folder: Path, out: Output) -> int:
-    from audit_stream.app.notary import run_notary
     from audit_stream.kafka.embedded import EmbeddedKafka
     from audit_stream.keys.file import create_keyring
 
@@ -80,10 +81,11 @@ async def _demo(folder: Path, out: Output) -> int:
         settings.subjects_path.mkdir()
         create_keyring(settings.keyring, settings.archive_name)
         await _apply_topics(settings, out)
-        async with _worker(settings, folder):
-            await _import(settings, out)
-            coverage = await _wait(settings, out)
-        await run_notary(settings, once=True)
+        async with _running("notary", settings, folder):
+            async with _running("worker", settings, folder):
+                await _import(settings, out)
+                coverage = await _wait(settings, out)
+            await _logged(settings, out)
     show_coverage(out, coverage)
     out.say(f"archive: {folder / 'archive'}")
     example = _example(folder)
@@ -114,25 +116,28 @@ async def _apply_topics(settings: Settings, out: Output) -> None:
 
 
 @asynccontextmanager
-async def _worker(settings: Settings, folder: Path) -> AsyncIterator[None]:
-    """A worker as an operator would run it: its own process, told by the environment."""
+async def _running(command: str, settings: Settings, folder: Path) -> AsyncIterator[None]:
+    """A command as an operator would run it: its own process, told by the environment."""
     environment = os.environ | {
         "AUDIT_BROKER": settings.broker, "AUDIT_ARCHIVE": settings.archive,
         "AUDIT_ARCHIVE_NAME": settings.archive_name, "AUDIT_STATE_DIR": str(settings.state_dir),
         "AUDIT_KEYRING": str(settings.keyring), "AUDIT_PARTITIONS": str(settings.partitions),
         "AUDIT_SEGMENT_MAX_RECORDS": str(settings.segment_max_records),
         "AUDIT_SEGMENT_MAX_SECONDS": str(settings.segment_max_seconds),
+        "AUDIT_LOG_BATCH_SECONDS": "2", "AUDIT_LOG_POLL_SECONDS": "1",
+        "AUDIT_LOG_PROBE_SECONDS": "2",
         "AUDIT_ALLOW_ASSURANCE": "mutable", "AUDIT_WEB_PORT": "0", "AUDIT_INSTANCE_ID": "demo",
     }  # fmt: skip
-    with (folder / "worker.log").open("wb") as log:
+    path = folder / f"{command}.log"
+    with path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "audit_stream", "worker"], env=environment, stdout=log,
+            [sys.executable, "-m", "audit_stream", command], env=environment, stdout=log,
             stderr=log,
         )  # fmt: skip
         try:
             yield
             if process.poll() is not None:
-                raise BrokerError("the demo's worker ended early", hint=f"see {folder}/worker.log")
+                raise BrokerError(f"the demo's {command} ended early", hint=f"see {path}")
         finally:
             process.terminate()
             try:
@@ -161,10 +166,26 @@ async def _wait(settings: Settings, out: Output) -> Coverage:
 
         def told(coverage: Coverage) -> None:
             end = sum(found.end for found in coverage.partitions.values())
-            progress.update(task, total=end, completed=end - coverage.to_come)
+            progress.update(task, total=end, completed=end - coverage.to_come,
+                            rate=f"{_batches(settings)} batches logged")  # fmt: skip
 
         coverage, _ = await cover(settings, _DEADLINE_SECONDS, told)
         return coverage
+
+
+async def _logged(settings: Settings, out: Output) -> None:
+    """Wait until the notary has logged everything that is stored; say how the log grew."""
+    deadline = time.monotonic() + _LOGGED_SECONDS
+    while (log := _verify(settings).log) is None or log.newer:
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    size = 0 if log is None else log.size
+    out.say(f"the archive log grew beside: {size} leaves in {_batches(settings)} batches")
+
+
+def _batches(settings: Settings) -> int:
+    return len(list(settings.archive_path.glob("log/*.json")))
 
 
 def _verify(settings: Settings) -> Report:

@@ -39,7 +39,7 @@ def export(
 
     Exit 0: written. 1: nothing was found, or what was found is not logged yet. 2: wrong use.
     """
-    from audit_stream.app.notary import now
+    from audit_stream.app.now import now
     from audit_stream.bundle.facts import Custody
 
     if message is None and (customer is None or tenant is None):

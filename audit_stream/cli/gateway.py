@@ -22,6 +22,7 @@ def gateway(config: Config = None) -> None:
     """Serve the retrieval API and auditors' pages until SIGTERM: signed, verified, recorded.
 
     It brings its index up to date first. Its own web port has /metrics, /healthz, /readyz.
+    Exit 0: stopped; what was read is in its journal, and sealed if the archive was there.
     """
     settings = Settings.load(config)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))

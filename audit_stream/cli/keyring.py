@@ -1,4 +1,4 @@
-"""`audit-stream keyring`: make the archive's keys, print the public one."""
+"""`audit-stream keyring`: make the archive's keys, print the public one, renew it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from audit_stream.cli.options import Config
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.signing import key_id
-from audit_stream.keys.file import ROLES, create_keyring, load_keyring, public_key, write_view
+from audit_stream.keys.file import (
+    ROLES,
+    create_keyring,
+    load_keyring,
+    public_key,
+    write_successor,
+    write_view,
+)
 from audit_stream.settings import Settings
 
-app = typer.Typer(help="Make the archive's keys; print the public one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make the archive's keys; print the public one; renew it.", no_args_is_help=True
+)
 KeyringPath = Annotated[Path | None, typer.Option("--path", help="Keyring file (AUDIT_KEYRING).")]
 
 
@@ -55,3 +64,21 @@ def view(
         raise ConfigError(f"there is no role {role}", hint=f"there are {', '.join(ROLES)}")
     write_view(load_keyring(settings.keyring), settings.keyring, role, folder)
     Output().say(f"wrote the view of a {role} to {folder}: AUDIT_KEYRING is a file in it")
+
+
+@app.command()
+def rotate(
+    folder: Annotated[Path, typer.Argument(help="A new folder, for the keyring to go on with.")],
+    path: KeyringPath = None,
+    config: Config = None,
+) -> None:
+    """Write the keyring anew with another segment key; the one in use is left as it is.
+
+    The folder's public.txt trusts both keys. Nobody may seal with the new one before everybody
+    trusts it and the archive log knows it: docs/how-to/rotate-the-signing-key.md has the order.
+    """
+    settings = Settings.load(config, keyring=path)
+    new = write_successor(load_keyring(settings.keyring), settings.keyring, folder)
+    out = Output()
+    out.say(f"wrote the next keyring to {folder}; its public key is {new.hex()}")
+    out.say(f"its kid is {key_id(new)}; {folder / 'public.txt'} trusts both")

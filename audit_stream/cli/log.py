@@ -1,4 +1,4 @@
-"""`audit-stream log`: the newest checkpoint, the key, who vouches for it, and one that was kept."""
+"""`audit-stream log`: the newest checkpoint, who vouches for it, one that was kept, the keys."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audit_stream.cli import log_keys
 from audit_stream.cli.options import Config, Json, LogKey
 from audit_stream.cli.output import Output
 from audit_stream.cli.verify import log_key_of
@@ -20,7 +21,7 @@ from audit_stream.settings import Settings
 if TYPE_CHECKING:
     from audit_stream.evidence.note import NoteKey
     from audit_stream.evidence.vouching import Trust, Vouched
-    from audit_stream.notary.log import Head
+    from audit_stream.notary.log import ArchiveLog, Head
     from audit_stream.ports import WormStore
 
 app = typer.Typer(
@@ -28,6 +29,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _FOUND, _CANNOT_JUDGE = 1, 3
+for _name, _command in (
+    ("keys", log_keys.keys), ("announce", log_keys.announce), ("revoke", log_keys.revoke),
+):  # fmt: skip
+    app.command(name=_name)(_command)
 
 
 @app.command()
@@ -112,7 +117,7 @@ async def _newest_vouched(
     from audit_stream.anchors.newest import newest_vouched
     from audit_stream.notary.log import ArchiveLog
 
-    async with _reading(settings, out) as store:
+    async with reading(settings, out) as store:
         return await newest_vouched(store, ArchiveLog(store, key), trust)
 
 
@@ -123,11 +128,9 @@ async def _look(
     from audit_stream.evidence.checkpoint import open_checkpoint
     from audit_stream.notary.log import ArchiveLog
 
-    async with _reading(settings, out) as store:
+    async with reading(settings, out) as store:
         log = ArchiveLog(store, key)
-        head = await log.head()
-        if head is None:
-            raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
+        head = await begun(log)
         if kept is None:
             return head, 0
         old, _ = open_checkpoint(kept, key, "the kept checkpoint")
@@ -138,8 +141,16 @@ async def _look(
         return head, old.size
 
 
+async def begun(log: ArchiveLog) -> Head:
+    """The head of a log that was begun; `FormatError` of another."""
+    head = await log.head()
+    if head is None:
+        raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
+    return head
+
+
 @asynccontextmanager
-async def _reading(settings: Settings, out: Output) -> AsyncIterator[WormStore]:
+async def reading(settings: Settings, out: Output) -> AsyncIterator[WormStore]:
     """The archive, while it is read; what is wrong is said and becomes the exit code."""
     from audit_stream.app.places import archive_to_read
 

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("demo:demo", "Everything there is, on an embedded Kafka, in a minute."),
-    "keyring": Entry("keyring:app", "Make the archive's keys; print the public one."),
+    "keyring": Entry("keyring:app", "Make the archive's keys; print the public one; renew it."),
     "topics": Entry("topics:app", "Make the broker's topics match topics/."),
     "worker": Entry("worker:worker", "Archive the raw topics until SIGTERM."),
     "notary": Entry("notary:notary", "Write the archive log and its checkpoints until SIGTERM."),
@@ -39,7 +39,7 @@ COMMANDS = {
     "reconcile": Entry("reconcile:reconcile", "Is anything missing? Broker against archive."),
     "show": Entry("show:show", "One message's history, each hash recomputed."),
     "verify": Entry("verify:verify", "Prove an archive with only a public key."),
-    "log": Entry("log:app", "The archive log: its checkpoint, its key, what it says of one kept."),
+    "log": Entry("log:app", "The archive log: its checkpoint, its keys, what it says of one kept."),
     "prove-complete": Entry(
         "prove_complete:prove_complete", "A signed statement: nothing of a period is missing."
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,16 +145,15 @@ def _statement(
     ring: LoadedKeyring, topic: str, names: tuple[str, str], found: Completeness,
     head: Head | None,
 ) -> Statement:  # fmt: skip
-    from audit_stream.archive.completeness import lowest
+    from audit_stream.app.now import now
     from audit_stream.evidence.completeness import Statement
-    from audit_stream.evidence.segment import ASSURANCES
-    from audit_stream.privacy.sealer import ingestion_timestamp
+    from audit_stream.evidence.segment import lowest_assurance
 
     return Statement(
         archive=ring.keyring.archive, topic=topic, start=names[0], stop=names[1],
-        made_at=ingestion_timestamp(time.time_ns() // 1_000_000), stretches=found.stretches,
+        made_at=now(), stretches=found.stretches,
         unexplained=found.unexplained, unresolved=found.unresolved,
-        assurance=lowest(found.assurance, ASSURANCES),
+        assurance=lowest_assurance(found.assurance),
         checkpoint=None if head is None else head.note.encode().decode(),
     )  # fmt: skip
 

@@ -10,11 +10,11 @@ import typer
 
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
+from audit_stream.evidence.encoding import time_text
 from audit_stream.flatten.event import Event, read_event
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.quarantine import Quarantined, read_quarantine, send_back
-from audit_stream.privacy.sealer import ingestion_timestamp
 from audit_stream.settings import Settings
 
 app = typer.Typer(help="What was not understood: list it, retry it.", no_args_is_help=True)
@@ -32,8 +32,7 @@ def list_(reason: Reason = None, as_json: Json = False, config: Config = None) -
     settings, out = Settings.load(config), Output(as_json)
     copies = asyncio.run(_read(settings, reason))
     rows = [
-        (c.source, c.reason, ingestion_timestamp(max(c.timestamp, 0)), len(c.value or b""))
-        for c in copies
+        (c.source, c.reason, time_text(max(c.timestamp, 0)), len(c.value or b"")) for c in copies
     ]
     out.document([dict(zip(("source", "reason", "timestamp", "bytes"), r, strict=True))
                   for r in rows])  # fmt: skip

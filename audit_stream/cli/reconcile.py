@@ -30,7 +30,8 @@ async def cover(
     """
     from audit_stream.app.places import archive_to_read
     from audit_stream.app.topics import archived_topics
-    from audit_stream.kafka.connect import KafkaConnection, topic_ends
+    from audit_stream.kafka.ask import topic_ends
+    from audit_stream.kafka.connect import KafkaConnection
     from audit_stream.keys.file import load_keyring
 
     connection = KafkaConnection.from_settings(settings)
@@ -56,7 +57,7 @@ async def _rekey_lag(settings: Settings, connection: Any) -> int:
     """Records of rekeyed topics that were not copied yet."""
     if not settings.rekey_topics:
         return 0
-    from audit_stream.kafka.connect import committed_offsets, topic_ends
+    from audit_stream.kafka.ask import committed_offsets, topic_ends
 
     ends = await topic_ends(connection, settings.rekey_topics)
     done = await committed_offsets(connection, settings.app_id, ends)

@@ -77,7 +77,7 @@ async def _rebuild(settings: Settings, out: Output) -> list[int]:
 
 async def _match_partitions(connection: KafkaConnection, settings: Settings, topic: str) -> None:
     """Make the changelog anew, empty, where it has another partition count."""
-    from audit_stream.kafka.connect import topic_partitions
+    from audit_stream.kafka.ask import topic_partitions
     from audit_stream.kafka.topic_apply import recreate_topic
 
     counts = await topic_partitions(connection, [topic])

@@ -130,7 +130,7 @@ def with_log(
     if part.topic is not None or not (verifier.log_names or kept):
         return found if part.topic is not None else _noted(found, "there is no archive log yet")
     if key is None:
-        return _noted(found, "V16-V23: the archive log was not judged: give --log-key")
+        return _noted(found, "V16-V24: the archive log was not judged: give --log-key")
     log = LogVerifier(verifier.log_names, reader.get, key, verifier.leaves, kept)
     return found.with_log(log.run())
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_members, check_version, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.log_names import access_name, is_journal
 from audit_stream.evidence.tree import leaf_hash
@@ -66,7 +66,7 @@ def decode_part(data: bytes, what: str) -> JournalPart:
     """A part whose header is of its entries; whose name it is and what came before: the reader."""
     header, *entries = data.split(b"\n")
     value = parse_line(header, what)
-    _check_version(value, PART, what)
+    check_version(value, PART, what)
     if not entries or entries.pop() != b"" or not entries:
         raise FormatError(f"{what} does not end with an entry and a newline")
     for number, entry in enumerate(entries):
@@ -87,9 +87,9 @@ def decode_part(data: bytes, what: str) -> JournalPart:
 def check_entry(line: bytes, what: str) -> dict[str, Any]:
     """An entry's members; `FormatError` when they are others."""
     value = parse_line(line, what)
-    _check_version(value, ENTRY, what)
-    if set(value) != _ENTRY_MEMBERS or type(value["time"]) is not str:
-        raise FormatError(f"{what} does not have the members of {ENTRY}")
+    check_members(value, ENTRY, _ENTRY_MEMBERS, what)
+    if type(value["time"]) is not str:
+        raise FormatError(f"{what} time is not a string")
     return value
 
 
@@ -119,7 +119,7 @@ class AccessLine:
 def decode_access_line(line: bytes, what: str) -> AccessLine:
     """The line of a batch; `FormatError` for any other."""
     value = parse_line(line, what)
-    _check_version(value, LINE, what)
+    check_version(value, LINE, what)
     journals = value.get("journals")
     if not isinstance(journals, list):
         raise FormatError(f"{what} has no journals")
@@ -138,15 +138,6 @@ def decode_access_line(line: bytes, what: str) -> AccessLine:
 def is_access_line(line: bytes) -> bool:
     """Whether a leaf that names no object is of this kind, of whatever version."""
     return str(parse_line(line, "a leaf").get("v")).startswith("audit-access/")
-
-
-def _check_version(value: Mapping[str, Any], known: str, what: str) -> None:
-    version = value.get("v")
-    kind = known.partition("/")[0]
-    if isinstance(version, str) and version != known and version.startswith(f"{kind}/"):
-        raise UnknownVersion(f"{what} has the version {version}")
-    if version != known:
-        raise FormatError(f"{what} is no {known}")
 
 
 def _journal(value: Any, what: str) -> str:

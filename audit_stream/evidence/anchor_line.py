@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.log_names import parse_anchor_name
 
@@ -47,11 +47,7 @@ def anchor_line(name: str, data: bytes) -> AnchorLine:
 def decode_anchor_line(line: bytes, what: str) -> AnchorLine:
     """An anchor's line; `FormatError` for any other."""
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith("audit-anchor/"):
-        raise UnknownVersion(f"{what} has the version {version}")
-    if version != VERSION or set(value) != _MEMBERS:
-        raise FormatError(f"{what} does not have the members of {VERSION}")
+    check_members(value, VERSION, _MEMBERS, what)
     if type(value["name"]) is not str or parse_anchor_name(value["name"]) is None:
         raise FormatError(f"{what} name is not an anchor's")
     return AnchorLine(value["name"], hex_decode(value["sha256"], f"{what} sha256"))

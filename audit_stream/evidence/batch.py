@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.evidence.checkpoint import Checkpoint, open_checkpoint
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.note import Note, NoteKey
@@ -74,11 +74,7 @@ def decode_batch(data: bytes, what: str) -> Batch:
     if not newline or rest:
         raise FormatError(f"{what} is not one line")
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith("audit-batch/"):
-        raise UnknownVersion(f"{what} has the version {version}")
-    if version != VERSION or set(value) != _MEMBERS:
-        raise FormatError(f"{what} does not have the members of {VERSION}")
+    check_members(value, VERSION, _MEMBERS, what)
     leaves, old, new = value["leaves"], value["old_size"], value["new_size"]
     if type(old) is not int or old < 0 or type(value["checkpoint"]) is not str:
         raise FormatError(f"{what} has no old size and checkpoint")

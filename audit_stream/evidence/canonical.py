@@ -6,12 +6,17 @@ tests hold it against the ``rfc8785`` package (formats.md, "Canonical form").
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
 
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, UnknownVersion
 
+#: What any float looks like in canonical form; a text may look so, too, and is seldom met.
+_FLOAT_LIKE = re.compile(rb"[:,\[]-?[0-9]+[.e]")
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
@@ -34,15 +39,37 @@ def parse_line(line: bytes, what: str) -> dict[str, Any]:
         raise FormatError(f"{what} has no canonical form: {error}") from error
     if again != line:
         raise FormatError(f"{what} is not in canonical form (RFC 8785)")
-    if holds_float(value):
+    if _FLOAT_LIKE.search(line) and _holds_float(value):
         raise FormatError(f"{what} holds a number that is not an integer")
     return value
 
 
-def holds_float(value: Any) -> bool:
+def check_version(value: Mapping[str, Any], known: str, what: str, name: str = "v") -> None:
+    """That a line is of the version ``kind/n`` known here. `UnknownVersion` for another of its
+    kind, which says nothing of right or wrong; `FormatError` for another kind."""
+    version, kind = value.get(name), known.partition("/")[0]
+    if version == known:
+        return
+    if isinstance(version, str) and version.startswith(f"{kind}/"):
+        raise UnknownVersion(
+            f"{what} has the version {version}", hint="verify it with a newer release"
+        )
+    raise FormatError(f"{what} {name} is not {known}")
+
+
+def check_members(
+    value: Mapping[str, Any], known: str, members: AbstractSet[str], what: str
+) -> None:  # fmt: skip
+    """That a line is of the version known here and has its members, no more and no fewer."""
+    check_version(value, known, what)
+    if value.keys() != members:
+        raise FormatError(f"{what} does not have the members of {known}")
+
+
+def _holds_float(value: Any) -> bool:
     """Whether a parsed JSON value holds a float anywhere."""
     if isinstance(value, dict):
-        return any(holds_float(item) for item in value.values())
+        return any(_holds_float(item) for item in value.values())
     if isinstance(value, list):
-        return any(holds_float(item) for item in value)
+        return any(_holds_float(item) for item in value)
     return isinstance(value, float)

@@ -11,15 +11,14 @@ Source: https://c2sp.org/tlog-checkpoint
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from binascii import a2b_base64
 from dataclasses import dataclass
 
 from audit_stream.errors import FormatError
+from audit_stream.evidence.encoding import b64, b64_decode
 from audit_stream.evidence.note import Note, NoteKey, parse_note
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}").fullmatch
-_ROOT = re.compile(r"[A-Za-z0-9+/]{43}=").fullmatch
+_HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +36,12 @@ class Checkpoint:
 
 def encode_hash(value: bytes) -> str:
     """Base64 with padding, as every C2SP format has its hashes."""
-    return b64encode(value).decode("ascii")
+    return b64(value)
 
 
 def decode_hash(text: str, what: str) -> bytes:
     """32 bytes from their one base64 spelling."""
-    if _ROOT(text):
-        raw = a2b_base64(text)
-        if encode_hash(raw) == text:
-            return raw
-    raise FormatError(f"{what} is not 32 bytes in base64")
+    return b64_decode(text, what, _HASH_BYTES)
 
 
 def checkpoint_of(note: Note, what: str) -> Checkpoint:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.evidence.encoding import hex_decode
 
 VERSION = "audit-digest/1"
@@ -53,8 +53,7 @@ _COVERED = set(Covered.__dataclass_fields__)
 def decode_digest(line: bytes, what: str) -> Digest:
     """A digest's line; `FormatError` for any other."""
     value = parse_line(line, what)
-    if value.get("v") != VERSION or set(value) != _MEMBERS:
-        raise FormatError(f"{what} does not have the members of {VERSION}")
+    check_members(value, VERSION, _MEMBERS, what)
     if type(value["archive"]) is not str or type(value["time"]) is not str:
         raise FormatError(f"{what} archive or time is not a string")
     if not isinstance(value["coverage"], list):

@@ -1,9 +1,11 @@
-"""Small encodings the formats share: base64url without padding, strict hexadecimal."""
+"""Small encodings the formats share: base64, base64url without padding, hexadecimal, read
+strictly, so that no two texts mean the same bytes; and times."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from binascii import Error, a2b_base64
+from datetime import UTC, datetime
 from re import compile as re_compile
 
 from audit_stream.errors import FormatError
@@ -11,6 +13,30 @@ from audit_stream.errors import FormatError
 _HEX = re_compile(r"[0-9a-f]*").fullmatch
 _B64U = re_compile(r"[A-Za-z0-9_-]*").fullmatch
 _TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def time_text(milliseconds: int) -> str:
+    """Milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (RFC 3339)."""
+    seconds, millis = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def b64(data: bytes) -> str:
+    """Base64 with padding (RFC 4648 section 4), as C2SP formats have it."""
+    return b64encode(data).decode("ascii")
+
+
+def b64_decode(text: str, what: str, size: int | None = None) -> bytes:
+    """The bytes of a base64 text; only the one canonical spelling is accepted."""
+    try:
+        data = a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # `Error` is one
+        raise FormatError(f"{what} is not base64") from error
+    if b64(data) != text:
+        raise FormatError(f"{what} is not the canonical base64 spelling")
+    if size is not None and len(data) != size:
+        raise FormatError(f"{what} has {len(data)} bytes, not {size}")
+    return data
 
 
 def b64u(data: bytes) -> str:

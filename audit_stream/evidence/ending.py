@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.segment import Segment, check_void, decode_plain, encode, inflate
 from audit_stream.evidence.signing import LineSigner, TrustedKeys, parse_signature_line
 
 VERSION = "audit-end/1"
-_KIND = "audit-end/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +95,7 @@ def decode_link_plain(plain: bytes, what: str) -> Segment | End:
 
 def _parse(line: bytes, what: str) -> Ending:
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith(_KIND):
-        raise UnknownVersion(
-            f"{what} has the version {version}", hint="verify it with a newer release"
-        )
-    if version != VERSION or set(value) != _MEMBERS:
-        raise FormatError(f"{what} does not have the members of {VERSION}")
+    check_members(value, VERSION, _MEMBERS, what)
     for name in ("archive", "ended_at", "topic"):
         if type(value[name]) is not str or not value[name]:
             raise FormatError(f"{what} {name} is not a string")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_version, parse_line
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.note import verifies
 from audit_stream.evidence.signing import LineSigner, key_id
@@ -79,12 +79,15 @@ def thumbprint(point: bytes) -> str:
     return b64u(sha256(canonical(jwk)).digest())
 
 
+def is_key_line(line: bytes) -> bool:
+    """Whether a leaf's line is of this kind, of any version; `FormatError` when it is no line."""
+    return str(parse_line(line, "a leaf").get("v")).startswith("audit-key/")
+
+
 def decode_key_line(line: bytes, what: str) -> KeyLine:
     """A key's line; `FormatError` for any other. `KeyHistory` says whether it counts."""
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith("audit-key/"):
-        raise UnknownVersion(f"{what} has the version {version}")
+    check_version(value, VERSION, what)
     key = _key_line(value, what)
     if key.line() != line:
         raise FormatError(f"{what} does not have the members of {VERSION}, or not its kid")
@@ -144,6 +147,11 @@ class KeyHistory:
         """The public key, if it is in force for that leaf index or checkpoint size."""
         found = self._keys.get((use, kid))
         return found.public if found is not None and found.in_force(place) else None
+
+    @property
+    def keys(self) -> list[KeyLine]:
+        """What is said of every key by now, in the order of their announcement."""
+        return list(self._keys.values())
 
     def in_force(self, use: Use, place: int) -> list[KeyLine]:
         """The keys of a use that count for that leaf index or checkpoint size, oldest first."""

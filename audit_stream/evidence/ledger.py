@@ -32,7 +32,11 @@ MEANING = {
 VOID_LETTERS = frozenset((ABSENT, LOST))
 
 _RUNS = re.compile(r"(.)\1*")
-_CODED = re.compile(r"(?:([2-9]|[1-9][0-9]+)?([aidrqxl]))")
+#: Possessive throughout: a hostile ledger is read once, from the left.
+_FORM = re.compile(r"(?:(?:[1-9][0-9]{1,15}|[2-9])?+[aidrqxl])*+")
+_NEIGHBOURS = re.compile(r"([aidrqxl])[0-9]*\1")
+_CODED = re.compile(r"([0-9]*)([aidrqxl])")
+_COUNTED = re.compile(r"([0-9]+)([aidrqxl])")
 
 
 def encode(letters: str) -> str:
@@ -46,45 +50,47 @@ def decode(ledger: object, span: int) -> list[tuple[int, str]]:
 
     Strict: maximal runs only, no count of 0 or 1, no leading zero, known letters only.
     """
-    if not isinstance(ledger, str):
-        raise FormatError("ledger is not a string")
-    runs: list[tuple[int, str]] = []
-    total = 0
-    for count, letter in _tokens(ledger):
-        if runs and runs[-1][1] == letter:
-            raise FormatError(f"ledger has two neighbouring runs of {letter!r}")
-        total += count
-        if total > span:  # before the counts can grow past anything sensible
-            break
-        runs.append((count, letter))
-    if total != span:
-        raise FormatError(f"ledger does not cover its {span} offsets")
+    runs = [(int(count or 1), letter) for count, letter in _CODED.findall(_formed(ledger))]
+    _check_span(sum([count for count, _ in runs]), span)
     return runs
 
 
-def _tokens(ledger: str) -> Iterator[tuple[int, str]]:
-    position = 0
-    while position < len(ledger):
-        match = _CODED.match(ledger, position)
-        if match is None or len(match.group()) > len("9007199254740991a"):
-            raise FormatError(f"ledger is malformed at character {position}")
-        count, letter = match.groups()
-        yield (int(count) if count else 1), letter
-        position = match.end()
+def totals(ledger: object, span: int) -> dict[str, int]:
+    """How many offsets each letter of `MEANING` has, zero included; as strict as `decode`, and
+    several times faster."""
+    text = _formed(ledger)
+    found = {letter: text.count(letter) for letter in MEANING}
+    for count, letter in _COUNTED.findall(text):
+        found[letter] += int(count) - 1
+    _check_span(sum(found.values()), span)
+    return found
 
 
-def counts(runs: list[tuple[int, str]]) -> dict[str, int]:
-    """How many offsets each letter of `MEANING` has, zero included."""
-    totals = dict.fromkeys(MEANING, 0)
-    for count, letter in runs:
-        totals[letter] += count
-    return totals
+def _formed(ledger: object) -> str:
+    if not isinstance(ledger, str):
+        raise FormatError("ledger is not a string")
+    form = _FORM.match(ledger)
+    if form is None or form.end() != len(ledger):
+        raise FormatError(f"ledger is malformed at character {form.end() if form else 0}")
+    if (twice := _NEIGHBOURS.search(ledger)) is not None:
+        raise FormatError(f"ledger has two neighbouring runs of {twice[1]!r}")
+    return ledger
+
+
+def _check_span(total: int, span: int) -> None:
+    if total != span:
+        raise FormatError(f"ledger does not cover its {span} offsets")
 
 
 def archived_offsets(runs: list[tuple[int, str]], base: int) -> Iterator[int]:
     """The offsets with the letter ``a``, ascending."""
+    return offsets_with(ARCHIVED, runs, base)
+
+
+def offsets_with(wanted: str, runs: list[tuple[int, str]], base: int) -> Iterator[int]:
+    """The offsets with a letter, ascending."""
     offset = base
     for count, letter in runs:
-        if letter == ARCHIVED:
+        if letter == wanted:
             yield from range(offset, offset + count)
         offset += count

@@ -12,7 +12,7 @@ SIZE_DIGITS = 20
 _BATCH = re.compile(r"log/(?P<size>\d{20})\.json")
 _ANCHOR = re.compile(r"anchor/(?P<size>\d{20})/(?P<file>[A-Za-z0-9_-]+\.(?:tsr|note))")
 _JOURNAL = re.compile(r"[0-9a-f]{16}")
-_ACCESS = re.compile(r"access/(?P<journal>[0-9a-f]{16})/(?P<number>\d{20})\.ndjson")
+_ACCESS = re.compile(r"access/(?P<number>\d{20})/(?P<journal>[0-9a-f]{16})\.ndjson")
 _TILE = re.compile(r"tile/(?P<level>\d{1,2})/(?P<index>(?:x\d{3}/)*\d{3})")
 
 
@@ -66,9 +66,15 @@ def is_journal(text: str) -> bool:
     return _JOURNAL.fullmatch(text) is not None
 
 
+def access_folder(number: int) -> str:
+    """Of the parts of this number of all access journals. That of 0 tells which journals there
+    are, without a listing of years of parts."""
+    return f"{ACCESS_FOLDER}{number:020d}/"
+
+
 def access_name(journal: str, number: int) -> str:
     """Of a sealed part of an access journal."""
-    return f"{ACCESS_FOLDER}{journal}/{number:020d}.ndjson"
+    return f"{access_folder(number)}{journal}.ndjson"
 
 
 def parse_access_name(name: str) -> tuple[str, int] | None:

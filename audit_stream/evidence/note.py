@@ -12,8 +12,6 @@ https://c2sp.org/signed-note, https://c2sp.org/tlog-cosignature
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from binascii import Error, a2b_base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit_stream.errors import FormatError
+from audit_stream.evidence.encoding import b64, b64_decode
 
 ED25519, COSIGNATURE = 0x01, 0x04
 LONGEST = 1 << 20  # bytes of a note
@@ -53,7 +52,7 @@ class NoteKey:
 
     def __str__(self) -> str:
         """The vkey: ``name+id+base64(type || key)``."""
-        return f"{self.name}+{self.id.hex()}+{_b64(bytes((self.kind,)) + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{b64(bytes((self.kind,)) + self.public)}"
 
 
 def parse_vkey(text: str) -> NoteKey:
@@ -61,7 +60,7 @@ def parse_vkey(text: str) -> NoteKey:
     match = _VKEY(text)
     if match is None:
         raise FormatError("a verifier key has the form name+id+base64")
-    raw = _b64_decode(match["key"], "a verifier key")
+    raw = b64_decode(match["key"], "a verifier key")
     if len(raw) != 1 + _KEY_BYTES or raw[0] not in (ED25519, COSIGNATURE):
         raise FormatError(f"the verifier key of {match['name']} is of no kind known here")
     key = NoteKey(name=match["name"], kind=raw[0], public=raw[1:])
@@ -80,7 +79,7 @@ class NoteSignature:
 
     def line(self) -> str:
         """With its newline."""
-        return f"{_DASH}{self.name} {_b64(self.id + self.blob)}\n"
+        return f"{_DASH}{self.name} {b64(self.id + self.blob)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def _signature(line: str, what: str) -> NoteSignature:
     parts = line.removeprefix(_DASH).split(" ")
     if not line.startswith(_DASH) or len(parts) != 2 or not _NAME(parts[0]):
         raise FormatError(f"{what} has a line among its signatures that is none")
-    raw = _b64_decode(parts[1], f"{what} signature of {parts[0]}")
+    raw = b64_decode(parts[1], f"{what} signature of {parts[0]}")
     if len(raw) <= _ID_BYTES:
         raise FormatError(f"{what} signature of {parts[0]} is too short")
     return NoteSignature(parts[0], raw[:_ID_BYTES], raw[_ID_BYTES:])
@@ -183,17 +182,3 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def _b64(data: bytes) -> str:
-    return b64encode(data).decode("ascii")
-
-
-def _b64_decode(text: str, what: str) -> bytes:
-    try:
-        data = a2b_base64(text, strict_mode=True)
-    except (Error, ValueError) as error:
-        raise FormatError(f"{what} is not base64") from error
-    if _b64(data) != text:
-        raise FormatError(f"{what} is not the canonical base64 spelling")
-    return data

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_version
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.precedence.matrix import RANK
 
@@ -104,11 +104,7 @@ def parse_record(line: bytes, what: str) -> Record:
 
 
 def _check_pub(pub: dict[str, Any], what: str) -> None:
-    version = pub.get("v")
-    if version != VERSION:
-        if isinstance(version, str) and version.startswith("audit-record/"):
-            raise UnknownVersion(f"{what} has the version {version}")
-        raise FormatError(f"{what} v is not {VERSION}")
+    check_version(pub, VERSION, what)
     erased = "erased" in pub
     if pub.keys() != (ERASED_MEMBERS if erased else MEMBERS):
         odd = sorted(pub.keys() ^ (ERASED_MEMBERS if erased else MEMBERS))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from audit_stream.errors import FormatError, UnknownVersion
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.signing import LineSigner, TrustedKeys, parse_signature_line
 
@@ -56,11 +56,7 @@ def decode_stream(data: bytes, what: str, keys: TrustedKeys) -> StreamObject:
 
 def _parse(line: bytes, what: str) -> StreamObject:
     value = parse_line(line, what)
-    version = value.get("v")
-    if isinstance(version, str) and version != VERSION and version.startswith("audit-stream/"):
-        raise UnknownVersion(f"{what} has the version {version}")
-    if version != VERSION or set(value) != _MEMBERS:
-        raise FormatError(f"{what} does not have the members of {VERSION}")
+    check_members(value, VERSION, _MEMBERS, what)
     for name in ("archive", "reason", "topic"):
         if type(value[name]) is not str or not value[name]:
             raise FormatError(f"{what} {name} is not a string")

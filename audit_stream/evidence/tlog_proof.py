@@ -14,13 +14,12 @@ https://c2sp.org/tlog-proof
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from binascii import Error, a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.checkpoint import decode_hash, encode_hash
+from audit_stream.evidence.encoding import b64, b64_decode
 
 _FIRST = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})").fullmatch
@@ -39,7 +38,7 @@ class TlogProof:
         """The bytes of the file."""
         lines = [_FIRST]
         if self.extra:
-            lines.append(f"extra {b64encode(self.extra).decode('ascii')}")
+            lines.append(f"extra {b64(self.extra)}")
         lines += [f"index {self.index}", *map(encode_hash, self.hashes), "", ""]
         return "\n".join(lines).encode() + self.checkpoint
 
@@ -55,19 +54,11 @@ def parse_tlog_proof(data: bytes, what: str) -> TlogProof:
         raise FormatError(f"{what} does not begin with {_FIRST}")
     extra = b""
     if len(lines) > 1 and lines[1].startswith("extra "):
-        extra = _b64_decode(lines.pop(1).removeprefix("extra "), f"{what} extra")
+        extra = b64_decode(lines.pop(1).removeprefix("extra "), f"{what} extra")
+        if not extra:
+            raise FormatError(f"{what} extra is empty")
     index = _INDEX(lines[1]) if len(lines) > 1 else None
     if index is None:
         raise FormatError(f"{what} names no index")
     hashes = tuple(decode_hash(line, f"{what} hash") for line in lines[2:])
     return TlogProof(index=int(index[1]), hashes=hashes, checkpoint=checkpoint, extra=extra)
-
-
-def _b64_decode(text: str, what: str) -> bytes:
-    try:
-        data = a2b_base64(text, strict_mode=True)
-    except (Error, ValueError) as error:
-        raise FormatError(f"{what} is not base64") from error
-    if not data or b64encode(data).decode("ascii") != text:
-        raise FormatError(f"{what} is not the canonical base64 spelling")
-    return data

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit_stream.archive.opening import Closed
+from audit_stream.evidence.segment import lowest_assurance
 from audit_stream.index.lookup import Message, Revision
 
 KEYS = "/.well-known/jwks.json"
@@ -61,7 +62,7 @@ def answer(
         "history": [revision(each, leaf_index[each.segment]) for each in message.revisions],
         "conflict": message.conflict,
         "as_of": None if as_of is None else as_of.document(),
-        "assurance": lowest_assurance(message.revisions),
+        "assurance": lowest_assurance(each.header.assurance for each in message.revisions),
         "archived_through": {topic: through[topic] for topic in sorted(topics & through.keys())},
         "evidence": {"bundle": BUNDLE, "keys": KEYS},
         "redaction": _redaction(message),
@@ -102,12 +103,6 @@ def revision(found: Revision, leaf_index: int | None) -> dict[str, Any]:
 def hash_text(found: Revision) -> str:
     """``sha256:`` and the integrity hash, as the record's line has it."""
     return f"sha256:{found.record.integrity_hash.hex()}"
-
-
-def lowest_assurance(revisions: Sequence[Revision]) -> str:
-    """Of the segments the revisions stand in, as their headers say."""
-    order = ("mutable", "worm_unlocked", "worm_locked")
-    return min((each.header.assurance for each in revisions), key=order.index)
 
 
 def _redaction(message: Message) -> dict[str, Any] | None:

@@ -32,6 +32,12 @@ ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI)
 _DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
 
 
+def _wants(request: Request, kind: str) -> bool:
+    """Whether it names this media type; which of several it likes best is not weighed."""
+    named = ",".join(request.headers.getlist("accept")).split(",")
+    return any(each.partition(";")[0].strip().lower() == kind for each in named)
+
+
 def build_app(
     gateway: Gateway, pages: Pages, running: Callable[[], AbstractAsyncContextManager[Any]],
     observe: Observe,
@@ -52,9 +58,10 @@ def build_app(
     _add_errors(app)
     _add_routes(app, gateway)
     pages.add(app)
-    app.openapi = lambda: schema.completed(get_openapi(  # type: ignore[method-assign]
+    described = schema.completed(get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes,
     ))  # fmt: skip
+    app.openapi = lambda: described  # type: ignore[method-assign]
     return Around(app, (*ROUTES, *PATHS), observe)
 
 
@@ -80,7 +87,10 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
         """One message's evidence bundle, to be checked without us."""
         caller = _admit(gateway, request, "audit:export")
         query = parse_fields(await _json_body(request))
-        return zipped(await gateway.bundle(query, caller))
+        try:
+            return zipped(await gateway.bundle(query, caller))
+        except Problem as problem:
+            raise _refused(gateway, problem) from None
 
     @app.get(KEYS, responses=schema.KEYS)
     async def keys() -> Response:
@@ -98,19 +108,19 @@ def _admit(gateway: Gateway, request: Request, scope: str) -> Caller:
 
 async def _answer(gateway: Gateway, request: Request, query: Query, caller: Caller) -> Response:
     try:
-        if SD_JWT in request.headers.get("accept", ""):
+        if _wants(request, SD_JWT):
             payload, disclosures = await gateway.disclosed(query, caller)
             return Response(gateway.signer.sd_jwt(payload, disclosures), media_type=SD_JWT)
         document = await gateway.look_up(query, caller)
     except Problem as problem:
-        if problem.status in (404, 409):
-            raise _signed_problem(gateway, problem) from problem
-        raise
+        raise _refused(gateway, problem) from None
     return Response(gateway.signer.signed(document), media_type="application/json")
 
 
-def _signed_problem(gateway: Gateway, problem: Problem) -> Problem:
-    """The same, signed as a whole."""
+def _refused(gateway: Gateway, problem: Problem) -> Problem:
+    """The same, signed as a whole where it says something of the archive."""
+    if problem.status not in (404, 409):
+        return problem
     whole = {**problem.document(), "verification_timestamp": gateway.now()}
     signed = orjson.loads(gateway.signer.signed(whole))
     more = {name: signed[name] for name in signed.keys() - Problem.STANDARD}

@@ -62,7 +62,7 @@ class Around:
             else:
                 await self.app(scope, receive, sending)
         except Exception as error:  # uvicorn would log it with its text
-            log.error("internal error: %s at %s", type(error).__name__, _where(error))
+            log.error("internal error: %s at %s", type(error).__name__, where(error))
             if not status:
                 await _answer(INTERNAL, sending)
         self._tell(scope, status, time.monotonic() - began)
@@ -92,7 +92,7 @@ def _method(scope: Scope) -> Any:
     return scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "(other)"
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
     """Files and lines, without the error's text, which may hold what was asked or found."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno}" for f in reversed(frames))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hmac
 import logging
+import math
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -34,7 +36,9 @@ EVERY_TENANT = "*"
 _PREFIX, _JWT = "ast_", "jwt:"
 #: A JWT's `sub` goes into the access journal, and so into the archive: an id, no name or address.
 _SUBJECT = re.compile(r"[A-Za-z0-9._:|-]{1,128}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_BUCKETS = 10_000
+_LEEWAY_SECONDS = 30  # between an issuer's clock and ours (RFC 7519 section 4.1.4)
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -98,6 +102,8 @@ class TokenFile:
             stat = self._path.stat()
         except FileNotFoundError:
             return ()
+        except OSError as error:
+            raise _unusable(self._path, error) from error
         stamp = (stat.st_mtime_ns, stat.st_ino)
         if stamp != self._read_at:
             self._tokens, self._read_at = _parse(self._path), stamp
@@ -168,8 +174,12 @@ def _parse(path: Path) -> tuple[StoredToken, ...]:
     try:
         return tuple(map(_stored, orjson.loads(path.read_bytes())))
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ConfigError(f"AUDIT_GATEWAY_TOKENS: {path} cannot be used: {type(error).__name__}",
-                          hint="restore it from its backup") from error  # fmt: skip
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"AUDIT_GATEWAY_TOKENS: {path} cannot be used: {type(error).__name__}",
+                       hint="restore it from its backup")  # fmt: skip
 
 
 def _stored(value: Any) -> StoredToken:
@@ -181,6 +191,8 @@ def _stored(value: Any) -> StoredToken:
     )
     if not (type(found.id) is type(found.sha256) is str and type(found.revoked) is bool):
         raise TypeError("id")
+    if not _SHA256.fullmatch(found.sha256) or type(found.expires) not in (int, NoneType):
+        raise TypeError("sha256")
     return found
 
 
@@ -198,7 +210,7 @@ class JwtRules:
         try:
             found = jwt.decode(token, self.keys.now(), algorithms=list(self.algorithms))
             registry = jwt.JWTClaimsRegistry(
-                now=int(now), iss={"essential": True, "value": self.issuer},
+                now=int(now), leeway=_LEEWAY_SECONDS, iss={"essential": True, "value": self.issuer},
                 aud={"essential": True, "value": self.audience}, exp={"essential": True},
                 sub={"essential": True},
             )  # fmt: skip
@@ -206,16 +218,18 @@ class JwtRules:
         except (InvalidKeyIdError, MissingKeyError):
             self.keys.missed()
             return None
-        except (JoseError, ValueError, TypeError, KeyError):
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             return None
         claims: dict[str, Any] = found.claims
         scopes, tenants = claims.get("scope", ""), claims.get("tenants", [])
         if not isinstance(scopes, str) or not isinstance(tenants, list):
             return None
+        if not all(isinstance(each, str) for each in tenants):
+            return None
         if type(claims["sub"]) is not str or not _SUBJECT.fullmatch(claims["sub"]):
             return None
         return Caller(
-            id=f"{_JWT}{claims['sub']}", tenants=tuple(map(str, tenants)),
+            id=f"{_JWT}{claims['sub']}", tenants=tuple(tenants),
             scopes=tuple(scope for scope in scopes.split() if scope in SCOPES),
             until=float(claims["exp"]),
         )  # fmt: skip
@@ -286,13 +300,13 @@ class Door:
         return found
 
     def _spend(self, caller: str) -> None:
-        now, burst = self._clock(), 2 * self._rate
+        now, burst = self._clock(), max(1.0, 2 * self._rate)
         left, at = self._buckets.pop(caller, (burst, now))
         left = min(burst, left + (now - at) * self._rate)
         self._buckets[caller] = (left - 1 if left >= 1 else left, now)
         if len(self._buckets) > _MOST_BUCKETS:
             self._buckets.popitem(last=False)
         if left < 1:
-            wait = max(1, round((1 - left) / self._rate))
+            wait = math.ceil((1 - left) / self._rate)
             raise Problem(429, "too many requests with this token",
                           headers={"Retry-After": str(wait)})  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from audit_stream.gateway.problems import Problem
@@ -25,6 +25,8 @@ async def body_of(request: Request, kind: str) -> bytes:
                     raise Problem(413, f"a body has {_BODY_BYTES} bytes at most")
     except TimeoutError:
         raise Problem(408, "the body did not come in time") from None
+    except ClientDisconnect:  # nobody hears it; but it is no error of ours
+        raise Problem(408, "the body did not come whole") from None
     return data
 
 

@@ -7,6 +7,7 @@ One fsync for all requests that wait. Once a minute what was written is closed a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 from audit_stream.errors import ConfigError, StateError
 from audit_stream.evidence.canonical import canonical
 from audit_stream.gateway.parts import PartFiles
+
+log = logging.getLogger(__name__)
+_RECORD_SECONDS = 10.0
 
 
 class Journal:
@@ -42,15 +46,26 @@ class Journal:
         self._news.set()
         if self._task is not None:
             await self._task
-        await self._do(self._files.close)
+        try:
+            await self._do(self._files.close)
+        except OSError as error:  # the next start closes the part
+            log.warning("%s", _failure(error))
         self._thread.shutdown()
 
     async def record(self, entry: dict[str, Any]) -> None:
-        """Append one entry. `StateError` when it cannot be made durable: then nothing is told."""
+        """Append one entry. `StateError` when it cannot be made durable in time: then nothing is
+        told, though it may come to stand there."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((canonical(entry) + b"\n", done))
+        waiting = (canonical(entry) + b"\n", done)
+        self._waiting.append(waiting)
         self._news.set()
-        await done
+        try:
+            async with asyncio.timeout(_RECORD_SECONDS):
+                await done
+        except TimeoutError:
+            if waiting in self._waiting:  # behind one that hangs
+                self._waiting.remove(waiting)
+            raise StateError("the access journal cannot be written in time") from None
 
     async def roll(self) -> None:
         """Close the part that is being written, if anything is in it."""
@@ -75,11 +90,11 @@ class Journal:
     async def _write(self, data: bytes) -> StateError | None:
         try:
             await self._do(self._files.append, data)
-        except OSError as error:
+        except Exception as error:  # whatever it is: who waits is told, and the next is tried
             return _failure(error)
         return None
 
 
-def _failure(error: OSError) -> StateError:
-    why = error.strerror or type(error).__name__
+def _failure(error: Exception) -> StateError:
+    why = getattr(error, "strerror", None) or type(error).__name__
     return StateError(f"the access journal cannot be written: {why}")

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 import aiohttp
 import orjson
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey, import_key
 
 from audit_stream.errors import ConfigError
 
 log = logging.getLogger(__name__)
 _REFRESH_SECONDS, _SPACING_SECONDS, _ASK_SECONDS = 300.0, 10.0, 10.0
-_LONGEST = 1 << 18
+_LONGEST, _LEAST_RSA_BITS = 1 << 18, 2048
 _HTTPS, _HTTP = "https://", "http://"
+AnyKey = OctKey | RSAKey | ECKey | OKPKey
 
 
 class Keys(Protocol):
@@ -55,7 +55,7 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         try:
             self._keys = _key_set(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, JoseError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"AUDIT_GATEWAY_JWKS: {path} cannot be used: {type(error).__name__}",
                 hint="it must be a JSON Web Key Set with public keys",
@@ -119,7 +119,7 @@ class KeyUrl:
         """Fetch now; what fails is logged, without the URL."""
         try:
             self._keys = _key_set(await self._fetch())
-        except (aiohttp.ClientError, OSError, JoseError, ValueError, KeyError, TypeError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
 
     async def _fetch(self) -> bytes:
@@ -139,6 +139,23 @@ class KeyUrl:
 
 
 def _key_set(data: bytes) -> KeySet:
-    """Public signature keys only: a symmetric one would let whoever has the set sign."""
-    keys: list[Any] = [key for key in orjson.loads(data)["keys"] if key["kty"] != "oct"]
-    return KeySet.import_key_set({"keys": keys})
+    """The keys that can verify, whatever else stands beside them (RFC 7517 section 5);
+    `ValueError`, `KeyError`, `TypeError` when there is none."""
+    keys = [key for each in list(orjson.loads(data)["keys"]) if (key := _key(each)) is not None]
+    if not keys:
+        raise ValueError("no key of the set can be used")
+    return KeySet(keys)
+
+
+def _key(value: Any) -> AnyKey | None:
+    """None of a symmetric key, which would let whoever has the set sign; of one for encryption, of
+    an RSA key below 2048 bits (RFC 7518 section 3.3), and of what we do not understand."""
+    try:
+        key = import_key(value)
+    except Exception:  # each library below has errors of its own
+        return None
+    if isinstance(key, OctKey) or value.get("use", "sig") != "sig":
+        return None
+    if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA_BITS:
+        return None
+    return key

@@ -1,23 +1,25 @@
 """The access journal's folder: numbered parts of whole lines, the newest of them being written.
 
-A line counts once `append` has returned. What a crash leaves of a line that did not get so far is
-cut off at the next start: its answer never left.
+A line counts once `append` has returned. What a crash leaves behind the last that did, whether a
+half line or blocks in any order, is cut off at the next start: its answer never left.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
-from audit_stream.errors import ConfigError
+from audit_stream.errors import ConfigError, FormatError, UnknownVersion
+from audit_stream.evidence.access import check_entry
 from audit_stream.evidence.log_names import is_journal
 
+log = logging.getLogger(__name__)
 _FILE, _FOLDER = 0o600, 0o700
 _IDENTITY = "journal.json"
 _PART = re.compile(r"part-(\d{20})\.jsonl")
@@ -34,7 +36,7 @@ class PartFiles:
     def open(self) -> None:
         """Make or take over the folder. `ConfigError` when another process has it, or it is of
         another archive."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+        _make_folder(self._folder)
         if not (self._folder / _IDENTITY).exists():
             _write_identity(self._folder, self._archive)
         if identity(self._folder)[1] != self._archive:
@@ -67,7 +69,7 @@ class PartFiles:
             while left:
                 left = left[os.write(self._handle, left) :]
             os.fsync(self._handle)
-        except OSError:
+        except Exception:
             self._give_up()
             raise
         self._length += len(data)
@@ -95,7 +97,10 @@ class PartFiles:
         path = _part(self._folder, self._number)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _FILE)
         try:
-            length = path.read_bytes().rfind(b"\n") + 1
+            data = path.read_bytes()
+            length = _counted(data)
+            if b"\n" in data[length:]:
+                _put_aside(path, data[length:])
             os.ftruncate(handle, length)
             os.fsync(handle)
             _sync_folder(self._folder)
@@ -141,10 +146,31 @@ def part_numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match is not None)
 
 
-def closed_parts(folder: Path) -> Iterator[tuple[int, Path]]:
+def closed_parts(folder: Path) -> list[tuple[int, Path]]:
     """Every part but the newest, which may still be written."""
-    for number in part_numbers(folder)[:-1]:
-        yield number, _part(folder, number)
+    return [(number, _part(folder, number)) for number in part_numbers(folder)[:-1]]
+
+
+def _counted(data: bytes) -> int:
+    """How much of a part are entries. What was appended counts, and is whole; so from the first
+    line that is none on, a crash tore what was not on disk yet."""
+    length = 0
+    for line in data.split(b"\n")[:-1]:
+        try:
+            check_entry(line, "a line")
+        except UnknownVersion:
+            pass  # another release's, to be judged by it
+        except FormatError:
+            break
+        length += len(line) + 1
+    return length
+
+
+def _put_aside(path: Path, data: bytes) -> None:
+    """Whole lines behind the end of what counts: kept for people, in case the disk damaged them."""
+    aside = path.with_name(f"torn-{path.stem}-{secrets.token_hex(4)}")
+    _write_new(aside, data)
+    log.warning("%s is torn: what stands behind its last entry is in %s", path, aside.name)
 
 
 def part_lines(folder: Path) -> dict[int, list[bytes]]:
@@ -164,11 +190,7 @@ def _part(folder: Path, number: int) -> Path:
 
 def _write_identity(folder: Path, archive: str) -> None:
     temporary = folder / f"{_IDENTITY}.{secrets.token_hex(4)}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
-    with os.fdopen(handle, "wb") as file:
-        file.write(orjson.dumps({"archive": archive, "journal": secrets.token_hex(8)}))
-        file.flush()
-        os.fsync(handle)
+    _write_new(temporary, orjson.dumps({"archive": archive, "journal": secrets.token_hex(8)}))
     try:
         os.link(temporary, folder / _IDENTITY)  # never over another process's
     except FileExistsError:
@@ -176,6 +198,22 @@ def _write_identity(folder: Path, archive: str) -> None:
     finally:
         temporary.unlink()
     _sync_folder(folder)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    """Durable: entries must not go with a folder that a crash forgets."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
+    for each in made:
+        _sync_folder(each.parent)
 
 
 def _sync_folder(folder: Path) -> None:

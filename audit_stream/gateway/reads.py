@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from audit_stream.errors import StateError
 from audit_stream.evidence.access import ENTRY
 from audit_stream.gateway.auth import Caller, Door
@@ -53,9 +51,8 @@ class Gateway:
 
     async def bundle(self, query: Query, caller: Caller) -> bytes:
         """An evidence bundle, the signed answer in it."""
-        keys = orjson.dumps(self.signer.key_set)
         async with self._recorded(query, caller, "export", _BUNDLE_SECONDS) as seen:
-            data, answers = await self.service.evidence(query, caller, self.signer.signed, keys)
+            data, answers = await self.service.evidence(query, caller, self.signer)
             seen.extend(answers)
         return data
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -20,9 +20,11 @@ from audit_stream.errors import AuditError, FormatError, StateError, StoreError,
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf, answer, disclosable
+from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
+from audit_stream.gateway.signing import AnswerSigner
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
 from audit_stream.index.rows import log_rows
@@ -50,7 +52,9 @@ class Service:
     vouched: Callable[[], Awaitable[Vouched | None]]  # the newest that anyone outside vouches for
     head: Head | None = None
     anchored: Vouched | None = None
+    told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
     caught_up: bool = False
+    caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     _judged_size: int = -1
 
     async def refresh(self) -> None:
@@ -58,6 +62,9 @@ class Service:
         taken = await self.tail.catch_up()
         await self._follow_log()
         self.caught_up = not taken.stopped
+        if self.caught_up:
+            self.caught_up_at = time.monotonic()
+        self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
         """For ever, and every hour the persons' rows are held against the subject objects.
@@ -75,6 +82,11 @@ class Service:
                 log.warning("the index could not be brought up to date: %s", error.message)
             except AuditError as error:
                 self.alarms.raise_alarm("fork:log", str(error))
+            except Exception as error:  # what nobody thought of must not leave it stale unsaid
+                said = f"the index is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm("index:refresh", f"{said} at {where(error)}")
+            else:
+                self.alarms.close_alarm("index:refresh", "the index is brought up to date again")
             await asyncio.sleep(seconds)
 
     async def _follow_log(self) -> None:
@@ -151,7 +163,7 @@ class Service:
             ) from error
 
     async def evidence(
-        self, query: Query, caller: Caller, sign: Callable[[dict[str, Any]], bytes], keys: bytes
+        self, query: Query, caller: Caller, signer: AnswerSigner
     ) -> tuple[bytes, list[dict[str, Any]]]:
         """A bundle of what a query finds, its signed answer included, and the answers."""
         async with self.translated():
@@ -159,7 +171,8 @@ class Service:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)
             found = self._answer(message)
-            signed = orjson.loads(sign(found))
+            signed = orjson.loads(signer.signed(found))
+            keys = orjson.dumps(signer.key_set)  # after it: with its key, also where that is new
             custody = Custody(
                 exported_by=caller.id, exported_at=self.now(), request="by the retrieval API",
                 software=f"audit-stream {__version__}",

@@ -23,7 +23,7 @@ from audit_stream.evidence.canonical import canonical
 
 ALGORITHM, TYPE, SD_TYPE = "ES256", "audit-response+jws", "audit-response+sd-jwt"
 ROTATE_SECONDS = 90 * 86_400
-_PRIVATE = 0o600
+_PRIVATE, _CURVE = 0o600, "P-256"
 
 
 class AnswerSigner:
@@ -71,8 +71,9 @@ class AnswerSigner:
         ).encode()
 
     def _compact(self, document: dict[str, Any], kind: str) -> str:
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
-        return jws.serialize_compact(header, canonical(document), self._keys[-1])
+        key = self._keys[-1]  # once: another thread may renew them
+        header = {"alg": ALGORITHM, "kid": str(key.thumbprint()), "typ": kind}
+        return jws.serialize_compact(header, canonical(document), key)
 
     def renew(self, now: float) -> None:
         """Take over what is in the folder; a new key when the newest is 90 days old at `now`
@@ -117,14 +118,14 @@ def _made(path: Path) -> int:
 
 def _make(folder: Path, moment: int) -> Path:
     path = folder / f"answer-{moment:012d}-{secrets.token_hex(4)}.json"
-    _write(path, ECKey.generate_key("P-256").as_dict(private=True))
+    _write(path, ECKey.generate_key(_CURVE).as_dict(private=True))
     return path
 
 
 def _write(path: Path, key: Any) -> None:
     """In place of what stands there, or nothing."""
-    temporary = path.with_suffix(".tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
+    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # gateways may share the folder
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(handle, "wb") as file:
         file.write(orjson.dumps(key))
         file.flush()
@@ -141,6 +142,9 @@ def _load(path: Path) -> ECKey:
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")
     try:
-        return ECKey.import_key(orjson.loads(path.read_bytes()))
-    except (ValueError, JoseError) as error:
+        key = ECKey.import_key(orjson.loads(path.read_bytes()))
+    except (ValueError, KeyError, JoseError) as error:
         raise ConfigError(f"{path} is no key", hint="restore it, or move it away") from error
+    if key.curve_name != _CURVE:
+        raise ConfigError(f"{path} is no key for {ALGORITHM}", hint="move it away")
+    return key

@@ -30,6 +30,8 @@ from audit_stream.evidence.segment import ASSURANCES, Header
 DAY, TOTAL, QUARANTINE, RETRIED, GROUP = b"d", b"D", b"q", b"o", b"n"
 Get = Callable[[bytes], bytes | None]
 Row = tuple[bytes, bytes | None]
+#: A ledger taken apart: ``(count, letter)``.
+Runs = list[tuple[int, str]]
 _LETTERS = "".join(ledger.MEANING)
 _COUNTED = Struct(f">{len(_LETTERS)}QQQQB")
 _DAY, _NUMBER, _RUN, _MESSAGES = Struct(">I"), Struct(">Q"), Struct(">I8sQ"), Struct(">Q")
@@ -125,9 +127,8 @@ class Counting:
 class Tally:
     """Takes one segment's records and makes the rows that count them."""
 
-    def __init__(self, header: Header, place: bytes, get: Get) -> None:
-        self._header, self._place, self._get = header, place, get
-        self._runs = ledger.decode(header.ledger, header.next - header.base)
+    def __init__(self, header: Header, runs: Runs, place: bytes, get: Get) -> None:
+        self._header, self._runs, self._place, self._get = header, runs, place, get
         self._by_key: dict[bytes, Counting] = {}
         self._retried: set[bytes] = set()
 
@@ -171,7 +172,8 @@ class Tally:
         ]
 
     def _counted(self) -> Counted:
-        header, counts = self._header, ledger.counts(self._runs)
+        header = self._header
+        counts = ledger.totals(header.ledger, header.next - header.base)
         first = header.first_ts or 0
         return Counted(
             letters=tuple(counts.values()), retried=len(self._retried),

@@ -29,6 +29,7 @@ from audit_stream.index.counts import (
     decode_group,
 )
 from audit_stream.index.groups import Groups
+from audit_stream.index.ids import Ids
 from audit_stream.index.rows import (
     CARRIER,
     LOG_SIZE,
@@ -39,7 +40,6 @@ from audit_stream.index.rows import (
     PLACE_BYTES,
     SEGMENT,
     TAG,
-    Ids,
     Indexed,
     Pair,
     Position,

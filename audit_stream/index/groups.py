@@ -60,14 +60,19 @@ class Groups:
         """Of the whole tree."""
         return self._levels[-1][0]
 
-    def find(self, body: bytes, index: int) -> tuple[bytes, list[bytes]]:
-        """The record line at `index` and its path up to the root. ValueError, IndexError: `body`
-        is not the groups'."""
+    def range_of(self, index: int) -> tuple[int, int]:
+        """Bytes of the body where the group of the record at `index` begins and ends. IndexError:
+        there is no such record."""
+        group = index >> HEIGHT
+        return self.ends[group - 1] if group else 0, self.ends[group]
+
+    def find(self, lines: bytes, index: int) -> tuple[bytes, list[bytes]]:
+        """The record line at `index` and its path up to the root, from the lines of its group.
+        ValueError, IndexError: they are not."""
         group, within = index >> HEIGHT, index & (_SIZE - 1)
-        begin = self.ends[group - 1] if group else 0
-        lines = body[begin : self.ends[group]].split(b"\n")[:-1]
-        below = path_in(levels_of(leaves_of(lines)), within)
-        return lines[within], [*below, *path_in(self._levels, group)]
+        theirs = lines.split(b"\n")[:-1]
+        below = path_in(levels_of(leaves_of(theirs)), within)
+        return theirs[within], [*below, *path_in(self._levels, group)]
 
 
 def leaves_of(lines: Sequence[bytes]) -> list[bytes]:

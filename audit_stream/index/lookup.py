@@ -16,10 +16,10 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.record import Record
-from audit_stream.evidence.segment import Header, Segment
+from audit_stream.evidence.segment import Header
 from audit_stream.index.database import ArchiveIndex, stale
 from audit_stream.index.rows import TAGGED_BYTES, Indexed, Position, SegmentRow, Tagged
-from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegments, tampered
+from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegment, StoredSegments, tampered
 from audit_stream.index.tail import Archive
 from audit_stream.precedence.matrix import DELIVERED, EXPIRED, FAILED, RANK, READ
 from audit_stream.privacy.subjects import EXTERNAL, CoverOf, TagMaker
@@ -185,14 +185,14 @@ class Lookup:
         row = self._index.segment_at(indexed.place, offset)
         if row is None:
             return None
-        stored = await self._segments.read(indexed.segment_name(row.base, row.attempt), row)
-        header = stored.segment.header
+        name = indexed.segment_name(row.base, row.attempt)
+        header = (await self._segments.read(name, row)).header
         runs = ledger.decode(header.ledger, header.next - header.base)
         offsets = ledger.archived_offsets(runs, header.base)
         index = next((i for i, archived in enumerate(offsets) if archived == offset), None)
         if index is None:
             return None
-        pub = stored.proven(index).record.pub
+        pub = (await self._segments.prove(name, row, index))[1].record.pub
         message = self._index.ids.message(pub["platform_tenant_id"], pub["message_uuid"])
         return await self._message(message, customer)
 
@@ -214,8 +214,7 @@ class Lookup:
         if indexed is None or row is None:
             raise stale("a record's segment")
         name = indexed.segment_name(row.base, row.attempt)
-        stored = await self._segments.read(name, row)
-        proven = stored.proven(position.index)
+        stored, proven = await self._segments.prove(name, row, position.index)
         pub = proven.record.pub
         ids = self._index.ids
         if (
@@ -224,10 +223,10 @@ class Lookup:
         ):
             raise stale(f"record {position.index} of {name}")
         tags = await self._archive.tags(name, row.leaf, row.count)
-        return self._revealed(stored.segment, str(name), proven, row, tags, customer)
+        return self._revealed(stored, str(name), proven, row, tags, customer)
 
     def _revealed(
-        self, segment: Segment, name: str, proven: Proven, row: SegmentRow, tags: Tags | None,
+        self, segment: StoredSegment, name: str, proven: Proven, row: SegmentRow, tags: Tags | None,
         customer: str | None,
     ) -> Revision:  # fmt: skip
         tag = None if tags is None else tags[proven.index]

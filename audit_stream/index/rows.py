@@ -20,7 +20,6 @@ personal data and no integrity hash is in any row (formats.md section 1).
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
@@ -43,7 +42,7 @@ LOGGED, LOG_SIZE = b"l", b"\x00log"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
-_ID_BYTES, TENANT_BYTES, PLACE_BYTES = 16, 8, 8
+PLACE_BYTES = 8
 NUMBER = Struct(">Q")
 INDEX = Struct(">I")
 _INDEXED = Struct(">16sIIQQQ32s")
@@ -66,36 +65,6 @@ def log_rows(batch: Batch) -> list[Pair]:
 def number_of(value: bytes | None) -> int | None:
     """A row's number, if there is the row."""
     return None if value is None else int(NUMBER.unpack(value)[0])
-
-
-class Ids:
-    """Ids as the index has them, under a key derived from the keyring's index key."""
-
-    def __init__(self, index_key: bytes) -> None:
-        key = hmac.digest(index_key, b"as/index/v1\x00", "sha256")
-        self._hash = blake2b(digest_size=_ID_BYTES, key=key)
-        self._tenants: dict[str, bytes] = {}
-
-    def id(self, text: str) -> bytes:
-        """16 bytes for a message id, carrier message id or archive name."""
-        hashed = self._hash.copy()
-        hashed.update(text.encode())
-        return hashed.digest()
-
-    def tenant(self, tenant: str) -> bytes:
-        """8 bytes for a tenant of the archive: few, so they are kept."""
-        found = self._tenants.get(tenant)
-        if found is None:
-            found = self._tenants[tenant] = self.id(tenant)[:TENANT_BYTES]
-        return found
-
-    def message(self, tenant: str, message: str) -> bytes:
-        """The 24 bytes by which rows name a tenant's message."""
-        return self.id(message) + self.id(tenant)[:TENANT_BYTES]
-
-    def is_of(self, message: bytes, tenant: str) -> bool:
-        """Whether what `message` gave is this tenant's."""
-        return message.endswith(self.id(tenant)[:TENANT_BYTES])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

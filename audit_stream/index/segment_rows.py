@@ -11,6 +11,7 @@ from audit_stream.archive.tags import Tags
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
 from audit_stream.index.counts import GROUP_BYTES, Counting, Get, Tally
+from audit_stream.index.ids import TENANT_BYTES, Ids
 from audit_stream.index.rows import (
     CARRIER,
     INDEX,
@@ -20,8 +21,6 @@ from audit_stream.index.rows import (
     POSITION,
     TAG,
     TAGGED,
-    TENANT_BYTES,
-    Ids,
     Pair,
     SegmentRow,
     Tagged,
@@ -60,15 +59,14 @@ def segment_rows(
     """
     header = found.segment.header
     pubs = _pubs(found)
-    offsets = ledger.archived_offsets(
-        ledger.decode(header.ledger, header.next - header.base), header.base
-    )
+    runs = ledger.decode(header.ledger, header.next - header.base)
+    offsets = ledger.archived_offsets(runs, header.base)
     rows: list[Pair] = [(row.key, row.encode())]
     add, id_of, tenant_of = rows.append, ids.id, ids.tenant
     number, position, place, base = NUMBER.pack, POSITION.pack, row.place, row.base
     tagged = TAGGED.pack(row.time, place, base, 0)[: -INDEX.size]
     values = [NO_TAG] * len(pubs) if tags is None else tags.values
-    tally = Tally(header, place, get)
+    tally = Tally(header, runs, place, get)
     count = _Counting(tally, get).count
     for index, (line, offset, tag) in enumerate(zip(pubs, offsets, values, strict=True)):
         pub = line.pub

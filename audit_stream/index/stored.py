@@ -1,7 +1,7 @@
 """Records as they stand in the store, each proven up to its segment's signed header.
 
-Every look-up reads the object again. What was made of its bytes is kept for those of the last
-segments, and used only if the bytes are still the same.
+Every look-up reads the object again. A segment is checked as a whole once; as long as its bytes are
+still those, a look-up inflates no more of them than reaches its record.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Self
 
 from audit_stream.errors import FormatError, Tampered, UnknownVersion
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import Record, parse_record
-from audit_stream.evidence.segment import Segment, decode
+from audit_stream.evidence.segment import Header, Segment, decode_plain, inflate, inflate_start
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.tree import leaf_hash, verify_inclusion
 from audit_stream.index.database import ArchiveIndex, stale
@@ -24,7 +25,7 @@ from audit_stream.index.rows import SegmentRow
 from audit_stream.ports import WormStore
 
 _FIRST_RECORD_LINE = 3
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 64 << 20  # some thousand full segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +43,59 @@ class Proven:
         return self.index + _FIRST_RECORD_LINE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSegment:
     """A segment that is signed, is the one that was indexed, and holds what its header says."""
 
-    def __init__(
-        self, data: bytes, name: SegmentName, row: SegmentRow, keys: TrustedKeys,
+    name: SegmentName
+    digest: bytes  # SHA-256 of the stored bytes of which this holds
+    leaf: bytes
+    header: Header
+    header_line: bytes
+    groups: Groups
+    preamble: int  # bytes of lines 1 and 2
+
+    @classmethod
+    def check(
+        cls, data: bytes, name: SegmentName, row: SegmentRow, keys: TrustedKeys,
         groups: Groups | None = None,
-    ) -> None:  # fmt: skip
+    ) -> tuple[Self, Segment]:  # fmt: skip
         """`Tampered` says what failed, `UnknownVersion` that a newer release wrote it.
 
         `groups` as the index has them; used if they lead to the root in the header.
         """
-        self.data, self.name = data, name
-        self.segment = _decoded(data, str(name))
-        _need(self.segment.is_signed(keys), name, "line 2 is not a trusted key's signature")
-        _need(self.segment.leaf == row.leaf, name, "line 1 is not the header that was indexed")
-        header, body = self.segment.header, self.segment.body
+        segment, size = _decoded(data, str(name))
+        _need(segment.is_signed(keys), name, "line 2 is not a trusted key's signature")
+        _need(segment.leaf == row.leaf, name, "line 1 is not the header that was indexed")
+        header, body = segment.header, segment.body
         _need(
             sha256(body).hexdigest() == header.body, name,
             "line 1 body is not the hash of the record lines",
         )  # fmt: skip
-        self._root = bytes.fromhex(header.root)
-        if groups is None or groups.root != self._root:
-            groups = _groups_of(self.segment, name)
-            _need(groups.root == self._root, name, "line 1 root is not the root of the records")
-        self.groups = groups
+        root = bytes.fromhex(header.root)
+        if groups is None or groups.root != root:
+            groups = _groups_of(segment, name)
+            _need(groups.root == root, name, "line 1 root is not the root of the records")
+        found = cls(
+            name=name, digest=sha256(data).digest(), leaf=row.leaf, header=header,
+            header_line=segment.header_line, groups=groups, preamble=size - len(body),
+        )  # fmt: skip
+        return found, segment
 
     @property
     def size(self) -> int:
         """About the memory it takes."""
-        return len(self.data) + len(self.segment.body)
+        return 2 * len(self.header_line) + 100 * len(self.groups.ends)
 
-    def proven(self, index: int) -> Proven:
-        """A record; `Tampered` when its hash does not fit, or it is not in the tree."""
-        count, what = self.segment.header.count, f"line {index + _FIRST_RECORD_LINE}"
+    def proven(self, data: bytes, index: int) -> Proven:
+        """A record of the stored bytes with this digest; `Tampered` when its hash does not fit, or
+        it is not in the tree."""
+        count, what = self.header.count, f"line {index + _FIRST_RECORD_LINE}"
         _need(index < count, self.name, f"there is no {what}")
         try:
-            line, path = self.groups.find(self.segment.body, index)
+            begin, end = self.groups.range_of(index)
+            text = inflate_start(data, self.preamble + end)
+            line, path = self.groups.find(text[self.preamble + begin :], index)
         except (ValueError, IndexError) as error:  # the body is what was signed
             raise stale(f"a group of {self.name}") from error
         try:
@@ -89,15 +106,17 @@ class StoredSegment:
             raise tampered(self.name, error.message) from error
         leaf = leaf_hash(record.integrity_hash)
         _need(
-            verify_inclusion(leaf, index, count, path, self._root), self.name,
+            verify_inclusion(leaf, index, count, path, bytes.fromhex(self.header.root)), self.name,
             f"{what} is not in the tree of the segment",
         )  # fmt: skip
         return Proven(record, line, index, path)
 
 
-def _decoded(data: bytes, name: str) -> Segment:
+def _decoded(data: bytes, name: str) -> tuple[Segment, int]:
+    """And how many bytes it has uncompressed."""
     try:
-        return decode(data, "object")
+        plain = inflate(data, "object")
+        return decode_plain(plain, "object"), len(plain)
     except UnknownVersion:
         raise
     except FormatError as error:
@@ -125,7 +144,7 @@ def tampered(name: object, failure: str) -> Tampered:
 
 
 class StoredSegments:
-    """Reads indexed segments; keeps those read last, within a budget of memory."""
+    """Reads indexed segments; remembers those checked last, within a budget of memory."""
 
     def __init__(
         self, store: WormStore, keys: TrustedKeys, index: ArchiveIndex, *,
@@ -133,34 +152,54 @@ class StoredSegments:
     ) -> None:  # fmt: skip
         self._store, self._keys, self._index = store, keys, index
         self._budget = cache_bytes
-        self._kept: OrderedDict[str, StoredSegment] = OrderedDict()
+        self._checked: OrderedDict[SegmentName, StoredSegment] = OrderedDict()
         self._size = 0
 
     @property
     def kept_bytes(self) -> int:
-        """Memory that the kept ones take, about."""
+        """Memory that the remembered ones take, about."""
         return self._size
 
     async def read(self, name: SegmentName, row: SegmentRow) -> StoredSegment:
         """The segment as it stands now; `Tampered` when it is gone or not what was indexed."""
+        return (await self._read(name, row, None))[0]
+
+    async def prove(
+        self, name: SegmentName, row: SegmentRow, index: int
+    ) -> tuple[StoredSegment, Proven]:
+        """A record as it stands now, and its segment; raises as `read` and `proven`."""
+        stored, proven = await self._read(name, row, index)
+        assert proven is not None
+        return stored, proven
+
+    async def _read(
+        self, name: SegmentName, row: SegmentRow, index: int | None
+    ) -> tuple[StoredSegment, Proven | None]:
         data = await self._store.get(str(name))
         if data is None:
             raise tampered(name, "the object is gone")
-        kept = self._kept.get(str(name))
-        if kept is not None and kept.data == data:
-            self._kept.move_to_end(str(name))
-            return kept
-        groups = self._index.groups(row)
-        read = await asyncio.to_thread(StoredSegment, data, name, row, self._keys, groups)
-        if read.groups is not groups:
-            self._index.keep_groups(row, read.groups)
-        self._keep(str(name), read)
-        return read
+        known = self._checked.get(name)
+        if known is not None and known.leaf != row.leaf:
+            known = None
+        groups = None if known else self._index.groups(row)
+        stored, proven = await asyncio.to_thread(self._judge, data, name, row, known, groups, index)
+        if stored is not known and stored.groups is not groups:
+            self._index.keep_groups(row, stored.groups)
+        self._keep(stored)
+        return stored, proven
 
-    def _keep(self, name: str, read: StoredSegment) -> None:
-        replaced = self._kept.pop(name, None)
-        self._kept[name] = read
-        self._size += read.size - (replaced.size if replaced else 0)
-        while self._size > self._budget and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
+    def _judge(
+        self, data: bytes, name: SegmentName, row: SegmentRow, known: StoredSegment | None,
+        groups: Groups | None, index: int | None,
+    ) -> tuple[StoredSegment, Proven | None]:  # fmt: skip
+        if known is None or known.digest != sha256(data).digest():
+            known, _ = StoredSegment.check(data, name, row, self._keys, groups)
+        return known, None if index is None else known.proven(data, index)
+
+    def _keep(self, stored: StoredSegment) -> None:
+        replaced = self._checked.pop(stored.name, None)
+        self._checked[stored.name] = stored
+        self._size += stored.size - (replaced.size if replaced else 0)
+        while self._size > self._budget and len(self._checked) > 1:
+            _, dropped = self._checked.popitem(last=False)
             self._size -= dropped.size

@@ -103,8 +103,13 @@ async def _missing(archive: Archive, index: ArchiveIndex, changed: _Changed) -> 
     data = await archive.store.get(str(changed.name))
     if data is None:
         raise tampered(changed.name, "the object is gone")
-    stored = await asyncio.to_thread(
-        StoredSegment, data, changed.name, changed.row, archive.keys, index.groups(changed.row)
+    _, segment = await asyncio.to_thread(
+        StoredSegment.check,
+        data,
+        changed.name,
+        changed.row,
+        archive.keys,
+        index.groups(changed.row),
     )
-    found = Found(changed.name, stored.segment, ())
+    found = Found(changed.name, segment, ())
     return tag_rows(found, changed.row, changed.tags, index.ids)

@@ -7,16 +7,13 @@ its parent where the platform allows it.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import base64
 import contextlib
-import ctypes
 import os
 import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,14 +24,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from audit_stream.errors import BrokerError
+from audit_stream.kafka.child import kill, signal_group, spawn
+from audit_stream.kafka.embedded_properties import HOST, properties
 from audit_stream.kafka.jars import default_cache_dir, ensure_jars, find_java
 
-HOST = "127.0.0.1"
 START_LIMIT_SECONDS = 120.0
 STOP_LIMIT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _LOG_TAIL_LINES = 20
-_PR_SET_PDEATHSIG = 1
 _LOG_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -135,7 +132,7 @@ class EmbeddedKafka:
         """End the broker with SIGTERM, with SIGKILL after the limit. Does nothing if none runs."""
         if self._process is None:
             return
-        _signal_group(self._process, signal.SIGCONT)  # a paused process could not obey
+        signal_group(self._process, signal.SIGCONT)  # a paused process could not obey
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(self._process.wait, limit_seconds)
@@ -148,7 +145,7 @@ class EmbeddedKafka:
         (``broker.session.timeout.ms``; shorten it in `overrides` where tests kill often).
         """
         if self._process is not None:
-            _kill(self._process)
+            kill(self._process)
             self._process = None
 
     async def restart(self) -> None:
@@ -158,11 +155,11 @@ class EmbeddedKafka:
 
     def pause(self) -> None:
         """Freeze the broker with SIGSTOP: its port stays open and nothing answers."""
-        _signal_group(self._running(), signal.SIGSTOP)
+        signal_group(self._running(), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a paused broker go on."""
-        _signal_group(self._running(), signal.SIGCONT)
+        signal_group(self._running(), signal.SIGCONT)
 
     def log_tail(self, lines: int = _LOG_TAIL_LINES) -> str:
         """The last lines the broker wrote since its last start."""
@@ -180,7 +177,7 @@ class EmbeddedKafka:
 
     def _write_properties(self) -> None:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        merged = _properties(self._data_dir / "log", self._port, self._controller_port)
+        merged = properties(self._data_dir / "log", self._port, self._controller_port)
         merged.update(self._overrides)
         text = "".join(f"{key}={value}\n" for key, value in merged.items())
         self._properties_path.write_text(text, "utf-8")
@@ -210,17 +207,7 @@ class EmbeddedKafka:
 
     def _spawn(self, java: Sequence[str]) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [*java, "kafka.Kafka", str(self._properties_path)],
-                cwd=self._data_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the parent, which stops the broker last
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, no locks
-            )
-        _CHILDREN.add(process)
-        return process
+            return spawn([*java, "kafka.Kafka", str(self._properties_path)], self._data_dir, log)
 
     async def _wait_ready(self, deadline: float) -> None:
         await self._poll(self._port_open, "did not open its port in time", deadline)
@@ -262,35 +249,6 @@ async def _answers(admin: AIOKafkaAdminClient) -> bool:
     return all(error_code == 0 for error_code, *_ in response.groups)
 
 
-def _properties(log_dir: Path, port: int, controller_port: int) -> dict[str, str]:
-    """One node that is broker and controller, small, and as strict as a production cluster."""
-    return {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.dirs": str(log_dir),
-        "auto.create.topics.enable": "false",
-        "offsets.topic.num.partitions": "4",
-        "offsets.topic.replication.factor": "1",
-        "transaction.state.log.num.partitions": "4",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
-        "group.initial.rebalance.delay.ms": "0",
-        "group.min.session.timeout.ms": "1000",  # tests of lost workers should not take minutes
-        "log.segment.bytes": str(64 * 1024 * 1024),
-        "log.index.size.max.bytes": str(1024 * 1024),
-        "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
-        "num.network.threads": "2",
-        "num.io.threads": "4",
-    }
-
-
 def free_ports(count: int) -> list[int]:
     """Loopback ports nobody listens on, all different."""
     sockets: list[socket.socket] = []
@@ -320,31 +278,3 @@ def _refuse_taken(port: int) -> None:
                 f"port {port} of the embedded Kafka is already in use",
                 hint="stop what listens there, or choose another port",
             ) from error
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What makes a child, before it execs, ask Linux for SIGTERM when its parent dies."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl  # looked up here: after the fork only the call is safe
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
-    _CHILDREN.discard(process)
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:  # not yet reaped, so the id is still its own
-        os.killpg(process.pid, number)
-
-
-_CHILDREN: set[subprocess.Popen[bytes]] = set()
-
-
-@atexit.register
-def _kill_children() -> None:
-    for process in tuple(_CHILDREN):
-        _kill(process)

@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 
 from audit_stream.errors import BrokerError
 from audit_stream.evidence.canonical import canonical
-from audit_stream.kafka.connect import KafkaConnection, topic_partitions
+from audit_stream.kafka.ask import topic_partitions
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.seal.builder import Sealed
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from audit_stream.kafka.connect import KafkaConnection, topic_ends, translated
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection, translated
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.seal.judge import ORIGIN_HEADER
 

@@ -19,13 +19,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from audit_stream.errors import BrokerError, TopicError
-from audit_stream.kafka.connect import (
-    KafkaConnection,
-    configs_with,
-    describe_with,
-    open_admin,
-    translated,
-)
+from audit_stream.kafka.ask import configs_with, describe_with
+from audit_stream.kafka.connect import KafkaConnection, open_admin, translated
 
 STALL_LIMIT_SECONDS = 300.0  # a broker that takes nothing for so long ends the import
 _BATCH_BYTES = 512 * 1024

@@ -11,13 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from audit_stream.errors import BrokerError
-from audit_stream.kafka.connect import (
-    KafkaConnection,
-    configs_with,
-    describe_with,
-    live_brokers,
-    open_admin,
-)
+from audit_stream.kafka.ask import configs_with, describe_with, live_brokers
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.requests import AlterTopicConfigs
 from audit_stream.kafka.topic_plan import Alter, Create, Existing, Plan, Wanted, diff
 

@@ -18,7 +18,14 @@ from audit_stream.evidence.note import NoteKey, NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
-from audit_stream.privacy.keyring import Keyring, Tree, new_keyring, parse_keyring, secret_size
+from audit_stream.privacy.keyring import (
+    KEY_BYTES,
+    Keyring,
+    Tree,
+    new_keyring,
+    parse_keyring,
+    secret_size,
+)
 
 _PRIVATE, _FOLDER = 0o600, 0o700
 _RESTORE = "restore it from its backup, or make one with `audit-stream keyring init`"
@@ -30,7 +37,7 @@ class LoadedKeyring:
 
     keyring: Keyring
     cover: memoryview = field(repr=False)
-    public: PublicKeys | None = None  # of a view that lacks a signing key
+    public: PublicKeys | None = None  # what stands beside it: the keys of views, retired keys
 
     @property
     def signer(self) -> LineSigner:
@@ -39,10 +46,12 @@ class LoadedKeyring:
 
     @property
     def trusted(self) -> TrustedKeys:
-        """What to trust of an archive made with this keyring: its own public key."""
-        if self.keyring.segment_key is None and self.public is not None:
-            return TrustedKeys(*self.public.segments)
-        return TrustedKeys(public_key(self.keyring))
+        """What to trust of an archive made with this keyring: its own public key, and those beside
+        it, which sealed before it or will after."""
+        beside = () if self.public is None else self.public.segments
+        if beside and self.keyring.segment_key is None:
+            return TrustedKeys(*beside)
+        return TrustedKeys(public_key(self.keyring), *beside)
 
     @property
     def log_key(self) -> NoteKey:
@@ -129,18 +138,20 @@ def load_keyring(path: Path) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
     ring = parse_keyring(_read_private(path))
     newest = max(ring.trees, key=lambda item: item.first_epoch)
-    lacks = ring.segment_key is None or ring.log_key is None
-    return LoadedKeyring(ring, load_cover(path, newest), _public(path) if lacks else None)
+    return LoadedKeyring(ring, load_cover(path, newest), _public(path, ring))
 
 
-def _public(keyring_path: Path) -> PublicKeys | None:
+def _public(keyring_path: Path, ring: Keyring) -> PublicKeys | None:
     path = keyring_path.parent / PUBLIC
     try:
-        return parse_public(path.read_text("ascii"))
+        public = parse_public(path.read_text("ascii"))
+        if ring.log_key is not None and public.log != log_signer(ring).key:
+            raise FormatError("it is of another archive or log key than the keyring")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, FormatError) as error:
         raise KeyringError(f"{path} cannot be used: {error}", hint=_RESTORE) from error
+    return public
 
 
 #: Role -> the keys its view of the keyring does not hold.
@@ -155,16 +166,33 @@ def write_view(ring: LoadedKeyring, path: Path, role: str, folder: Path) -> None
     """What a role may hold of the keyring at `path`, as files in a new folder: keyring, covers and
     public keys. `KeyringError` rather than overwrite."""
     lacking: dict[str, Any] = dict.fromkeys(ROLES[role])
-    view = replace(ring.keyring, **lacking)
+    _write_folder(replace(ring.keyring, **lacking), ring.publics, path, folder)
+
+
+def write_successor(ring: LoadedKeyring, path: Path, folder: Path) -> bytes:
+    """The keyring at `path` with a new segment key, as files in a new folder; the key's public
+    half. Both keys stand in `public.txt`: whoever trusts it reads what either has signed.
+    `KeyringError` rather than overwrite."""
+    old = ring.publics
+    _ = ring.signer  # a view has nothing to be succeeded
+    secret = secrets.token_bytes(KEY_BYTES)
+    new = LineSigner(secret).public
+    publics = replace(old, segments=(*old.segments, new))
+    _write_folder(replace(ring.keyring, segment_key=secret), publics, path, folder)
+    return new
+
+
+def _write_folder(ring: Keyring, publics: PublicKeys, path: Path, folder: Path) -> None:
+    """As files of a new folder: covers and public keys first, so that no keyring lacks them."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
-        for tree in view.trees:
+        for tree in ring.trees:
             _write_new(folder / tree.cover, bytes(load_cover(path, tree)))
-        _write_new(folder / PUBLIC, ring.publics.encode().encode())
-        _write_new(folder / path.name, view.encode() + b"\n")
+        _write_new(folder / PUBLIC, publics.encode().encode())
+        _write_new(folder / path.name, ring.encode() + b"\n")
         _sync_folder(folder)
     except OSError as error:
-        raise KeyringError(f"cannot write the view to {folder}: {error.strerror}") from error
+        raise KeyringError(f"cannot write the keyring to {folder}: {error.strerror}") from error
 
 
 def load_cover(keyring_path: Path, tree: Tree) -> memoryview:

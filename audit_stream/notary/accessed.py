@@ -17,7 +17,7 @@ from audit_stream.evidence.access import (
     is_access_line,
 )
 from audit_stream.evidence.batch import Batch, Leaf
-from audit_stream.evidence.log_names import ACCESS_FOLDER, access_name, parse_access_name
+from audit_stream.evidence.log_names import access_folder, access_name, parse_access_name
 from audit_stream.ports import Alerts, WormStore
 
 
@@ -44,16 +44,9 @@ class Accessed:
         return [Leaf(AccessLine(heads).line())] if heads else []
 
     async def _journals(self) -> list[str]:
-        """Ids, a listing of one name each."""
-        found: list[str] = []
-        after = ""
-        while names := await self._store.names(ACCESS_FOLDER, after=after, limit=1):
-            place = parse_access_name(names[0])
-            after = names[0]
-            if place is not None:
-                found.append(place[0])
-                after = f"{ACCESS_FOLDER}{place[0]}0"  # behind all of "…/"
-        return found
+        """Ids of those that have a first part."""
+        names = await self._store.names(access_folder(0))
+        return [place[0] for name in names if (place := parse_access_name(name)) is not None]
 
     async def _follow(self, journal: str, head: JournalHead | None) -> JournalHead | None:
         number = 0 if head is None else head.next

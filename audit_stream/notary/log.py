@@ -6,6 +6,7 @@ worked out from the batches; a proof is checked against the signed root before i
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from audit_stream.evidence.note import Note, NoteKey
 from audit_stream.evidence.tree import root_hash, verify_consistency, verify_inclusion
 from audit_stream.ports import WormStore
 
+_AT_A_TIME = 32  # batches, a few hundred kB each at most
 _CACHED = 64  # tiles and batches, some 100 kB each at most
 _HASH = 32
 R = TypeVar("R")
@@ -129,6 +131,21 @@ class ArchiveLog:
             if batch.new_size > start:
                 yield batch
             at = batch.new_size
+
+    async def whole_batches(self, start: int, end: int) -> AsyncIterator[Batch]:
+        """Those of [start, end), where one begins and one ends, many read at a time: for who needs
+        them all. `FormatError` when one is missing."""
+        after = batch_name(start - 1) if start else LOG_FOLDER
+        while start < end:
+            names = await self._store.names(LOG_FOLDER, after=after, limit=_AT_A_TIME)
+            after = names[-1] if names else after
+            sizes = [size for name in names if (size := parse_batch_name(name)) is not None]
+            for batch in await asyncio.gather(*map(self.batch, sizes)):
+                if batch is not None and start == batch.old_size < end:
+                    yield batch
+                    start = batch.new_size
+            if not names or (sizes and start <= sizes[-1] < end):
+                raise FormatError(f"{batch_name(start)} is missing from the archive log")
 
     async def leaves(self, start: int, end: int) -> list[Leaf]:
         """The leaves [start, end); `FormatError` when the log does not reach there."""

@@ -20,11 +20,14 @@ from audit_stream.evidence.note import NoteSigner
 from audit_stream.notary.accessed import Accessed
 from audit_stream.notary.anchored import Anchors
 from audit_stream.notary.gather import Ends, Gatherer, Place
+from audit_stream.notary.keys import MOST_LINES
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import PutResult, WormStore
 
 #: Asks the broker for every partition's (log start, end); None when it is away.
 AskEnds = Callable[[], Awaitable[Ends | None]]
+#: Lines that are signed for their place: given the log as it is and the index of the first.
+AskLines = Callable[[Head | None, int], Awaitable[list[Leaf]]]
 _MOST_ANCHORS = 64  # of a batch's leaves
 
 
@@ -94,17 +97,24 @@ class Notary:
         age = (_moment(self._now()) - _moment(self.head.digest.time)).total_seconds()
         return max(0.0, self._batch_seconds - age)
 
-    async def write(self, only: Collection[Place] | None = None) -> Written:
+    async def write(
+        self, only: Collection[Place] | None = None, lines: AskLines | None = None
+    ) -> Written:
         """Put batches until nothing is left to log: one at least, with the digest alone if idle.
 
-        `only`: the partitions that are known to have news; None looks at all of them.
+        `only`: the partitions that are known to have news; None looks at all of them. `lines`, at
+        most `MOST_LINES` of them, stand in the first batch, behind its objects.
         """
         ours = batches = 0
         while True:
             head = await self.catch_up()
             others = [] if batches else await self._anchors.gather(_MOST_ANCHORS)
             others += await self._accessed.gather()
-            leaves = await self._gatherer.gather(MOST_LEAVES - 1 - len(others), only)
+            more = lines if not batches else None
+            room = MOST_LEAVES - 1 - len(others) - (MOST_LINES if more else 0)
+            leaves = await self._gatherer.gather(room, only)
+            if more is not None:
+                others = [*await more(head, _size(head) + len(leaves)), *others]
             if batches and not leaves:
                 assert head is not None
                 return Written(head, ours, batches)

@@ -18,7 +18,7 @@ from audit_stream.privacy.keytree import genesis_cover
 
 VERSION = "audit-keyring/1"
 YEARS_AHEAD = 30
-_KEY = 32
+KEY_BYTES = 32
 _ARCHIVE_NAME = re.compile(r"[^\s+]{1,128}").fullmatch
 _YEAR = re.compile(r"[0-9]{4}").fullmatch
 _MEMBERS = {"archive", "epoch", "index_key", "log_key", "segment_key", "trees", "v", "years"}
@@ -85,7 +85,7 @@ def new_keyring(archive: str, first_year: int, secret: bytes) -> tuple[Keyring, 
         )
     if len(secret) != secret_size():
         raise KeyringError(f"a new keyring takes {secret_size()} random bytes")
-    keys = [secret[i : i + _KEY] for i in range(0, len(secret), _KEY)]
+    keys = [secret[i : i + KEY_BYTES] for i in range(0, len(secret), KEY_BYTES)]
     root, pepper, index_key, log_key, segment_key, *years = keys
     cover = genesis_cover(root)
     tree = Tree(
@@ -100,7 +100,7 @@ def new_keyring(archive: str, first_year: int, secret: bytes) -> tuple[Keyring, 
 
 def secret_size() -> int:
     """Random bytes a new keyring takes: five keys and one for each of thirty years."""
-    return _KEY * (5 + YEARS_AHEAD)
+    return KEY_BYTES * (5 + YEARS_AHEAD)
 
 
 def parse_keyring(data: bytes) -> Keyring:
@@ -111,11 +111,13 @@ def parse_keyring(data: bytes) -> Keyring:
         return Keyring(
             archive=value["archive"],
             epoch=value["epoch"],
-            index_key=b64u_decode(value["index_key"], "index_key", _KEY),
+            index_key=b64u_decode(value["index_key"], "index_key", KEY_BYTES),
             log_key=_optional_key(value, "log_key"),
             segment_key=_optional_key(value, "segment_key"),
             trees=_parse_trees(value["trees"], value["epoch"]),
-            years={int(y): b64u_decode(k, f"year {y}", _KEY) for y, k in value["years"].items()},
+            years={
+                int(y): b64u_decode(k, f"year {y}", KEY_BYTES) for y, k in value["years"].items()
+            },
         )
     except FormatError as error:
         raise KeyringError(
@@ -125,7 +127,7 @@ def parse_keyring(data: bytes) -> Keyring:
 
 
 def _optional_key(value: Mapping[str, Any], name: str) -> bytes | None:
-    return b64u_decode(value[name], name, _KEY) if name in value else None
+    return b64u_decode(value[name], name, KEY_BYTES) if name in value else None
 
 
 def _check(value: Mapping[str, Any]) -> None:
@@ -166,5 +168,5 @@ def _parse_tree(item: Any) -> Tree:
     hex_decode(item["cover_sha256"], "cover_sha256")
     return Tree(
         cover=item["cover"], cover_sha256=item["cover_sha256"], first_epoch=item["first_epoch"],
-        pepper=b64u_decode(item["pepper"], "pepper", _KEY),
+        pepper=b64u_decode(item["pepper"], "pepper", KEY_BYTES),
     )  # fmt: skip

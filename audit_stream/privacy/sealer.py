@@ -7,7 +7,6 @@ Everything is derived from the event, its position and the keyring, so a redo wr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
 
 import msgspec
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical
+from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.record import PERSONAL_FIELDS, VERSION, Record, digest
 from audit_stream.evidence.record import disclosure as make_disclosure
 from audit_stream.flatten.event import Event
@@ -24,12 +24,6 @@ from audit_stream.privacy.plain import NONCE_BYTES, salts, unpad
 from audit_stream.privacy.primitives import disclose, encrypt
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.privacy.subjects import KeyDeriver, SubjectKeys, choose_subject
-
-
-def ingestion_timestamp(timestamp_ms: int) -> str:
-    """A Kafka timestamp as ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
-    seconds, millis = divmod(timestamp_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
 class _Pub(msgspec.Struct, gc=False):
@@ -126,7 +120,7 @@ class RecordSealer:
     def _ingested(self, timestamp: int) -> str:
         second, millis = divmod(timestamp, 1000)
         if second != self._second:  # a batch spans few seconds: format each once
-            self._second_text = ingestion_timestamp(timestamp)[:-4]
+            self._second_text = time_text(timestamp)[:-4]
             self._year = int(self._second_text[:4])
             self._second = second  # last: a time beyond the calendar raises, and must not be kept
         return f"{self._second_text}{millis:03d}Z"

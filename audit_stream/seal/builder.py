@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from audit_stream.evidence import ledger
+from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.layout import SegmentName, subject_name
 from audit_stream.evidence.rawmac import new_raw_mac
 from audit_stream.evidence.segment import Header, encode
@@ -18,7 +19,6 @@ from audit_stream.evidence.signing import LineSigner
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.evidence.tree import leaf_hash, root_hash
 from audit_stream.precedence.matrix import State
-from audit_stream.privacy.sealer import ingestion_timestamp
 from audit_stream.seal.judge import Chunk
 
 
@@ -190,7 +190,7 @@ class SegmentBuilder:
         now_ms: int, void: Sequence[dict[str, str]] = (),
     ) -> Sealed:  # fmt: skip
         """The segment that continues `link`. Repeatable: another `void` gives another name."""
-        sealed_at = ingestion_timestamp(now_ms)
+        sealed_at = time_text(now_ms)
         header = self.header(link, stream, partition, origin, signer.kid, sealed_at, void)
         line = header.line()
         name = SegmentName(stream.topic, stream.generation, partition, self.base, len(void))

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -63,18 +63,12 @@ class Settings(
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
     )
-    GROUPS: ClassVar[tuple[type[BaseModel], ...]] = (
-        KafkaSettings,
-        ArchiveSettings,
-        AzureSettings,
-        SegmentSettings,
-        NotarySettings,
-        AnchorSettings,
-        IndexSettings,
-        GatewaySettings,
-        ProcessSettings,
-        AlertSettings,
-    )
+
+    @classmethod
+    def groups(cls) -> tuple[type[BaseModel], ...]:
+        """The groups of settings, in the order of their page."""
+        bases = (base for base in Settings.__bases__ if issubclass(base, BaseModel))
+        return tuple(base for base in bases if base is not BaseSettings)
 
     @classmethod
     def load(cls, config: Path | None = None, **flags: object) -> Self:
@@ -139,7 +133,7 @@ class Settings(
 
     def as_table(self) -> dict[str, str]:
         """Setting (as ``AUDIT_<NAME>``) to its value as text; secrets are starred out."""
-        names = (name for group in self.GROUPS for name in group.model_fields)
+        names = (name for group in self.groups() for name in group.model_fields)
         return {env_name(name): _text(getattr(self, name)) for name in names}
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Finding, Posture, PutResult, Versioned
+from audit_stream.ports import Assurance, Finding, Posture, PutResult
 from audit_stream.stores.names import check_body, check_name, check_prefix
-from audit_stream.stores.subjects import entity_tag
 
 
 class Faults:
@@ -58,22 +57,25 @@ class Faults:
         return error
 
 
-class _Names:
+class SortedNames:
     """Names in ascending order; none is the folder of another."""
 
     def __init__(self) -> None:
         self._ascending: list[str] = []
 
     def add(self, name: str) -> None:
+        """`StoreRefused` when it would be a folder of another, or the other way round."""
         folders = [name[:at] for at, character in enumerate(name) if character == "/"]
         if self.select(name + "/", "", 1) or any(map(self._holds, folders)):
             raise StoreRefused(f"cannot store {name}: a folder and an object would share a name")
         insort(self._ascending, name)
 
     def remove(self, name: str) -> None:
+        """One that is there."""
         del self._ascending[bisect_left(self._ascending, name)]
 
     def select(self, prefix: str, after: str, limit: int | None) -> list[str]:
+        """As `ports.WormStore.names`."""
         start = max(bisect_left(self._ascending, prefix), bisect_right(self._ascending, after))
         rest = islice(self._ascending, start, None)
         return list(islice(takewhile(lambda name: name.startswith(prefix), rest), limit))
@@ -101,7 +103,7 @@ class _Container:
     now_ms: int
     retention_ms: int
     objects: dict[str, StoredObject] = field(default_factory=dict)
-    names: _Names = field(default_factory=_Names)
+    names: SortedNames = field(default_factory=SortedNames)
 
 
 class MemoryWormStore(Faults):
@@ -219,88 +221,3 @@ class MemoryWormStore(Faults):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreRefused("the store is closed")
-
-
-class MemorySubjectStore(Faults):
-    """`ports.SubjectStore` in memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._objects: dict[str, bytes] = {}
-        self._names = _Names()
-        self._closed = False
-
-    def reopen(self) -> MemorySubjectStore:
-        """Another handle on the same objects, without this one's faults."""
-        other = MemorySubjectStore()
-        other._objects, other._names = self._objects, self._names
-        return other
-
-    async def create(self, name: str, data: bytes) -> bool:
-        """See `ports.SubjectStore`."""
-        self._check(name)
-        check_body(name, data)
-        late = await self._before_write(name)
-        free = name not in self._objects
-        if free:
-            self._names.add(name)
-            self._objects[name] = bytes(data)
-        return _done(free, late)
-
-    async def get(self, name: str) -> Versioned | None:
-        """See `ports.SubjectStore`."""
-        self._check(name)
-        await self._before()
-        data = self._objects.get(name)
-        return None if data is None else Versioned(data, entity_tag(data))
-
-    async def replace(self, name: str, data: bytes, etag: str) -> bool:
-        """See `ports.SubjectStore`."""
-        self._check(name)
-        check_body(name, data)
-        late = await self._before_write(name)
-        if matches := self._matches(name, etag):
-            self._objects[name] = bytes(data)
-        return _done(matches, late)
-
-    async def remove(self, name: str, etag: str) -> bool:
-        """See `ports.SubjectStore`."""
-        self._check(name)
-        late = await self._before_write(name)
-        if matches := self._matches(name, etag):
-            del self._objects[name]
-            self._names.remove(name)
-        return _done(matches, late)
-
-    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
-        """See `ports.SubjectStore`."""
-        self._check_open()
-        check_prefix(prefix)
-        await self._before()
-        return self._names.select(prefix, after, limit)
-
-    async def findings(self) -> Sequence[Finding]:
-        """See `ports.SubjectStore`."""
-        return (Finding(fact="subjects: copies of what was rewritten", value="none"),)
-
-    async def close(self) -> None:
-        """See `ports.SubjectStore`."""
-        self._closed = True
-
-    def _check(self, name: str) -> None:
-        self._check_open()
-        check_name(name)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreRefused("the store is closed")
-
-    def _matches(self, name: str, etag: str) -> bool:
-        data = self._objects.get(name)
-        return data is not None and entity_tag(data) == etag
-
-
-def _done(outcome: bool, late: StoreError | None) -> bool:
-    if late is not None:
-        raise late
-    return outcome

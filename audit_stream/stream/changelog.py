@@ -14,7 +14,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from audit_stream.errors import BrokerError, Fenced
+from audit_stream.errors import BrokerError, BrokerRefused, Fenced
+from audit_stream.kafka.connect import REFUSALS
 
 _BATCH_BYTES = 512 << 10
 _REQUEST_TIMEOUT_MS = 30_000
@@ -36,11 +37,14 @@ class ChangelogWriter:
         """Fence and own exactly these partitions; producers of others are closed.
 
         A kept partition is initialised anew as well: between two generations it may have been
-        another worker's, whose producer must not be able to go on.
+        another worker's, whose producer must not be able to go on. `BrokerError` when the broker
+        is away, `BrokerRefused` when it will not have it; calling again is right after either.
         """
         wanted = set(partitions)
         await asyncio.gather(*(self._close(p) for p in list(self._producers)))
-        await asyncio.gather(*(self._open(p) for p in wanted))
+        opened = await asyncio.gather(*(self._open(p) for p in wanted), return_exceptions=True)
+        for error in filter(None, opened):
+            raise error
 
     async def _open(self, partition: int) -> None:
         producer = AIOKafkaProducer(
@@ -51,9 +55,10 @@ class ChangelogWriter:
         )  # fmt: skip
         try:
             await producer.start()
-        except KafkaError as error:
+        except (KafkaError, AssertionError) as error:
+            # The client asserts that it knows a broker: one that has just started names none.
             await producer.stop()
-            raise BrokerError(f"cannot own changelog partition {partition}: {error}") from error
+            raise _told(f"own changelog partition {partition}", error) from error
         self._producers[partition] = producer
         self._locks[partition] = asyncio.Lock()
 
@@ -81,7 +86,7 @@ class ChangelogWriter:
         except ProducerFenced as error:
             raise Fenced(f"another worker owns changelog partition {partition} now") from error
         except KafkaError as error:
-            raise BrokerError(f"cannot write changelog partition {partition}: {error}") from error
+            raise _told(f"write changelog partition {partition}", error) from error
 
     async def _send(
         self, producer: AIOKafkaProducer, partition: int, pairs: Sequence[Pair]
@@ -109,3 +114,8 @@ class ChangelogWriter:
         if count:
             batch.close()
             yield batch, count
+
+
+def _told(what: str, error: Exception) -> BrokerError:
+    kind = BrokerRefused if isinstance(error, REFUSALS) else BrokerError
+    return kind(f"cannot {what}: {type(error).__name__}: {error}")

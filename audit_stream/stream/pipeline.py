@@ -19,7 +19,6 @@ from audit_stream.archive.chain import Chain
 from audit_stream.errors import AuditError, Fenced, Superseded, TopicError
 from audit_stream.evidence.layout import source_position
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka.partitioner import partition_of
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link
 from audit_stream.seal.judge import Chunk
@@ -29,6 +28,7 @@ from audit_stream.stream.lane import Lane
 from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
+from audit_stream.stream.sampling import sample_partition
 from audit_stream.stream.storing import Overtaken, Storing
 from audit_stream.stream.table import BatchStore
 from audit_stream.stream.transport import BatchConsumer, BatchMessage
@@ -205,7 +205,7 @@ class Pipeline:
             if known is None:
                 return
             lost_before = known
-        self._sample_partition(message)
+        sample_partition(self.context, message, lane.stream.partitions)
         records, message.records = message.records, []  # the chunks hold what is still needed
         for chunk in lane.decide(records, message.base, message.next_offset, lost_before):
             if lane.braked(chunk):
@@ -246,20 +246,6 @@ class Pipeline:
         self._oldest[topic] = min(self._oldest.get(topic, timestamp), timestamp)
         gauge = self.context.metrics.quarantine_oldest_timestamp_seconds.labels(topic)
         gauge.set(self._oldest[topic] / 1000)
-
-    def _sample_partition(self, message: BatchMessage) -> None:
-        """One record a batch: is it where its key belongs? A platform with another partitioner
-        would spread one message over partitions, each with a state of its own."""
-        if not message.records or message.records[0].key is None:
-            return
-        partitions = self._streams[message.topic].partitions
-        if partition_of(message.records[0].key, partitions) != message.partition:
-            self.context.metrics.misplaced_samples_total.labels(message.topic).inc()
-            self.context.alerts.raise_alarm(
-                f"partitioner:{message.topic}",
-                f"{message.topic} is not partitioned by murmur2 of its key",
-                severity="warning",
-            )
 
     # -- sink
 

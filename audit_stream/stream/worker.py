@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
-from audit_stream.errors import AuditError
+from audit_stream.errors import AuditError, BrokerError, BrokerRefused, Fenced
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
 from audit_stream.stream.pipeline import Pipeline
@@ -26,6 +28,7 @@ TABLE = "precedence"
 _TICK_SECONDS = 0.1
 _COMMIT_SECONDS = 1.0
 _REBALANCE_SECONDS = 60.0
+_FENCE_WAIT_SECONDS, _FENCE_WAIT_LIMIT_SECONDS = 0.25, 5.0
 _RESYNC_LIMIT_SECONDS = 24 * 3600.0
 _FETCH_BYTES = 1 << 20
 LOOP, _POLL = "event loop", "poll thread"  # what the watchdog watches
@@ -46,6 +49,16 @@ class WorkerConfig:
     client_options: Mapping[str, Any] = field(repr=False)
     changelog_id: Callable[[], Awaitable[str | None]]  # Kafka's id of the changelog, now
     credentials: Any = field(default=None, repr=False)
+
+
+def _is_away(error: BaseException) -> bool:
+    """A broker that is away comes back; whoever was fenced or refused has to end."""
+    return isinstance(error, BrokerError) and not isinstance(error, Fenced | BrokerRefused)
+
+
+def _say_that_it_is_away(state: RetryCallState) -> None:
+    assert state.outcome is not None
+    log.warning("waiting for the broker: %s", state.outcome.exception())
 
 
 class AuditApp(faust.App):  # type: ignore[misc]
@@ -123,11 +136,21 @@ class Worker:
     async def _fence(self, partitions: set[int]) -> None:
         self.pipeline.drop()
         self.context.metrics.rebalances_total.inc()
+        retrying = AsyncRetrying(
+            wait=wait_exponential(_FENCE_WAIT_SECONDS, max=_FENCE_WAIT_LIMIT_SECONDS),
+            retry=retry_if_exception(_is_away), before_sleep=_say_that_it_is_away, reraise=True,
+        )  # fmt: skip
         try:
-            await self._changelog.own(partitions)
-            await self._adopt_changelog(partitions)
+            await retrying(self._own, partitions)
         except AuditError as error:
             self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
+
+    async def _own(self, partitions: set[int]) -> None:
+        await self._changelog.own(partitions)
+        try:
+            await self._adopt_changelog(partitions)
+        except KafkaError as error:
+            raise BrokerError(f"cannot see the ends of the changelog: {error!r}") from error
 
     async def _adopt_changelog(self, partitions: set[int]) -> None:
         """Local state goes if the changelog it was written with is gone: the archive has all."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
+
+from audit_stream.evidence.encoding import time_text
 
 VERSION = "audit-ops-event/1"
 State = Literal["open", "closed"]
@@ -28,13 +29,12 @@ class Alarm:
 
         What UTF-8 cannot hold (a file name's stray bytes) is replaced.
         """
-        moment = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
         return {
             "key": clip(self.key, KEY_LIMIT),
             "severity": self.severity,
             "state": self.state,
             "summary": clip(self.summary or self.key, SUMMARY_LIMIT),
-            "time": moment.replace("+00:00", "Z"),
+            "time": time_text(round(self.at * 1000)),
             "v": VERSION,
             "worker": clip(self.worker, WORKER_LIMIT),
         }

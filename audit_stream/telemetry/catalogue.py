@@ -103,6 +103,10 @@ CATALOGUE = (
            ("route", "status")),
     Metric("gateway_answer_seconds", "histogram", "Time from a request's head to its answer.",
            ("route",), _SHORT),
+    Metric("index_behind_seconds", "gauge",
+           "How long ago a gateway's index had everything that was stored; 0 of other processes."),
+    Metric("journal_unsealed_seconds", "gauge",
+           "Age of the oldest closed part of a gateway's access journal that is not sealed."),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 

@@ -6,7 +6,7 @@
     V14 each stream object is signed, names itself, and `ended` fits the generation before;
         behind a generation that was ended there is a next one
     V15 every status map the headers name lies under its hash
-    V16-V23 the archive log (`verify.log`)
+    V16-V24 the archive log (`verify.log`)
 What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
 """
 
@@ -230,7 +230,7 @@ class ArchiveVerifier:
 
     def _count(self, segment: Segment) -> None:
         header = segment.header
-        totals = ledger.counts(ledger.decode(header.ledger, header.next - header.base))
+        totals = ledger.totals(header.ledger, header.next - header.base)
         place = (header.topic, header.partition)
         self._by_partition.setdefault(place, Counter()).update(totals)
         self._records += header.count

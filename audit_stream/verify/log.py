@@ -10,6 +10,7 @@ V20 a checkpoint that was kept elsewhere is one this log has had
 V21 each tile holds the hashes of its leaves
 V22 each anchor vouches for a checkpoint of this log, and is the one that is a leaf
 V23 the access journals (`verify.access`)
+V24 the keys, as the log has them (`verify.keys`)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from audit_stream.evidence.batch import Batch, Leaf, decode_batch
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.digest import decode_digest
+from audit_stream.evidence.key_line import is_key_line
 from audit_stream.evidence.log_names import (
     ACCESS_FOLDER,
     TILE_WIDTH,
@@ -37,6 +39,7 @@ from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteKey, parse_note
 from audit_stream.evidence.tree import root_hash
 from audit_stream.verify.access import access_problems
+from audit_stream.verify.keys import KeyRules
 from audit_stream.verify.report import LogReport, Problem
 
 Read = Callable[[str], bytes | None]
@@ -61,6 +64,7 @@ class LogVerifier:
         self._covered: dict[Place, int] = {}
         self._anchors: list[AnchorLine] = []
         self._accessed: list[AccessLine] = []
+        self._keys = KeyRules(key)
         self._notes_by_size: dict[int, str] = {}  # the text of each checkpoint
         self.report = LogReport()
 
@@ -75,6 +79,7 @@ class LogVerifier:
                 self._check_kept(checkpoint)
             self._check_cache()
             self._check_access()
+            self._check_keys()
         return self.report
 
     def _take(self, old_size: int) -> bool:
@@ -107,37 +112,39 @@ class LogVerifier:
         if self._frontier.root != checkpoint.root:
             raise FormatError(f"{name} checkpoint does not have the root of its leaves")
         self._notes_by_size[batch.new_size] = note.text
-        for leaf in batch.leaves[:-1]:
-            self._check_leaf(leaf, name)
+        for index, leaf in enumerate(batch.leaves[:-1], before.size):
+            self._check_leaf(index, leaf, name)
         covered = {(c.topic, c.generation, c.partition): c.archived_next for c in digest.coverage}
         if covered != self._covered:
             self._wrong("V19", name, "digest does not cover what the leaves cover")
         self.report.time = digest.time
         return True
 
-    def _check_leaf(self, leaf: Leaf, batch: str) -> None:
+    def _check_leaf(self, index: int, leaf: Leaf, batch: str) -> None:
         if leaf.name is None:
-            self._note_line(leaf.line, batch)
+            self._note_line(index, leaf.line, batch)
             return
         if leaf.name in self._logged:
             self._wrong("V18", leaf.name, f"is a leaf twice, again in {batch}")
         self._logged.add(leaf.name)
-        self._cover(leaf, batch)
+        self._cover(index, leaf, batch)
         standing = self._leaves.get(leaf.name)
         if standing is None:
             self._wrong("V17", leaf.name, "is in the archive log and not, or not intact, here")
         elif standing != leaf.hash:
             self._wrong("V17", leaf.name, "does not have the first line that was logged")
 
-    def _note_line(self, line: bytes, batch: str) -> None:
+    def _note_line(self, index: int, line: bytes, batch: str) -> None:
         """Leaves of other kinds say nothing that can be held against an object."""
         if is_access_line(line):
             self._accessed.append(decode_access_line(line, f"{batch} access line"))
         version = str(parse_line(line, f"{batch} leaf").get("v"))
         if version.startswith("audit-anchor/"):
             self._anchors.append(decode_anchor_line(line, f"{batch} leaf"))
+        if is_key_line(line):
+            self._keys.take_line(index, line)
 
-    def _cover(self, leaf: Leaf, batch: str) -> None:
+    def _cover(self, index: int, leaf: Leaf, batch: str) -> None:
         """Follow the leaves as their digests must."""
         said = parse_line(leaf.line, f"{batch} leaf of {leaf.name}")
         try:
@@ -150,6 +157,7 @@ class LogVerifier:
             if self._covered.get(place) != said["base"]:
                 self._wrong("V18", str(leaf.name), f"is out of order in {batch}")
             self._covered[place] = said["next"]
+            self._keys.take_segment(index, str(said["kid"]), str(leaf.name))
         except (KeyError, TypeError) as error:
             raise FormatError(f"{batch} leaf of {leaf.name} is no line of its kind") from error
 
@@ -203,6 +211,11 @@ class LogVerifier:
             )
         except UnknownVersion as error:
             self.report.unknown.append(Problem("V23", ACCESS_FOLDER, error.message))
+
+    def _check_keys(self) -> None:
+        self._keys.judge(self._notes_by_size)
+        self.report.problems += self._keys.problems
+        self.report.unknown += self._keys.unknown
 
     def _check_tile(self, name: str, level: int, index: int) -> None:
         width = TILE_WIDTH**level

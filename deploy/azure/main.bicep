@@ -62,6 +62,12 @@ resource worker 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = 
   location: location
 }
 
+// Of its own: who answers strangers must not be able to add to what is archived.
+resource gateway 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-gateway'
+  location: location
+}
+
 resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
   name: 'audit-stream-logs'
   location: location
@@ -130,6 +136,7 @@ module roles 'modules/roles.bicep' = {
     subjectsAccount: subjects.outputs.accountName
     subjectsContainer: subjectsContainer
     workerId: worker.properties.principalId
+    gatewayId: gateway.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
     policyOfficersGroupId: policyOfficersGroupId
@@ -155,3 +162,7 @@ output AUDIT_AZURE_CLIENT_ID string = worker.properties.clientId
 output AUDIT_AZURE_SUBSCRIPTION string = subscription().subscriptionId
 output AUDIT_AZURE_RESOURCE_GROUP string = resourceGroup().name
 output workerIdentityId string = worker.id
+
+// A gateway's: the same, but for this AUDIT_AZURE_CLIENT_ID.
+output gatewayClientId string = gateway.properties.clientId
+output gatewayIdentityId string = gateway.id

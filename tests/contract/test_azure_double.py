@@ -27,7 +27,10 @@ MUTABLE = "AUDIT_TEST_MUTABLE_DOUBLE"
 class DoubleTarget(AzureAttacker):
     """A container of the double; its owner's key, or a SAS of these rights."""
 
-    def __init__(self, double: BlobDouble, container: str, rights: str | None = None) -> None:
+    def __init__(
+        self, double: BlobDouble, container: str, rights: str | None = None,
+        read_seconds: float = 30.0,
+    ) -> None:  # fmt: skip
         self.double = double
         sas = None
         if rights is not None:
@@ -35,7 +38,7 @@ class DoubleTarget(AzureAttacker):
             sas = "sig=mine"
         access = AzureAccess(
             endpoint=double.url, key=None if sas else KEY, sas=(lambda: sas) if sas else None,
-            read_seconds=0.5, connections=4,
+            read_seconds=read_seconds, connections=4,
         )  # fmt: skip
         super().__init__(AzureTarget(account=ACCOUNT, container=container, access=access))
 
@@ -116,7 +119,7 @@ def test_the_suite_fails_where_nothing_is_enforced() -> None:
 
 @pytest.fixture
 async def clw(double: BlobDouble) -> AsyncIterator[DoubleTarget]:
-    target = DoubleTarget(double, "clw")
+    target = DoubleTarget(double, "clw", read_seconds=0.5)  # what stalls is not waited for long
     yield target
     await target.close()
 

@@ -10,7 +10,7 @@ import pytest
 from audit_stream.errors import StoreError, StoreTransient
 from audit_stream.ports import SubjectStore
 from audit_stream.stores.breaker import CircuitBreaker
-from audit_stream.stores.memory import MemorySubjectStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.stores.retry import ResilientSubjectStore
 from audit_stream.stores.subjects import FileSubjectStore
 from tests.contract.processes import dies_at, race, start

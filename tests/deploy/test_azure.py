@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from audit_stream.evidence.log_names import ACCESS_FOLDER
 from tests.support.bicep import Template, parse, templates
 from tests.support.terraform import Configuration, configuration
 
@@ -34,6 +35,14 @@ WANTED: Facts = {
     "logs": {"StorageRead", "StorageWrite", "StorageDelete"},
     "vault's logs": {"AuditEvent"},
     "writer": {f"{BLOBS}/read", f"{BLOBS}/add/action"},
+    "reader": {f"{BLOBS}/read"},
+    # Role, container and condition of each assignment: it adds under one folder only.
+    "gateway": {
+        ("writer", "archive",
+         (f"(!(ActionMatches{{'{BLOBS}/add/action'}}) OR @Resource[{BLOBS}:path] "
+          f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
+        ("reader", "subjects", None, None),
+    },
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
                 "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP"},
 }  # fmt: skip
@@ -72,7 +81,9 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "zone": _zone(found["network"].resources["zone"]["body"]["name"]),
         "logs": _bicep_logs(account, "logs"),
         "vault's logs": _bicep_logs(vault, "audit"),
-        "writer": _bicep_writer(found["roles"]),
+        "writer": _bicep_role(found["roles"], "writer"),
+        "reader": _bicep_role(found["roles"], "reader"),
+        "gateway": set(_bicep_gateway(found["roles"])),
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -89,10 +100,24 @@ def _bicep_logs(template: Template, symbol: str) -> set[str]:
     return {log["category"] for log in logs if log["enabled"] is True}
 
 
-def _bicep_writer(roles: Template) -> set[str]:
-    (given,) = roles.resources["writer"]["body"]["properties"]["permissions"]
+def _bicep_role(roles: Template, name: str) -> set[str]:
+    (given,) = roles.resources[name]["body"]["properties"]["permissions"]
     containers = roles.parsed["variables"]["containers"]["value"]
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
+
+
+def _bicep_gateway(roles: Template) -> Iterator[tuple[str, str, str | None, str | None]]:
+    variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
+    for found in roles.resources.values():
+        given = found["body"]["properties"]
+        if given.get("principalId") == "gatewayId":
+            role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
+            condition = variables.get(given.get("condition"))
+            if condition is not None:
+                condition = condition.replace("\\'", "'")
+                condition = condition.replace("${containers}", variables["containers"])
+            place = found["body"]["scope"].removesuffix("Store")
+            yield role, place, condition, given.get("conditionVersion")
 
 
 def _zone(name: str) -> str:
@@ -133,10 +158,9 @@ def terraform(found: Configuration) -> Facts:
         "zone": _zone(resources["azurerm_private_dns_zone.blob"]["name"]),
         "logs": _terraform_logs(resources[f"{logs}.account"]),
         "vault's logs": _terraform_logs(resources[f"{logs}.vault"]),
-        "writer": {
-            each.replace("${local.containers}", found.locals["containers"])
-            for each in found.locals["roles"]["writer"]["data_actions"]
-        },
+        "writer": _terraform_role(found, "writer"),
+        "reader": _terraform_role(found, "reader"),
+        "gateway": set(_terraform_gateway(found)),
         "outputs": {
             name for block in found.blocks["output"] if "settings" in block
             for name in block["settings"]["value"]
@@ -149,6 +173,26 @@ def _terraform_endpoints(found: Configuration) -> set[tuple[str, str]]:
     assert endpoint["for_each"] == "${local.endpoints}"
     said = re.findall(r'account = "(\w+)", group = "(\w+)"', found.locals["endpoints"])
     return {(account, group) for account, group in said}
+
+
+def _terraform_role(found: Configuration, name: str) -> set[str]:
+    given = found.locals["roles"][name]["data_actions"]
+    return {each.replace("${local.containers}", found.locals["containers"]) for each in given}
+
+
+def _terraform_gateway(
+    found: Configuration,
+) -> Iterator[tuple[str, str, str | None, str | None]]:
+    condition = found.locals["only_journals"].replace(
+        "${local.containers}", found.locals["containers"]
+    )
+    for given in found.resources.values():
+        if "identity.gateway.principal_id" in str(given.get("principal_id")):
+            role, place = (
+                re.findall(r'\["(.*?)"\]', given[key]) for key in ("role_definition_id", "scope")
+            )
+            said = {None: None, "${local.only_journals}": condition}[given.get("condition")]
+            yield role[0], place[0], said, given.get("condition_version")
 
 
 def _terraform_logs(setting: Mapping[str, Any]) -> set[str]:
@@ -185,7 +229,10 @@ def test_terraform_says_it(said: str) -> None:
         ("logs", "account", "category: 'StorageDelete'\n        enabled: true",
          "category: 'StorageDelete'\n        enabled: false"),
         ("vault's logs", "vault", "category: 'AuditEvent'", "category: 'Other'"),
-        ("writer", "roles", "/blobs/add/action'", "/blobs/write'"),
+        ("writer", "roles", "/blobs/add/action'\n        ]", "/blobs/write'\n        ]"),
+        ("gateway", "roles", "StringStartsWith \\'access/", "StringStartsWith \\'a"),
+        ("gateway", "roles", "    condition: onlyJournals\n", ""),
+        ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
     ],
 )  # fmt: skip
@@ -218,6 +265,8 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("logs", "main", '"StorageDelete"', '"StorageRead"'),
         ("vault's logs", "vault", '"AuditEvent"', '"Other"'),
         ("writer", "roles", 'blobs/add/action"]', 'blobs/write"]'),
+        ("gateway", "roles", "/blobs/add/action'}) OR", "/blobs/write'}) OR"),
+        ("gateway", "roles", "  condition          = local.only_journals\n", ""),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ SERVICES: dict[str, Any] = MODEL["services"]
 WORKERS = [name for name in SERVICES if name.startswith("worker-")]
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[\w.]+)?(@sha256:[0-9a-f]{64})?")
 every_service = pytest.mark.parametrize("name", SERVICES)
-FOLLOWERS = [*WORKERS, "notary"]  # of ours, those that stay
+FOLLOWERS = [*WORKERS, "notary", "gateway"]  # of ours, those that stay
 every_follower = pytest.mark.parametrize("name", FOLLOWERS)
 ours = pytest.mark.parametrize("name", OURS)
 
@@ -118,11 +118,26 @@ def test_volumes_of_ours_lie_where_the_image_made_their_folders(name: str) -> No
 
 def test_only_the_keyrings_maker_may_write_keys() -> None:
     mounts = {name: mount for name in OURS for mount in SERVICES[name].get("volumes", [])
-              if mount["source"] == "keys"}  # fmt: skip
+              if mount["target"] == "/var/lib/audit-stream/keys"}  # fmt: skip
     assert {name for name, mount in mounts.items() if not mount.get("read_only")} == {
         "init-keyring"
     }
     assert set(FOLLOWERS) < set(mounts)
+
+
+def test_a_gateway_has_a_view_of_the_keys_and_shares_what_it_writes_with_nobody() -> None:
+    keys = _mount("gateway", settings_of("gateway").keyring)
+    assert (keys["source"], keys["read_only"]) == ("gateway-keys", True)
+    holders = [name for name, found in SERVICES.items()
+               if any(m["source"] == "gateway-keys" for m in found.get("volumes", []))]  # fmt: skip
+    assert set(holders) == {"init-keyring", "gateway"}
+    found = settings_of("gateway")
+    kept = {_mount("gateway", path)["source"]
+            for path in (found.gateway_tokens, found.answer_keys, found.journal_dir)}  # fmt: skip
+    assert kept == {"gateway"}
+    assert _mount("gateway", found.index_dir)["source"] == "state-gateway"
+    used = [mount["source"] for each in SERVICES.values() for mount in each.get("volumes", [])]
+    assert used.count("gateway") == used.count("state-gateway") == 1
 
 
 def _mount(name: str, path: Path) -> dict[str, Any]:
@@ -196,8 +211,9 @@ def test_prometheus_looks_for_services_that_there_are() -> None:
     followers = {f"{name}:{settings_of(name).web_port}" for name in FOLLOWERS}
     assert targets == {*followers, "localhost:9090", "alertmanager:9093"}
     assert all(settings_of(name).web_host == "0.0.0.0" for name in FOLLOWERS)
-    (notaries,) = [job for job in config["scrape_configs"] if "notary" in str(job)]
-    assert notaries["job_name"] != "audit-stream"  # a notary that runs is no fleet that does
+    jobs = {job["job_name"]: str(job["static_configs"]) for job in config["scrape_configs"]}
+    for other in ("notary", "gateway"):  # one that runs is no fleet that does
+        assert [name for name, found in jobs.items() if other in found] == [f"audit-stream-{other}"]
 
 
 def mounted(name: str, path: str) -> Path:

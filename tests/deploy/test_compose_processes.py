@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -108,7 +110,7 @@ async def scraped(machine: Machine) -> None:
     async def up() -> bool:
         found = await asked(machine, "targets")
         active = found["activeTargets"] if found else []
-        return len(active) == 5 and all(target["health"] == "up" for target in active)
+        return len(active) == 6 and all(target["health"] == "up" for target in active)
 
     await eventually(up, 120)
     managers = (await asked(machine, "alertmanagers"))["activeAlertmanagers"]
@@ -117,6 +119,25 @@ async def scraped(machine: Machine) -> None:
     groups = (await asked(machine, "rules"))["groups"]
     names = {rule["name"] for group in groups for rule in group["rules"]}
     assert names >= set(alerts())
+
+
+async def answered(machine: Machine, sample: Path) -> None:
+    """The gateway answers who has a token, about a message of the sample, and signs it."""
+    token = machine.within(
+        "gateway", "audit-stream", "tokens", "create", "--tenant", "*", "--scope", "audit:read"
+    ).strip()
+    with gzip.open(sample, "rt") as lines:
+        message = json.loads(next(lines))["message_id"]
+    port = machine.port("gateway", "8443")
+    url = f"http://127.0.0.1:{port}/api/v1/audit/notifications?message_uuid={message}"
+    async with aiohttp.ClientSession() as session:
+
+        async def found() -> bool:
+            async with session.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                said = await answer.json(content_type=None)
+                return answer.status == 200 and said["signature"].count(".") == 2
+
+        await eventually(found, 60)
 
 
 def files(folder: Path) -> set[Path]:
@@ -138,7 +159,7 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
     once = [name for name in order if name.startswith("init-")]
     stay = [name for name in order if machine.services[name]["restart"] == "unless-stopped"]
     assert len(once) == 3
-    assert set(stay) == {"worker-1", "worker-2", "notary"}
+    assert set(stay) == {"worker-1", "worker-2", "notary", "gateway"}
     for name in [*once, *once]:  # each `up` runs them again
         machine.run(name)
     for name in stay:
@@ -153,6 +174,7 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
     assert "unexplained: 0" in machine.run("cli", "reconcile", "--wait", "60")
     assert "VERIFIED" in machine.run("cli", "verify")
     assert "\n— audit-stream " in machine.run("cli", "log", "checkpoint")  # its signature
+    asyncio.run(answered(machine, sample))
 
     for name in stay:
         began = time.monotonic()

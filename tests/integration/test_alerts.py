@@ -23,7 +23,7 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
-from tests.support.alert_scene import NOTARY, Installation, scene, served
+from tests.support.alert_scene import GATEWAY, NOTARY, Installation, scene, served
 from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PACE, LONGEST = 30, 12  # see `shortened`
 HOUR_MS = 3_600_000
+_GATEWAYS = ("IndexBehind", "JournalUnsealed")
 
 
 async def store_away(fleet: Installation, watched: Watched) -> None:
@@ -44,16 +45,37 @@ async def store_away(fleet: Installation, watched: Watched) -> None:
     await watched.silent(*names, **fleet.instance(0))
     await watched.silent("RetentionHeadroomLow", topic=fleet.topic)
     await watched.silent("CheckpointStale", job=fleet.log_job)
+    await watched.silent(*_GATEWAYS, **fleet.instance(GATEWAY))
     fleet.faults.turn("away", True)
+    fleet.faults.turn("unlisted", True)
+    await fleet.ask()
     await fleet.send(events.lines(300))
     await watched.fires(*names, **fleet.instance(0))
     await watched.fires("RetentionHeadroomLow", "RetentionHeadroomCritical", topic=fleet.topic)
     await watched.fires("CheckpointStale", job=fleet.log_job)
+    await watched.fires(*_GATEWAYS, **fleet.instance(GATEWAY))
     fleet.faults.turn("away", False)
+    fleet.faults.turn("unlisted", False)
     await watched.ends(*names, **fleet.instance(0))
     await watched.ends("RetentionHeadroomLow", "RetentionHeadroomCritical", topic=fleet.topic)
     await watched.ends("CheckpointStale", job=fleet.log_job)
+    await watched.ends(*_GATEWAYS, **fleet.instance(GATEWAY))
     await fleet.check(events.oracle)
+    await others_die(fleet, watched)
+
+
+async def others_die(fleet: Installation, watched: Watched) -> None:
+    """Who is no worker."""
+    alerts_of = {NOTARY: "NotaryDown", GATEWAY: "GatewayDown"}
+    for index, name in alerts_of.items():
+        await watched.silent(name, **fleet.instance(index))
+        await fleet.kill(index)
+    for index, name in alerts_of.items():
+        await watched.fires(name, **fleet.instance(index))
+    fleet.run_notary()
+    fleet.run_gateway()
+    for index, name in alerts_of.items():
+        await watched.ends(name, **fleet.instance(index))
 
 
 async def bad_records(fleet: Installation, watched: Watched, textfile: Path) -> None:

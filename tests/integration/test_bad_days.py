@@ -15,7 +15,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_partitions
+from audit_stream.kafka.ask import topic_partitions
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
 from tests.support.events import Events
 from tests.support.eventually import eventually

@@ -11,13 +11,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from audit_stream.errors import BrokerError, ConfigError
-from audit_stream.kafka.connect import (
-    KafkaConnection,
-    describe_topics,
-    live_brokers,
-    open_admin,
-    topic_ends,
-)
+from audit_stream.kafka.ask import describe_topics, live_brokers, topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import HOST, EmbeddedKafka, free_ports
 from tests.integration.conftest import not_run
 from tests.support.certificates import identity

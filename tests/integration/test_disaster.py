@@ -22,7 +22,8 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from audit_stream.app.topics import changelog_topic
 from audit_stream.errors import BrokerError, ConfigError
-from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.conftest import not_run
 from tests.integration.test_bad_days import run

@@ -17,7 +17,8 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from audit_stream.errors import BrokerError, ConfigError
-from audit_stream.kafka.connect import KafkaConnection, describe_topics, open_admin, topic_ends
+from audit_stream.kafka.ask import describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.conftest import not_run
 from tests.support.eventually import eventually

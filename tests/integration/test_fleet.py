@@ -175,7 +175,7 @@ async def test_a_rekeyed_topic_with_a_backlog_is_copied(fleet: Fleet) -> None:
 
 
 async def copied(fleet: Fleet, count: int) -> bool:
-    from audit_stream.kafka.connect import topic_ends
+    from audit_stream.kafka.ask import topic_ends
 
     connection = KafkaConnection.from_settings(fleet.settings)
     ends = await topic_ends(connection, [f"{fleet.topic}-rekeyed"])
@@ -183,7 +183,7 @@ async def copied(fleet: Fleet, count: int) -> bool:
 
 
 async def gone(fleet: Fleet, topic: str) -> bool:
-    from audit_stream.kafka.connect import topic_partitions
+    from audit_stream.kafka.ask import topic_partitions
 
     return topic not in await topic_partitions(
         KafkaConnection.from_settings(fleet.settings), [topic]

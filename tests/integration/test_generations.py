@@ -16,7 +16,8 @@ from audit_stream.app.generations import begin, survey
 from audit_stream.archive.chain import Chain
 from audit_stream.archive.streams import end_chain, generations
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends, topic_partitions
+from audit_stream.kafka.ask import topic_ends, topic_partitions
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.stores.file import FileStore

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from audit_stream.cli.import_ import import_files as command
 from audit_stream.errors import BrokerError, ConfigError, TopicError
-from audit_stream.kafka.connect import KafkaConnection, describe_topics, open_admin, topic_ends
+from audit_stream.kafka.ask import describe_topics, topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.kafka.importer import Imported, Options, Progress, import_files
 from audit_stream.kafka.lines import find_file

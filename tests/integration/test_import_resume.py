@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_stream.kafka.connect import KafkaConnection, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_import import event, make, read
 from tests.support.eventually import eventually

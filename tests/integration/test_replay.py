@@ -16,7 +16,8 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.evidence.layout import parse_segment_name
 from audit_stream.evidence.segment import decode
-from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.keys.file import load_keyring
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.subjects import TagMaker

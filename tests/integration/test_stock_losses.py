@@ -19,7 +19,8 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from audit_stream.app.topics import changelog_topic
-from audit_stream.kafka.connect import KafkaConnection, open_admin, topic_ends
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.support.events import Events
 from tests.support.eventually import eventually

@@ -13,16 +13,15 @@ from typer.testing import CliRunner
 
 from audit_stream.cli.topics import app
 from audit_stream.errors import BrokerError, TopicError
-from audit_stream.kafka.connect import (
-    KafkaConnection,
+from audit_stream.kafka.ask import (
     describe_topics,
     live_brokers,
-    open_admin,
     topic_configs,
     topic_ends,
     topic_id,
     topic_partitions,
 )
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.kafka.requests import AlterTopicConfigs
 from audit_stream.kafka.topic_apply import apply_plan, plan_topics

@@ -119,6 +119,7 @@ def test_a_ledger_round_trips(letters: str) -> None:
     coded = ledger.encode(letters)
     runs = ledger.decode(coded, len(letters))
     assert "".join(letter * count for count, letter in runs) == letters
+    assert ledger.totals(coded, len(letters)) == {x: letters.count(x) for x in ledger.MEANING}
     assert list(ledger.archived_offsets(runs, 5)) == [
         5 + n for n, letter in enumerate(letters) if letter == "a"
     ]
@@ -131,8 +132,9 @@ def test_a_ledger_round_trips(letters: str) -> None:
      ("9" * 30 + "a", 5), (None, 1), (["a"], 1)],
 )  # fmt: skip
 def test_other_ledgers_are_refused(coded: object, span: int) -> None:
-    with pytest.raises(FormatError):
-        ledger.decode(coded, span)
+    for read in (ledger.decode, ledger.totals):
+        with pytest.raises(FormatError):
+            read(coded, span)
 
 
 # -- tree: RFC 9162's own recursive definition is the oracle

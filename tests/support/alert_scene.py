@@ -10,10 +10,13 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from uuid import UUID
 
+import aiohttp
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from audit_stream.gateway.auth import SCOPES, TokenFile
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.kafka.partitioner import partition_of
@@ -23,11 +26,11 @@ from tests.support.fleet import Fleet
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY = 9  # behind every worker
+NOTARY, GATEWAY = 9, 10  # behind every worker
 
 
 class Installation(Fleet):
-    """A fleet whose workers have known web ports; its notary is one of them."""
+    """A fleet whose workers have known web ports; its notary and gateway are of them."""
 
     ports: dict[int, int]  # by index
     faults: Switches
@@ -36,8 +39,11 @@ class Installation(Fleet):
     def jobs(self) -> dict[str, list[int]]:
         """What is scraped, as deploy/monitoring/prometheus.yaml has it: an archive's notaries are
         a job of their own."""
-        found = {"audit-stream": [port for index, port in self.ports.items() if index != NOTARY]}
-        return found | ({self.log_job: [self.ports[NOTARY]]} if NOTARY in self.ports else {})
+        jobs = {NOTARY: self.log_job, GATEWAY: "audit-stream-gateway"}
+        found: dict[str, list[int]] = {}
+        for index, port in self.ports.items():
+            found.setdefault(jobs.get(index, "audit-stream"), []).append(port)
+        return found
 
     @property
     def log_job(self) -> str:
@@ -52,6 +58,19 @@ class Installation(Fleet):
 
     def run_notary(self) -> None:
         self.run(NOTARY, "notary", str(self.folder / "faults"))
+
+    def run_gateway(self) -> None:
+        self.run(GATEWAY, "gateway", str(self.folder / "faults"))
+
+    async def ask(self) -> None:
+        """Ask the gateway for what nobody sent: it is an entry of its journal."""
+        _, token = TokenFile(self.settings.gateway_tokens).create(("*",), SCOPES, None)
+        url = f"http://127.0.0.1:{self.settings.gateway_port}/api/v1/audit/notifications"
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+            session.get(url, params={"message_uuid": str(UUID(int=0))}) as answer,
+        ):
+            assert answer.status == 404, await answer.text()
 
     def instance(self, index: int) -> dict[str, str]:
         return {"instance": f"127.0.0.1:{self.ports[index]}"}
@@ -124,14 +143,15 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     """The installations with their workers running."""
     found = {
         name: await install(broker, folder, name, *indices)
-        for name, indices in (("store", (0, NOTARY)), ("records", (0,)), ("workers", (0, 1)),
-                              ("machine", (0,)), ("fork", (0, NOTARY)))
+        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0,)),
+                              ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)))
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
     found["fork"].extra = dict(often)
     found["store"].extra = often | {
         "AUDIT_BREAKER_ATTEMPTS": "1", "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
         "AUDIT_RAW_RETENTION_DAYS": str(40 / SECONDS_OF_DAY),
+        **_gateway_settings(found["store"].folder),
     }  # fmt: skip
     found["records"].extra = {"AUDIT_QUARANTINE_BRAKE_RUN": "100"}
     found["workers"].extra = {"AUDIT_SESSION_TIMEOUT_SECONDS": "15"}
@@ -144,6 +164,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
             for index in fleet.ports:
                 if index == NOTARY:
                     fleet.run_notary()
+                elif index == GATEWAY:
+                    fleet.run_gateway()
                 elif name in ("store", "machine"):
                     fleet.run_switched()
                 else:
@@ -155,6 +177,17 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     finally:
         for fleet in found.values():
             await fleet.close()
+
+
+def _gateway_settings(folder: Path) -> dict[str, str]:
+    places = {
+        "AUDIT_GATEWAY_TOKENS": "tokens.json", "AUDIT_ANSWER_KEYS": "answer-keys",
+        "AUDIT_JOURNAL_DIR": "journal", "AUDIT_INDEX_DIR": "index",
+    }  # fmt: skip
+    return {name: str(folder / "gateway" / place) for name, place in places.items()} | {
+        "AUDIT_GATEWAY_PORT": str(free_ports(1)[0]), "AUDIT_JOURNAL_SEAL_SECONDS": "0.5",
+        "AUDIT_GATEWAY_REFRESH_SECONDS": "0.5",
+    }  # fmt: skip
 
 
 async def own_timestamps(fleet: Installation) -> None:

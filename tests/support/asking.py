@@ -72,7 +72,7 @@ def gateway_settings(folder: Path, name: str, keyring: bytes) -> Settings:
         keyring=keys / "keyring.json", index_dir=folder / "index", web_port=0,
         broker="kafka://127.0.0.1:1", gateway_tokens=folder / "tokens.json",
         answer_keys=folder / "answers", journal_dir=folder / "journal", gateway_rate=10_000,
-        gateway_refresh_seconds=0.2,
+        gateway_refresh_seconds=0.2, journal_seal_seconds=3600,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
-``faulty-store``; ``switched FOLDER``, ``notary FOLDER``: see `switched_worker`.
+``faulty-store``; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ def main() -> None:
         switched_worker.run(Path(rest[0]), settings)
     elif kind == "notary":
         switched_worker.notary(Path(rest[0]), settings)
+    elif kind == "gateway":
+        switched_worker.gateway(Path(rest[0]), settings)
     else:
         asyncio.run(run_worker(settings, no_hook, with_faults(settings)))  # type: ignore[arg-type]
 

@@ -25,7 +25,16 @@ from tests.support.image import Image
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "compose"
 COMPOSE = FOLDER / "compose.yaml"
-OURS = ("init-keyring", "init-containers", "init-topics", "worker-1", "worker-2", "notary", "cli")
+OURS = (
+    "init-keyring",
+    "init-containers",
+    "init-topics",
+    "worker-1",
+    "worker-2",
+    "notary",
+    "gateway",
+    "cli",
+)
 _HOST = r"(?:(?<=[/@=])|\A)(?:kafka|azurite|0\.0\.0\.0|127\.0\.0\.1)"
 _ADDRESS = re.compile(rf"{_HOST}:(?P<port>\d+)")
 _UNITS = {"s": 1, "m": 60}
@@ -176,6 +185,17 @@ class Machine:
         said = self.log(service).read_text("utf-8")
         assert code == 0, f"{service} {arguments}: {code}\n{said}"
         return said
+
+    def within(self, service: str, *words: str) -> str:
+        """What a command says on stdout that is run inside the container, as `exec` does."""
+        environment = self.environment(service)
+        found = shutil.which(words[0], path=environment["PATH"])
+        assert found is not None, words
+        done = subprocess.run(
+            [found, *words[1:]], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def healthy(self, service: str) -> bool:
         """Whether the service's own health check passes now."""

@@ -19,8 +19,8 @@ class Said:
 
 
 def connect(url: str) -> socket.socket:
-    """A connection to `http://host:port`."""
-    host, _, port = url.removeprefix("http://").partition(":")
+    """A connection to `scheme://host:port`, in clear whatever the scheme."""
+    host, _, port = url.partition("://")[2].partition(":")
     return socket.create_connection((host, int(port)), timeout=30)
 
 

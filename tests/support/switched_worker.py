@@ -1,8 +1,9 @@
-"""A worker or notary whose faults are switched on and off: each while a file of its name exists.
+"""A worker, notary or gateway whose faults are switched: each is on while a file has its name.
 
 ``away``: the store does not answer; ``weak``: it can no longer show what it enforces; ``stall``:
 the event loop blocks, once; ``slow-restore``: every resync waits; ``full-disk``: the disk of the
-state directory is full. A notary knows ``away`` only.
+state directory is full. A notary knows ``away`` only; a gateway that and ``unlisted``: the store
+cannot be listed.
 """
 
 from __future__ import annotations
@@ -93,9 +94,26 @@ def notary(folder: Path, settings: Settings) -> None:
     asyncio.run(run_notary(settings))
 
 
-def _switch_the_store(switches: Switches) -> None:
+class UnlistedStore(SwitchedStore):
+    """A file store that may not tell what it holds."""
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        if self.switches.on("unlisted"):
+            raise StoreTransient("the store is away")
+        return await super().names(prefix, after=after, limit=limit)
+
+
+def gateway(folder: Path, settings: Settings) -> None:
+    """Run a gateway."""
+    from audit_stream.app.gateway import serve
+
+    _switch_the_store(Switches(folder), UnlistedStore)
+    serve(settings)
+
+
+def _switch_the_store(switches: Switches, store: type[SwitchedStore] = SwitchedStore) -> None:
     SwitchedStore.switches = switches
-    stores.FileStore = SwitchedStore  # type: ignore[misc]
+    stores.FileStore = store  # type: ignore[misc]
 
 
 def _try_on_a_small_disk(state_dir: Path) -> None:

@@ -24,7 +24,12 @@ from audit_stream.evidence.access import (
     is_access_line,
 )
 from audit_stream.evidence.encoding import b64u, b64u_decode
-from audit_stream.evidence.log_names import access_name, is_journal
+from audit_stream.evidence.log_names import (
+    access_folder,
+    access_name,
+    is_journal,
+    parse_access_name,
+)
 from audit_stream.gateway.parts import identity, part_lines, part_numbers
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.service import Service
@@ -89,8 +94,11 @@ class Accesses:
 
     async def _begin(self, own: str) -> dict[str, Mark]:
         """Behind the last part there is of each journal."""
-        marks = {journal: (await self._end(journal, head.next), _ALL)
-                 for journal, head in self._heads.items()}  # fmt: skip
+        names = await self.service.archive.store.names(access_folder(0))
+        places = filter(None, map(parse_access_name, names))
+        first = {journal: 0 for journal, _ in places}
+        first |= {journal: head.next for journal, head in self._heads.items()}
+        marks = {journal: (await self._end(journal, at), _ALL) for journal, at in first.items()}
         here = await asyncio.to_thread(part_numbers, self.folder)
         marks[own] = max(marks.get(own, (0, _ALL)), (here[-1] if here else 0, _ALL))
         return marks

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit_stream.archive.completeness import lowest
 from audit_stream.archive.coverage import gap_between
 from audit_stream.evidence.digest import Covered
-from audit_stream.evidence.segment import ASSURANCES
+from audit_stream.evidence.segment import lowest_assurance
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.gateway.pages import words
 from audit_stream.gateway.service import Service
@@ -143,7 +142,7 @@ def _quarantine(found: list[Place]) -> Sign:
 
 def _assurance(found: list[Place]) -> Sign:
     levels = [level for each in found if (level := each.counted.assurance) is not None]
-    level = lowest(levels, ASSURANCES)
+    level = lowest_assurance(levels)
     if level is None:
         return Sign(question="Protection", state=UNSURE, answer="Nothing is archived yet")
     state = {"worm_locked": GOOD, "worm_unlocked": UNSURE, "mutable": BAD}[level]

@@ -4,6 +4,7 @@ param archiveContainer string
 param subjectsAccount string
 param subjectsContainer string
 param workerId string
+param gatewayId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
 param policyOfficersGroupId string
@@ -11,6 +12,9 @@ param policyOfficersGroupId string
 var containers = 'Microsoft.Storage/storageAccounts/blobServices/containers'
 // Storage Blob Data Reader, built in.
 var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
+
+// Where a gateway may add: its access journals, and nothing of the archive's word.
+var onlyJournals = '(!(ActionMatches{\'${containers}/blobs/add/action\'}) OR @Resource[${containers}/blobs:path] StringStartsWith \'access/\')'
 
 resource archive 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: archiveAccount
@@ -59,6 +63,29 @@ resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
         dataActions: [
           '${containers}/blobs/read'
           '${containers}/blobs/add/action'
+        ]
+      }
+    ]
+  }
+}
+
+// The gateway, in the subjects' container: it finds persons there, and changes nothing.
+resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream reader')
+  properties: {
+    roleName: 'audit-stream reader (${resourceGroup().name})'
+    description: 'Read objects. Cannot add, change or delete one.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+        ]
+        dataActions: [
+          '${containers}/blobs/read'
         ]
       }
     ]
@@ -183,6 +210,28 @@ resource workerAddsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01'
     principalId: workerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: writer.id
+  }
+}
+
+resource gatewayAddsJournals 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, gatewayId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: gatewayId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
+    condition: onlyJournals
+    conditionVersion: '2.0'
+  }
+}
+
+resource gatewayReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, gatewayId, reader.id)
+  scope: subjectsStore
+  properties: {
+    principalId: gatewayId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: reader.id
   }
 }
 

@@ -34,6 +34,13 @@ resource "azurerm_user_assigned_identity" "worker" {
   resource_group_name = var.resource_group
 }
 
+# Of its own: who answers strangers must not be able to add to what is archived.
+resource "azurerm_user_assigned_identity" "gateway" {
+  name                = "audit-stream-gateway"
+  location            = var.location
+  resource_group_name = var.resource_group
+}
+
 resource "azurerm_storage_account" "this" {
   for_each = local.accounts
 

@@ -13,3 +13,13 @@ output "worker_identity_id" {
   description = "To assign to the machines, or to federate with the cluster."
   value       = azurerm_user_assigned_identity.worker.id
 }
+
+output "gateway_client_id" {
+  description = "AUDIT_AZURE_CLIENT_ID of a gateway, whose other settings are the workers'."
+  value       = azurerm_user_assigned_identity.gateway.client_id
+}
+
+output "gateway_identity_id" {
+  description = "To assign to the gateway's machine, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.gateway.id
+}

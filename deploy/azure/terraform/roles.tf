@@ -11,6 +11,12 @@ locals {
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read", "${local.containers}/blobs/add/action"]
     }
+    # The gateway, in the subjects' container: it finds persons there, and changes nothing.
+    "reader" = {
+      description  = "Read objects. Cannot add, change or delete one."
+      actions      = ["${local.containers}/read"]
+      data_actions = ["${local.containers}/blobs/read"]
+    }
     # What the worker asks of itself before it trusts its archive. It changes nothing.
     "posture reader" = {
       description = "See whether the policy is locked, how the account is set up, and who may delete."
@@ -59,6 +65,9 @@ locals {
     "posture reader of the archive" = azurerm_storage_account.this["archive"].id
     "posture reader of subjects"    = azurerm_storage_account.this["subjects"].id
   }
+
+  # Where a gateway may add: its access journals, and nothing of the archive's word.
+  only_journals = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'access/')"
 }
 
 resource "azurerm_role_definition" "this" {
@@ -81,6 +90,22 @@ resource "azurerm_role_assignment" "worker" {
   scope              = each.value
   role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.worker.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "gateway_adds_journals" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.gateway.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_journals
+  condition_version  = "2.0"
+}
+
+resource "azurerm_role_assignment" "gateway_reads_subjects" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.gateway.principal_id
   principal_type     = "ServicePrincipal"
 }
 

@@ -16,7 +16,8 @@ from audit_stream.settings import Settings
 from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
-from audit_stream.stores.memory import MemorySubjectStore, MemoryWormStore
+from audit_stream.stores.memory import MemoryWormStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.metrics import Metrics

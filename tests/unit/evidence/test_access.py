@@ -23,7 +23,7 @@ from tests.support.access import entry, part
 def test_a_part_is_what_the_specification_says() -> None:
     made = part(1, entry("a"), entry("b"), prev=b"\x07" * 32)
     header, *entries = made.encode().split(b"\n")
-    assert made.name == "access/00112233aabbccdd/00000000000000000001.ndjson"
+    assert made.name == "access/00000000000000000001/00112233aabbccdd.ndjson"
     assert json.loads(header) == {
         "archive": "audit.example/chains",
         "body": sha256(entry("a") + b"\n" + entry("b") + b"\n").hexdigest(), "count": 2,

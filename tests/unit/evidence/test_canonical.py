@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical, parse_line
@@ -35,3 +37,30 @@ def test_any_other_spelling_is_refused(line: bytes) -> None:
 def test_what_has_no_canonical_form_is_not_written(value: object) -> None:
     with pytest.raises(TypeError):  # orjson's own error is one
         canonical({"a": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1.5}, {"a": [2.0]}, {"a": [1, -0.5]}, {"a": {"b": 1e22}}, {"a": 1e-7, "b": "x"},
+     {"a": [[-1e300]]}, {"a": 0.0}],
+)  # fmt: skip
+def test_no_line_holds_a_float(value: dict[str, object]) -> None:
+    with pytest.raises(FormatError, match="not an integer"):
+        parse_line(canonical(value), "x")
+
+
+@given(
+    st.recursive(
+        st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, min_size=1),
+        max_leaves=5,
+    )
+)
+def test_no_float_is_overlooked(value: object) -> None:
+    with pytest.raises(FormatError, match="not an integer"):
+        parse_line(canonical({"a": value}), "x")
+
+
+@pytest.mark.parametrize("text", ["at:10.5", "[1.5]", ",3.e", ":-1.0"])
+def test_a_text_may_look_like_one(text: str) -> None:
+    assert parse_line(canonical({"a": text, "b": 1}), "x") == {"a": text, "b": 1}

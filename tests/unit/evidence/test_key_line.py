@@ -89,7 +89,7 @@ def test_an_answer_key_has_the_id_that_jose_gives_it() -> None:
         ({"archive": None}, "archive is not a string"),
         ({"reason": 1}, "reason is not a string"),
         ({"signer": None}, "signer is not a string"),
-        ({"v": "audit-digest/1"}, "does not have the members"),
+        ({"v": "audit-digest/1"}, "v is not audit-key/1"),
     ],
 )
 def test_another_form_is_refused(change: dict[str, Any], words: str) -> None:

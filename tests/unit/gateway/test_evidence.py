@@ -43,6 +43,9 @@ def test_the_api_gives_a_bundle_that_checks_without_us(asked: Asked, tmp_path: P
     )
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/zip"
+    written = asked.journal()[-1]
+    assert (written["kind"], written["status"]) == ("export", 200)
+    assert written["messages"] == [messages[0][1]]
     path = tmp_path / "evidence.zip"
     path.write_bytes(answer.content)
     code, said = checked(path, asked, tmp_path)
@@ -62,6 +65,7 @@ def test_who_may_not_export_gets_none_and_it_is_on_record(asked: Asked) -> None:
     assert asked_for(asked, reader, message_uuid=messages[0][1]).status_code == 403
     unknown = asked_for(asked, asked.token("*"), message_uuid="unknown")
     assert unknown.status_code == 404
+    assert unknown.json().keys() >= {"signature", "as_of", "archived_through"}
     assert asked_for(asked, asked.token("t"), customer_external_id="x").status_code == 400
     assert any(e["kind"] == "export" and e["status"] == 404 for e in asked.journal())
 

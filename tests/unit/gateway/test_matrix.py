@@ -93,9 +93,10 @@ def test_the_matrix(both: Asked, kind: str, route: str) -> None:
 
 
 def test_a_customers_pages_are_of_the_tokens_tenant(both: Asked) -> None:
+    tokens = {held: both.token(held) for held in TENANTS}
     for (tenant, customer), messages in CUSTOMERS.items():
-        for held in TENANTS:
-            found = both.post(both.token(held), customer_external_id=customer, limit=100)
+        for held, token in tokens.items():
+            found = both.post(token, customer_external_id=customer, limit=100)
             theirs = CUSTOMERS.get((held, customer))
             assert found.status_code == (200 if theirs else 404)
             if theirs:
@@ -103,14 +104,15 @@ def test_a_customers_pages_are_of_the_tokens_tenant(both: Asked) -> None:
                 assert sorted(ids) == sorted(message for _, message in theirs)
             if held != tenant:
                 named = {"customer_external_id": customer, "platform_tenant_id": tenant}
-                assert both.post(both.token(held), **named).status_code == 404
+                assert both.post(token, **named).status_code == 404
         assert messages
 
 
 def test_without_a_tenant_only_the_tokens_own_are_looked_at(both: Asked) -> None:
+    tokens = {held: both.token(held) for held in TENANTS}
     for _, message in by_message():
-        for held in TENANTS:
-            answer = both.get(both.token(held), message_uuid=message)
+        for held, token in tokens.items():
+            answer = both.get(token, message_uuid=message)
             assert answer.status_code == (200 if (held, message) in by_message() else 404)
             if answer.status_code == 200:
                 assert answer.json()["audit_record"]["platform_tenant_id"] == held
@@ -173,8 +175,21 @@ async def issuer(folder: Path, keys: list[ECKey]) -> AsyncIterator[tuple[str, ss
             return web.Response(status=500)
         return web.json_response({"keys": [key.as_dict(private=False) for key in keys]})
 
-    app = web.Application()
+    async def large(request: web.Request) -> web.Response:
+        return web.Response(body=bytes((await answer(request)).body) + b" " * (1 << 18))
+
+    async def moved(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/keys")
+
+    async def slow(request: web.Request) -> web.Response:
+        await ended.wait()
+        return await answer(request)
+
+    ended, app = asyncio.Event(), web.Application()
     app.router.add_get("/keys", answer)
+    app.router.add_get("/moved", moved)
+    app.router.add_get("/large", large)
+    app.router.add_get("/slow", slow)
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(made.bundle)
     runner = web.AppRunner(app)
@@ -185,6 +200,7 @@ async def issuer(folder: Path, keys: list[ECKey]) -> AsyncIterator[tuple[str, ss
         port = runner.addresses[0][1]
         yield f"https://{HOST}:{port}/keys", ssl.create_default_context(cafile=made.certificate)
     finally:
+        ended.set()
         await runner.cleanup()
 
 
@@ -207,10 +223,30 @@ async def test_keys_are_fetched_kept_and_replaced(
             await source.refresh()
             assert rules.caller(bearer(newer, "k2"), now) is not None  # the last ones count
         assert url not in caplog.text
-        stranger = KeyUrl(url)
-        await stranger.refresh()
-        assert not list(stranger.now())
-        assert url not in repr(stranger)
+        assert url not in repr(source)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/keys", "ClientConnectorCertificateError"), ("/moved", "ValueError"),
+        ("/large", "ValueError"), ("/slow", "TimeoutError"), ("/gone", "ValueError"),
+    ],
+)  # fmt: skip
+async def test_keys_are_not_taken_from_just_anywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    path: str, said: str,
+) -> None:  # fmt: skip
+    async with issuer(tmp_path, [KEY]) as (url, trust):
+        source = KeyUrl(url, trust)
+        await source.refresh()
+        assert len(source.now().keys) == 1
+        if path == "/slow":
+            monkeypatch.setattr("audit_stream.gateway.keysets._ASK_SECONDS", 0.2)
+        other = KeyUrl(url.replace("/keys", path), None if path == "/keys" else trust)
+        await other.refresh()
+        assert not other.now()
+        assert caplog.messages == [f"the issuer's keys could not be fetched: {said}"]
 
 
 async def test_a_missed_key_makes_it_ask_again(

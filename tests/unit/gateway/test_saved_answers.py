@@ -13,7 +13,9 @@ from typing import Any
 import jwt
 import pytest
 import rfc8785
+from joserfc.jwk import ECKey
 
+from audit_stream.errors import ConfigError
 from audit_stream.evidence.key_line import thumbprint
 from audit_stream.gateway.signing import ROTATE_SECONDS, load_signer
 from tests.support.asking import Asked
@@ -113,8 +115,46 @@ def test_old_answers_outlive_their_key_whose_private_half_goes(tmp_path: Path) -
     files = [json.loads(path.read_bytes()) for path in sorted(tmp_path.glob("answer-*.json"))]
     assert ["d" in key for key in files] == [False, True]
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path, *tmp_path.iterdir()))
+    assert len(files) == len(list(tmp_path.iterdir()))  # nothing temporary is left
     found = jwt.PyJWKSet.from_dict(later.key_set)
     jwt.api_jws.decode_complete(whole(answer), found[kept].key, algorithms=["ES256"])
+
+
+def test_a_key_renewed_meanwhile_is_not_named_for_anothers_signature(tmp_path: Path) -> None:
+    signer = load_signer(tmp_path, NOW)
+    old, new = signer._keys[0], load_signer(tmp_path / "other", NOW)._keys[0]
+
+    class Renewed(list[Any]):  # as another thread leaves it, between any two looks
+        def __getitem__(self, index: Any) -> Any:
+            found = super().__getitem__(index)
+            self[:] = [old, new]
+            return found
+
+    signer._keys = Renewed([old])
+    answers = [json.loads(signer.signed({"status": "verified"})) for _ in range(2)]
+    kids = [jwt.get_unverified_header(whole(answer))["kid"] for answer in answers]
+    assert kids == [old.thumbprint(), new.thumbprint()]
+    found = jwt.PyJWKSet.from_dict(signer.key_set)
+    for answer, kid in zip(answers, kids, strict=True):
+        jwt.api_jws.decode_complete(whole(answer), found[kid].key, algorithms=["ES256"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", '{"kty":"EC","crv":"P-999","x":"AA","y":"AA","d":"AA"}',
+        json.dumps(ECKey.generate_key("P-384").as_dict(private=True)),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_key_of_ours_is_said_at_the_start(tmp_path: Path, text: str) -> None:
+    path = tmp_path / f"answer-{int(NOW):012d}-aa.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="is no key"):
+        load_signer(tmp_path, NOW)
+    path.chmod(0o640)
+    with pytest.raises(ConfigError, match="is open to others"):
+        load_signer(tmp_path, NOW)
 
 
 def test_the_key_can_be_announced_in_the_log(tmp_path: Path) -> None:
@@ -172,6 +212,21 @@ def test_an_sd_jwt_holds_whole_and_cut(asked: Asked, keys: dict[str, Any]) -> No
         cut = shown(token, disclosures[:1], keys)["audit_record"]
         assert "recipient_address" not in cut
         assert customer not in json.dumps(shown(token, [], keys))
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"), ("application/sd-jwt+json", "application/json"),
+        ("x/application/sd-jwt", "application/json"),
+        ("text/html, Application/SD-JWT; q=0.9", "application/sd-jwt"),
+    ],
+)  # fmt: skip
+def test_who_does_not_ask_for_an_sd_jwt_gets_none(asked: Asked, accept: str, kind: str) -> None:
+    headers = {**asked.token("*"), "Accept": accept}
+    found = asked.get(headers, message_uuid=PUBS[0]["message_uuid"],
+                      platform_tenant_id=PUBS[0]["platform_tenant_id"])  # fmt: skip
+    assert found.headers["content-type"] == kind
 
 
 def test_a_page_is_no_sd_jwt_and_each_is_journaled(asked: Asked) -> None:

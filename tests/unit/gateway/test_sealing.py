@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from audit_stream.cli.main import run_command
 from audit_stream.evidence.access import decode_part
 from audit_stream.evidence.batch import decode_batch
 from audit_stream.evidence.log_names import access_name, parse_access_name
+from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.parts import identity
+from audit_stream.gateway.sealing import drain, unsealed_seconds
+from audit_stream.stores.memory import MemoryWormStore
 from tests.support.asking import Asked, serving
 from tests.support.eventually import eventually
 from tests.support.indexing import CUSTOMERS, PUBS
 from tests.unit.gateway.conftest import installed, log_all
+from tests.unit.gateway.test_journal import members
 
 
 def sealed(asked: Asked) -> list[dict[str, Any]]:
@@ -125,3 +130,15 @@ def test_what_stands_in_the_way_is_an_alarm_and_nothing_is_lost(
     with serving(settings) as asked:
         pass
     assert [each["status"] for each in sealed(asked)] == [404]
+
+
+async def test_a_part_that_waits_grows_old_until_it_is_sealed(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    assert unsealed_seconds(folder, time.time()) == 0
+    async with Journal(folder, "a") as journal:
+        await journal.record(members("0"))
+        assert unsealed_seconds(folder, time.time() + 60) == 0  # it is still written to
+        await journal.roll()
+        assert 60 <= unsealed_seconds(folder, time.time() + 60) < 90
+        assert await drain(folder, MemoryWormStore()) == 1
+        assert unsealed_seconds(folder, time.time() + 60) == 0

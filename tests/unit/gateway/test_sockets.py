@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit_stream.gateway import protocol
+from audit_stream.gateway import loop, protocol
 from audit_stream.gateway.around import HEAD_BYTES
 from tests.support.asking import Asked, serving
+from tests.support.certificates import identity
+from tests.support.eventually import eventually
 from tests.support.raw_http import Said, answers, connect, exchange, heard, trickle
 from tests.unit.gateway.conftest import installed
 
@@ -58,7 +64,9 @@ def test_the_limits_are_what_the_documentation_says() -> None:
     assert "16 KiB" in text
     assert "15 seconds" in text
     assert "256 connections" in text
+    assert "10 seconds for a TLS handshake" in text
     assert LIMITS == (16 << 10, 15.0, 256)
+    assert loop.HANDSHAKE_SECONDS == 10.0
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,22 @@ def test_who_says_nothing_more_is_let_go(hurried: Asked, data: bytes) -> None:
         assert only(said).headers["content-type"] == "application/problem+json"
 
 
+def test_a_tls_handshake_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = identity(tmp_path, "gateway")
+    tls = {"gateway_tls_cert": made.certificate, "gateway_tls_key": made.bundle}
+    monkeypatch.setattr(loop, "HANDSHAKE_SECONDS", QUICK / 2)
+    with serving(installed(tmp_path).model_copy(update=tls)) as asked:
+        trust = ssl.create_default_context(cafile=made.certificate)
+        place = asked.url.replace("http://", "https://")
+        assert httpx.get(f"{place}/.well-known/jwks.json", verify=trust).status_code == 200
+        for data in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            began = time.monotonic()
+            assert exchange(asked.url, data, ended=False) == b""
+            assert time.monotonic() - began < QUICK * 4 + 5
+
+
 def test_a_head_that_trickles_in_is_cut_off(hurried: Asked) -> None:
     with connect(hurried.url) as connection:
         lasted = trickle(connection, head(b"GET", b"/", b"X: " + b"x" * 10_000), 0.02, 20)
@@ -94,6 +118,22 @@ def test_a_body_that_trickles_in_is_cut_off(hurried: Asked) -> None:
             ))  # fmt: skip
             lasted = trickle(connection, b"{" * 9000, 0.02, 20)
         assert lasted < QUICK * 4 + 5
+
+
+def test_who_hangs_up_in_the_body_is_no_error_of_ours(
+    hurried: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = b"Authorization: " + hurried.token()["Authorization"].encode()
+    sent = head(b"POST", SEARCH, b"Content-Length: 9", b"Content-Type: application/json", token)
+    with caplog.at_level(logging.INFO):
+        with connect(hurried.url) as connection:
+            connection.sendall(sent + b"{")
+
+        async def told() -> bool:
+            return any("/search 408 " in message for message in caplog.messages)
+
+        asyncio.run(eventually(told))
+    assert "internal error" not in caplog.text
 
 
 def test_a_body_that_a_look_up_does_not_want_is_not_swallowed_for_long(
@@ -142,17 +182,18 @@ def test_a_large_body_is_refused_before_it_is_read(hurried: Asked) -> None:
         assert only(said).status == 413
 
 
-def test_connections_beyond_the_limit_are_told_so_and_room_comes_back(hurried: Asked) -> None:
+def test_connections_beyond_the_limit_are_told_so_and_room_comes_back(
+    hurried: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 60.0)  # nobody is let go meanwhile
     hurried.client.close()
     held = [connect(hurried.url) for _ in range(8)]
     try:
         said = only(exchange(hurried.url, head(b"GET", b"/.well-known/jwks.json")))
         assert (said.status, said.headers["retry-after"]) == (503, "1")
         assert said.headers["content-type"] == "application/problem+json"
-        many = [connect(hurried.url) for _ in range(12)]
-        assert b"" in [heard(each) for each in many[-2:]]
-        for each in many:
-            each.close()
+        held += [connect(hurried.url) for _ in range(12)]
+        assert heard(held[-1]) == b""  # beyond twice the limit, without being asked
     finally:
         for each in held:
             each.close()

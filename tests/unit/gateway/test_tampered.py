@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from audit_stream.evidence.segment import decode
+from audit_stream.gateway.answer import BUNDLE
 from tests.support.asking import Asked, serving
 from tests.support.indexing import PUBS
 from tests.unit.gateway.conftest import installed, log_all
@@ -33,6 +34,11 @@ def test_a_changed_segment_is_a_409_that_says_what_failed(tmp_path: Path) -> Non
         body = answer.json()
         assert body["failed"].startswith("segments/")
         assert body["signature"]
+        bundle = asked.client.post(BUNDLE, headers=asked.token("*"), json={
+            "message_uuid": pub["message_uuid"], "platform_tenant_id": pub["platform_tenant_id"],
+        })  # fmt: skip
+        assert bundle.status_code == 409
+        assert bundle.json()["signature"]
 
 
 def answered(asked: Asked, pub: dict[str, str]) -> int:

@@ -121,7 +121,7 @@ def broken(**changes: object) -> dict[str, bytes]:
         (broken(void=[{"name": "x", "sha256": "00" * 32}]), "does not name the junk"),
         ({n: d for n, d in OBJECTS.items() if n != name(MESSAGES, 120)}, "no segment stands at"),
         (OBJECTS | {name(MESSAGES, 120): b"junk"}, "no segment stands at"),
-        (OBJECTS | {layout.stream_name(MESSAGES, 1): b"{}\n{}\n"}, "does not have the members"),
+        (OBJECTS | {layout.stream_name(MESSAGES, 1): b"{}\n{}\n"}, "v is not audit-stream/1"),
     ],
 )
 async def test_what_does_not_fit_stops_its_partition_loudly(

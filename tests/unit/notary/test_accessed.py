@@ -11,6 +11,7 @@ from audit_stream.evidence.access import (
     decode_access_line,
     is_access_line,
 )
+from audit_stream.evidence.log_names import access_folder
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.access import JOURNAL, chained, entry, part
 from tests.support.logs import WrittenLog
@@ -69,15 +70,21 @@ async def test_another_notary_and_one_that_starts_again_go_on_where_the_log_is()
 
 
 class Reading(MemoryWormStore):
-    """Notes what is read."""
+    """Notes what is read and listed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.read: list[str] = []
+        self.listed: list[str] = []
 
     async def get(self, name: str) -> bytes | None:
         self.read.append(name)
         return await super().get(name)
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        found = await super().names(prefix, after=after)  # as a store does that cannot skip
+        self.listed += found
+        return found[:limit]
 
 
 async def test_a_notary_that_starts_does_not_read_what_is_logged_again() -> None:
@@ -92,6 +99,10 @@ async def test_a_notary_that_starts_does_not_read_what_is_logged_again() -> None
     await again.grow(1)
     assert (await lines_in(again))[-1] == reached(parts)
     assert not {part.name for part in parts[:3]} & set(store.read)
+    assert {name for name in store.listed if name.startswith("access/")} == {parts[0].name}
+    store.read.clear()
+    await again.grow(2)
+    assert not {part.name for part in parts} & set(store.read)
 
 
 @pytest.mark.parametrize("kind", ["forged", "another's", "no chain", "wrong name"])
@@ -112,7 +123,8 @@ async def test_what_does_not_follow_is_left_out_and_loud(kind: str) -> None:
 
 async def test_strange_names_beside_journals_are_passed_over() -> None:
     log, parts = WrittenLog(), chained(1)
-    for name in ("access/a.txt", f"access/{JOURNAL}/x", "access/zz/1"):
+    first = access_folder(0)
+    for name in ("access/a.txt", f"{first}x", f"{first}{JOURNAL}.txt", f"access/1/{JOURNAL}"):
         await log.store.put_if_absent(name, b"x", {})
     await put(log.store, *parts)
     await log.grow(1)

@@ -8,7 +8,8 @@ import pytest
 
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
-from audit_stream.stores.memory import MemorySubjectStore, MemoryWormStore
+from audit_stream.stores.memory import MemoryWormStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
 from tests.support.clock import settle
 
 

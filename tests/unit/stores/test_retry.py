@@ -9,7 +9,8 @@ import pytest
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import Assurance, PutResult, Versioned
 from audit_stream.stores.breaker import BreakerState, CircuitBreaker
-from audit_stream.stores.memory import MemorySubjectStore, MemoryWormStore
+from audit_stream.stores.memory import MemoryWormStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
 from audit_stream.stores.subjects import entity_tag
 from tests.support.alerts import RecordedAlerts

@@ -92,6 +92,13 @@ def test_a_newer_part_that_follows_another_one_shows(good: Objects) -> None:
         assert found == {name: "does not follow the part before it"}
 
 
+def test_a_part_behind_a_hole_shows_though_it_says_it_is_the_first(good: Objects) -> None:
+    forged = part(7, entry("m7"))
+    assert told({**good, forged.name: forged.encode()}) == {
+        forged.name: "does not follow the part before it"
+    }
+
+
 def test_a_log_that_forgets_parts_is_wrong() -> None:
     from audit_stream.verify.access import access_problems
 

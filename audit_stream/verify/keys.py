@@ -1,0 +1,59 @@
+"""Verification of what the archive log says of keys, and of who signed what by it.
+
+V24 each line about a key keeps the rules; each segment that is a leaf, and each checkpoint, is
+    signed by a key that counts at its place. A log without such lines says nothing of keys
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from audit_stream.errors import FormatError, UnknownVersion
+from audit_stream.evidence.key_line import KeyHistory, decode_key_line
+from audit_stream.evidence.log_names import LOG_FOLDER
+from audit_stream.evidence.note import NoteKey
+from audit_stream.evidence.signing import key_id
+from audit_stream.verify.report import Problem
+
+_STEP = "V24"
+
+
+class KeyRules:
+    """Folds the lines about keys in the log's order, then judges the signatures."""
+
+    def __init__(self, key: NoteKey) -> None:
+        self._log_kid, self._history = key_id(key.public), KeyHistory(key.name, key.public)
+        self._sealed: list[tuple[int, str, str]] = []  # leaf, kid, object's name
+        self.problems: list[Problem] = []
+        self.unknown: list[Problem] = []
+
+    def take_line(self, index: int, line: bytes) -> None:
+        """The leaf of this index is about a key."""
+        try:
+            self._history.add(index, decode_key_line(line, f"leaf {index}"))
+        except UnknownVersion as error:
+            self.unknown.append(Problem(_STEP, LOG_FOLDER, error.message))
+        except FormatError as error:
+            self.problems.append(Problem(_STEP, LOG_FOLDER, error.message))
+
+    def take_segment(self, index: int, kid: str, name: str) -> None:
+        """The leaf of this index is a segment, whose header names a key."""
+        self._sealed.append((index, kid, name))
+
+    def judge(self, checkpoints: Iterable[int]) -> None:
+        """At the end, for a revocation reaches back: segments, and checkpoints of these sizes."""
+        known = {key.use for key in self._history.keys}
+        if "segment" in known:
+            for index, kid, name in self._sealed:
+                if self._history.key("segment", kid, index) is None:
+                    self._wrong(name, f"is leaf {index}, where its key {kid} does not count")
+        if "log" in known:
+            for size in checkpoints:
+                if self._history.key("log", self._log_kid, size) is None:
+                    self._wrong(
+                        LOG_FOLDER,
+                        f"has a checkpoint of {size} leaves, where its key does not count",
+                    )
+
+    def _wrong(self, name: str, what: str) -> None:
+        self.problems.append(Problem(_STEP, name, what))

@@ -1,0 +1,59 @@
+"""The changelog's producers against brokers that are away, or only just there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit_stream.errors import BrokerError, Fenced
+from audit_stream.kafka.embedded import EmbeddedKafka
+from audit_stream.stream.changelog import ChangelogWriter
+from tests.support.events import Events
+from tests.support.eventually import eventually
+from tests.support.fleet import Fleet
+from tests.support.starting_broker import starting_broker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+
+async def test_a_broker_that_knows_of_none_is_away_and_owning_again_is_right(
+    kafka: EmbeddedKafka, fresh: str
+) -> None:
+    async with starting_broker(kafka.url) as broker:
+        writer = ChangelogWriter(fresh, "t", {"bootstrap_servers": broker.url.split("//")[1]})
+        broker.starting = True
+        with pytest.raises(BrokerError, match="cannot own changelog partition"):
+            await writer.own([0, 1])
+        broker.starting = False
+        await writer.own([0, 1])
+        await writer.close()
+        with pytest.raises(Fenced):
+            await writer.write(0, [(b"k", b"v")])
+
+
+async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
+    kafka: EmbeddedKafka, tmp_path: Path, fresh: str
+) -> None:
+    async with starting_broker(kafka.url) as broker:
+        fleet = Fleet(broker.url, tmp_path, fresh)
+        await fleet.prepare()
+        events = Events(104, fleet.topic)
+        first = fleet.start(0)
+        try:
+            await fleet.send(events.lines(200))
+            await fleet.check(events.oracle)
+            broker.starting = True
+            fleet.broker = kafka.url
+            fleet.start(1)  # and the first has to own its partition anew
+            await eventually(lambda: waits(fleet))
+            broker.starting = False
+            await fleet.send(events.lines(200))
+            await fleet.check(events.oracle)
+            assert first.poll() is None
+        finally:
+            await fleet.close()
+
+
+async def waits(fleet: Fleet) -> bool:
+    return "waiting for the broker" in (fleet.folder / "worker-0.log").read_text()
