@@ -215,9 +215,10 @@ def _strange(sample: Sample, lane: _Lane, records: list[_Raw], strange: list[_Ra
 
 async def make_sample(
     folder: Path, *, end: datetime | None = None, days: int = 28, flawed: bool = True,
-    assurance: str = "worm_locked", anchored: bool = False,
+    assurance: str = "worm_locked", anchored: bool = False, waiting: int = 0,
 ) -> Sample:  # fmt: skip
-    """The archive with its log, in files below `folder`, up to the day before `end`."""
+    """The archive with its log, in files below `folder`, up to the day before `end`; `waiting`:
+    so many events are not archived yet."""
     end = end or datetime.now(UTC)
     settings = gateway_settings(folder, NAME, sample_keyring())
     sample = Sample(settings=settings, end=end)
@@ -236,7 +237,8 @@ async def make_sample(
         for partition in range(PARTITIONS):
             lane = _Lane(sample, keyring, stream, partition, assurance)
             await _partition(sample, lane, days, flawed)
-            ends[topic, partition] = (0, lane.link.next)
+            ends[topic, partition] = (0, lane.link.next + waiting)
+            waiting = 0  # in the first partition alone
     await _log(sample, keyring, store, ends, anchored)
     return sample
 

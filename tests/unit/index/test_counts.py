@@ -19,6 +19,7 @@ from tests.support import chains, golden
 from tests.support.indexing import PUBS, Indexing, golden_archive, golden_subjects
 from tests.support.resealed import (
     EMAIL,
+    MESSAGES,
     OBJECTS,
     edited,
     name,
@@ -138,6 +139,17 @@ async def test_a_retry_is_counted_once_and_found(tmp_path: Path) -> None:
         assert made.index.is_retried(origin) is bool(wanted)
         assert not made.index.is_retried(f"{EMAIL}/0/999")
         made.index.close()
+
+
+async def test_two_retries_of_one_event_are_one(tmp_path: Path) -> None:
+    swap = (b'"origin":null', b'"origin":"%b/0/9999"' % MESSAGES.encode())
+    names = [name(MESSAGES, base) for base in (60, 120)]
+    made = await indexed(
+        relinked(OBJECTS | {each: edited(OBJECTS[each], 0, swap) for each in names}), tmp_path
+    )
+    assert made.tail.stopped == []
+    assert sum(each.retried for each in made.index.totals().values()) == 1
+    made.index.close()
 
 
 async def test_each_generation_counts_for_itself(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_the_overview_names_every_flaw(site: Site, visitor: Visitor) -> None:
     day = {back: words.day((site.sample.end - timedelta(days=back)).date()) for back in range(DAYS)}
     for part in (
         "Something is missing", "14 events lost", "Nothing is late", "Write-once, locked",
+        "2 events in quarantine", "3 events were ever put there",
         "No outside anchor", f"Partition 1, {day[9]}: 14 events missing",
         f"Partition 0, {day[5]}: sealed up to 3 hours late",
     ):  # fmt: skip
@@ -140,6 +141,27 @@ def test_an_archive_without_flaws_says_so(tmp_path: Path) -> None:
         message = text_of(visitor.look_up(message_uuid=sample.read))
         assert "No outside anchor" not in message
         assert "They vouch for the first" in message
+        visitor.client.close()
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ago", "said"),
+    [
+        (7, timedelta(), ("Something is late", "7 events waited for more than 2 minutes")),
+        (0, timedelta(hours=1), ("The log is late",)),
+    ],
+)
+def test_what_is_late_is_said_to_be(
+    tmp_path: Path, waiting: int, ago: timedelta, said: tuple[str, ...]
+) -> None:
+    end = datetime.now(UTC) - ago
+    sample = asyncio.run(make_sample(tmp_path, days=2, flawed=False, end=end, waiting=waiting))
+    with serving(sample.settings) as asked:
+        visitor = Visitor(asked.url)
+        visitor.sign_in(asked.token())
+        text = text_of(visitor.get("/overview"))
+        assert all(part in text for part in said)
+        assert "Nothing is late" not in text
         visitor.client.close()
 
 

@@ -1,0 +1,89 @@
+"""The picture of completeness, of chains that a test writes offset by offset."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from audit_stream.gateway.pages.completeness import GAP, GOOD, NOTHING, pictures
+from audit_stream.gateway.pages.standing import BAD, signs
+from audit_stream.index.counts import DAY_MS, number_of_day
+from audit_stream.index.tail import Archive
+from audit_stream.stores.memory import MemoryWormStore
+from tests.support import chains, golden
+from tests.support.chains import ChainMaker
+from tests.support.indexing import Indexing
+
+FIRST = number_of_day("2026-03-01")
+
+
+async def generation(store: MemoryWormStore, number: int, genesis: int, **more: Any) -> ChainMaker:
+    stream = chains.stream_of("t", partitions=1, generation=number, genesis=genesis, **more)
+    maker = ChainMaker(store, replace(stream, topic_id="same"))
+    await maker.found()
+    return maker
+
+
+async def add(maker: ChainMaker, day: int, offsets: int = 10) -> None:
+    at = (FIRST + day) * DAY_MS + 1
+    sealed = f"2026-03-{day + 1:02d}T00:00:01.000Z"
+    await maker.add(0, offsets, first_ts=at, last_ts=at, sealed_at=sealed)
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Indexing]:
+    """Ten offsets on each of two days; then a generation that begins five offsets too late."""
+    store = MemoryWormStore()
+    before = await generation(store, 1, 0)
+    await add(before, 0)
+    await add(before, 1)
+    leaf = before.links[0].leaf
+    after = await generation(store, 2, 25, ended=[{"leaf": leaf, "next": 20, "partition": 0}])
+    await add(after, 3)
+    await add(after, 4)
+    keyring = replace(golden.KEYRING, archive=chains.NAME)
+    found = Indexing(Archive(store, None, chains.TRUSTED, keyring), tmp_path)
+    assert (await found.catch_up()).stopped == []
+    yield found
+    found.index.close()
+
+
+def service(made: Indexing) -> Any:
+    """What the pictures look at."""
+    return SimpleNamespace(
+        index=made.index, tail=made.tail, head=None, anchored=None, caught_up=True
+    )
+
+
+async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None:
+    (picture,) = pictures(service(made), FIRST + 5)
+    (strip,) = picture.strips
+    states = [cell.state for cell in strip.cells[-6:]]
+    assert states == [GOOD, GOOD, NOTHING, GAP, GOOD, NOTHING]
+    assert picture.findings == ["Partition 0, 4 March 2026: 5 events missing"]
+    assert strip.counted.offsets == 40
+    missing = signs(service(made), (FIRST + 5) * DAY_MS)[0]
+    assert (missing.state, missing.answer) == (BAD, "Something is missing")
+    assert missing.more == ("5 positions between two generations of a topic.",)
+
+
+async def test_what_is_followed_no_further_is_missing(made: Indexing) -> None:
+    made.tail._stopped["t/1/0"] = None
+    missing = signs(service(made), 0)[0]
+    assert "t/1/0 does not fit its chain and is followed no further." in missing.more
+
+
+async def test_an_empty_archive_promises_nothing(tmp_path: Path) -> None:
+    keyring = replace(golden.KEYRING, archive=chains.NAME)
+    empty = Indexing(Archive(MemoryWormStore(), None, chains.TRUSTED, keyring), tmp_path)
+    await empty.catch_up()
+    answers = {each.question: each.answer for each in signs(service(empty), 0)}
+    assert answers["Missing"] == answers["Protection"] == "Nothing is archived yet"
+    assert answers["Late"] == "Not known"
+    assert pictures(service(empty), FIRST) == []
+    empty.index.close()
