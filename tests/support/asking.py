@@ -16,7 +16,6 @@ import uvicorn
 
 from audit_stream.app.gateway import server_config
 from audit_stream.gateway.auth import SCOPES, TokenFile
-from audit_stream.kafka.embedded import free_ports
 from audit_stream.settings import Settings
 from tests.support import golden
 
@@ -79,8 +78,7 @@ def gateway_settings(folder: Path, name: str, keyring: bytes) -> Settings:
 @contextmanager
 def serving(settings: Settings) -> Iterator[Asked]:
     """The gateway, while the block lasts."""
-    port = free_ports(1)[0]
-    server = uvicorn.Server(server_config(settings.model_copy(update={"gateway_port": port})))
+    server = uvicorn.Server(server_config(settings.model_copy(update={"gateway_port": 0})))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + LIMIT_SECONDS
@@ -88,6 +86,7 @@ def serving(settings: Settings) -> Iterator[Asked]:
         assert thread.is_alive(), "the gateway ended"
         assert time.monotonic() < deadline, "the gateway did not start"
         thread.join(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
     scheme = "http" if settings.gateway_tls_cert is None else "https"
     asked = Asked(f"{scheme}://127.0.0.1:{port}", settings)
     try:
