@@ -65,17 +65,17 @@ class Service:
         """Index what is stored by now, and follow the log. What it covers must be there."""
         taken = await self.tail.catch_up()
         await self._follow_log()
-        if broken := self._compared():  # or it was stored and logged meanwhile
+        coverage = Coverage(() if self.head is None else self.head.digest.coverage)
+        broken = coverage.compare(self.tail.places, self.index)
+        if broken:  # or it was stored and logged meanwhile
             taken = await self.tail.catch_up()
-            broken = self._compared()
+            broken = coverage.compare(self.tail.places, self.index)
+        self._coverage = coverage  # not before that is sure: answers are given all the time
         for each in broken:
             self.alarms.raise_alarm(
                 f"tampered:{each}", f"{each}: the archive log has other segments, or more of them"
             )
         self.caught_up = not taken.stopped and not broken
-
-    def _compared(self) -> list[str]:
-        return self._coverage.compare(self.tail.places, self.index)
 
     async def keep_fresh(self, seconds: float) -> None:
         """For ever, and every hour the persons' rows are held against the subject objects.
@@ -98,23 +98,22 @@ class Service:
     async def _follow_log(self) -> None:
         size = self.index.log_size()
         if self.head is None and size:
-            self.head = await self.archive_log.head_at(size)
-            if self.head is None:
+            head = await self.archive_log.head_at(size)
+            if head is None:
                 raise StateError(
                     f"the index knows an archive log of {size} leaves, which the archive has not",
                     hint="was the log cut off? audit-stream log check, then index rebuild --fresh",
                 )
-            if self.index.log_root() not in (None, self.head.root):
+            if self.index.log_root() not in (None, head.root):
                 raise ForkAlarm(
                     f"the archive log of {size} leaves has another root than when it was indexed",
                     hint="audit-stream log check with a kept checkpoint; docs/runbooks/fork.md",
                 )
+            self.head = head
         while (batch := await self.archive_log.batch(size)) is not None:
             self.head = self.archive_log.head_behind(self.head, batch)
             self.index.write(log_rows(batch, self.head.root))
             size = self.head.size
-        if self.head is not None:
-            self._coverage = Coverage(self.head.digest.coverage)
         if size != self._judged_size:
             self.anchored_size = await self.vouched()
         self._judged_size = size

@@ -142,7 +142,7 @@ def _ended(objects: Objects) -> Objects:
     ending = ending_of(objects, EMAIL)
     following = replace(
         stream_of(EMAIL), generation=2, stream="2" * 32, ended=[end_of(objects, EMAIL)],
-        genesis=[0], reason="it was recreated",
+        genesis=[7], reason="it was recreated",
     )  # fmt: skip
     name = str(SegmentName(EMAIL, 1, 0, ending.base))
     return objects | {

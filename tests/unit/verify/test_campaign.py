@@ -23,6 +23,7 @@ def scene() -> Scene:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_each_finder_finds_what_it_must_and_nothing_in_clean_archives() -> None:
     result = await campaign(mutations=300, clean=100, seed=2)
     assert result.missed == []
