@@ -22,8 +22,9 @@ from tests.campaigns.tampering.scene import LOG
 from tests.support import answers, tampering
 from tests.support.tampering import Files, Tampered, flipped, other, proven, remade
 
-#: Vouched for by a file of the auditor's, or by nothing at all.
-_BESIDE = ("response.jws", "keys/jwks.json", "anchors/")
+_JWKS = "keys/jwks.json"
+#: Held against the auditor's own keys, or not at all; they have kinds of their own.
+_BESIDE = ("response.jws", _JWKS, "anchors/")
 
 
 @dataclass
@@ -187,7 +188,10 @@ def edited(family: str) -> Forge:
     """The next of a family of forgeries that can be told."""
 
     def forge(good: Good, _: random.Random, turn: int) -> bytes:
-        found = [each for each in good.families[family] if each.may == tampering.ALARMS]
+        found = [
+            each for each in good.families[family]
+            if each.may == tampering.ALARMS and not each.label.startswith(_BESIDE)
+        ]  # fmt: skip
         return found[turn % len(found)].data
 
     return forge
@@ -275,7 +279,7 @@ def strangers_bundle(good: Good, chance: random.Random, turn: int) -> bytes:
 
 def unproven(good: Good, chance: random.Random, _: int) -> bytes:
     """What is for people, and what the bundle says of its keys."""
-    name = chance.choice([each for each in good.files if not proven(each)])
+    name = chance.choice([each for each in good.files if not proven(each) or each == _JWKS])
     if chance.random() < 0.3:
         return remade({each: data for each, data in good.files.items() if each != name})
     return remade(good.files | {name: flipped(good.files[name], chance)})

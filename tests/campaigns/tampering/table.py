@@ -53,7 +53,7 @@ _SUBJECTS = (
     "Subject objects lie outside the archive and may be rewritten: they say whose a record is, not "
     "what it says. The personal fields are closed, or not found by customer."
 )
-_NOT_BUNDLE = "Only the manifest vouches for it (README.txt says so)."
+_NOT_BUNDLE = "Only the manifest vouches for it ([the bundle](../spec/bundle.md) says so)."
 _PII = "Encrypted fields are outside the integrity hash: the archive's keys tell."
 _LATER = "That nothing later exists, no bundle can show; only the signed answer claims it."
 
