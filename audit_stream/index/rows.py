@@ -9,6 +9,7 @@
     tag       t tag time place base index      message tenant
     logged    l leaf hash of a header          its place in the archive log
     log       00 log                           leaves of the log that have their rows
+    root      00 root                          its root at that size
 
 Ids are kept as keyed BLAKE2b (message and carrier message id 16 bytes, tenant 8): fixed in size,
 and without the keyring the files tell nobody which messages there are. Integers are big-endian, so
@@ -42,7 +43,7 @@ Pair = tuple[bytes, bytes | None]
 META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
     b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
 )  # fmt: skip
-LOGGED, LOG_SIZE = b"l", b"\x00log"
+LOGGED, LOG_SIZE, LOG_ROOT = b"l", b"\x00log", b"\x00root"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
@@ -57,13 +58,13 @@ _TAGGED = Struct(f">Q{_PLACE_BYTES}sQI")
 TAGGED_BYTES = _TAGGED.size
 
 
-def log_rows(batch: Batch) -> list[Pair]:
-    """Where a batch's leaves stand, and how far the log has rows then."""
+def log_rows(batch: Batch, root: bytes) -> list[Pair]:
+    """Where a batch's leaves stand, how far the log has rows then, and its root there."""
     rows: list[Pair] = [
         (LOGGED + leaf.hash, _NUMBER.pack(at))
         for at, leaf in enumerate(batch.leaves, start=batch.old_size) if leaf.name is not None
     ]  # fmt: skip
-    return [*rows, (LOG_SIZE, _NUMBER.pack(batch.new_size))]
+    return [*rows, (LOG_ROOT, root), (LOG_SIZE, _NUMBER.pack(batch.new_size))]
 
 
 def number_of(value: bytes | None) -> int | None:

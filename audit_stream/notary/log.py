@@ -81,26 +81,35 @@ class ArchiveLog:
     def __init__(self, store: WormStore, key: NoteKey) -> None:
         self._store, self.key = store, key
         self._hashes: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()
+        self._tiled = True  # until one is found wrong
 
     async def head(self) -> Head | None:
         """The newest state; None of a log that was not begun. `FormatError`, `ForkAlarm`."""
         newest = await newest_number(self._store, LOG_FOLDER, SIZE_DIGITS)
         if newest is None:
             return None
-        before = await self.frontier(newest)
-        batch = await self.batch(newest)
+        name, batch = batch_name(newest), await self.batch(newest)
         if batch is None:
-            raise FormatError(f"{batch_name(newest)} was listed and cannot be read")
-        return await self.follow(head_of(before, batch, self.key, batch_name(newest)))
+            raise FormatError(f"{name} was listed and cannot be read")
+        batch.open(self.key, name)  # else any name there is would be gone up to, leaf by leaf
+        return await self.follow(await self._head_with(batch))
 
     async def head_at(self, size: int) -> Head | None:
         """The state at a size that some batch ended with; None for another size."""
         async for batch in self.batches(size - 1):
             if batch.new_size != size:
                 break
-            before = await self.frontier(batch.old_size)
-            return head_of(before, batch, self.key, batch_name(batch.old_size))
+            return await self._head_with(batch)
         return None
+
+    async def _head_with(self, batch: Batch) -> Head:
+        name = batch_name(batch.old_size)
+        try:
+            return head_of(await self.frontier(batch.old_size), batch, self.key, name)
+        except ForkAlarm:
+            if not self._leave_tiles():
+                raise
+            return head_of(await self.frontier(batch.old_size), batch, self.key, name)
 
     async def follow(self, head: Head) -> Head:
         """The head with every batch that was stored since."""
@@ -114,9 +123,15 @@ class ArchiveLog:
         return head_of(before, batch, self.key, batch_name(batch.old_size))
 
     async def batch(self, old_size: int) -> Batch | None:
-        """The batch that begins there, or None."""
-        data = await self._store.get(batch_name(old_size))
-        return None if data is None else decode_batch(data, batch_name(old_size))
+        """The batch that begins there, or None. `FormatError` when another stands there."""
+        name = batch_name(old_size)
+        data = await self._store.get(name)
+        if data is None:
+            return None
+        batch = decode_batch(data, name)
+        if batch.old_size != old_size:
+            raise FormatError(f"{name} is the batch that begins with leaf {batch.old_size}")
+        return batch
 
     async def batches(self, start: int) -> AsyncIterator[Batch]:
         """From the batch that holds leaf `start` on, in order, one behind the other."""
@@ -168,6 +183,8 @@ class ArchiveLog:
         path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
         leaf = await self._node(0, index)
         if not verify_inclusion(leaf, index, head.size, path, head.root):
+            if self._leave_tiles():
+                return await self.inclusion(index, head)
             raise FormatError(f"tiles and batches do not prove leaf {index} of the archive log")
         return path
 
@@ -175,6 +192,8 @@ class ArchiveLog:
         """The proof that the log of size `old` is a prefix of the head's, checked."""
         path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
         if not verify_consistency(old, head.size, old_root, head.root, path):
+            if self._leave_tiles():
+                return await self.consistency(old, old_root, head)
             raise FormatError(f"the archive log of size {old} is no prefix of that of {head.size}")
         return path
 
@@ -210,8 +229,14 @@ class ArchiveLog:
             for child in range(start, start + count)
         ]
 
+    def _leave_tiles(self) -> bool:
+        """Where they do not lead to what was signed, the batches tell; False if they have."""
+        left, self._tiled = self._tiled, False
+        self._hashes.clear()
+        return left
+
     async def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
-        data = await self._store.get(tile_name(level, index))
+        data = await self._store.get(tile_name(level, index)) if self._tiled else None
         if data is None or len(data) != TILE_WIDTH * _HASH:
             return None
         tile = tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
