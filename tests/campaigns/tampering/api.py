@@ -28,7 +28,7 @@ from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog
-from audit_stream.stores.memory import MemorySubjectStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.campaigns.tampering.scene import LOG, Objects, stored
 from tests.support import golden
