@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError
-from audit_stream.evidence.batch import MOST_LEAVES, Batch, Leaf, decode_batch
+from audit_stream.evidence.batch import MOST_LEAVES, Batch, decode_batch
 from audit_stream.evidence.digest import Digest, decode_digest
 from audit_stream.evidence.log_names import (
     LOG_FOLDER,
@@ -37,7 +37,7 @@ from audit_stream.evidence.tree import root_hash, verify_consistency, verify_inc
 from audit_stream.ports import WormStore
 
 _AT_A_TIME = 32  # batches, a few hundred kB each at most
-_CACHED = 64  # tiles and batches, some 100 kB each at most
+_CACHED = 64  # tiles, some 10 kB each
 _HASH = 32
 R = TypeVar("R")
 _FORKED = "stop the notaries and read docs/runbooks/fork.md"
@@ -162,17 +162,6 @@ class ArchiveLog:
             if not names or (sizes and start <= sizes[-1] < end):
                 raise FormatError(f"{batch_name(start)} is missing from the archive log")
 
-    async def leaves(self, start: int, end: int) -> list[Leaf]:
-        """The leaves [start, end); `FormatError` when the log does not reach there."""
-        found: list[Leaf] = []
-        async for batch in self.batches(start):
-            found += batch.leaves[max(0, start - batch.old_size) : end - batch.old_size]
-            if batch.new_size >= end:
-                break
-        if len(found) != end - start:
-            raise FormatError(f"the archive log does not hold the leaves {start} to {end - 1}")
-        return found
-
     async def frontier(self, size: int) -> Frontier:
         """The frontier of the first `size` leaves, from tiles and batches. Not checked yet."""
         nodes = [await self._node(*node) for node in complete_nodes(0, size)]
@@ -217,13 +206,15 @@ class ArchiveLog:
     async def hashes(self, tile_level: int, start: int, count: int) -> Sequence[bytes]:
         """`count` hashes of one tile: roots of subtrees of 256^tile_level leaves."""
         index, offset = divmod(start, TILE_WIDTH)
-        tile = self._hashes.get((tile_level, index))
-        if tile is None:
-            tile = await self._tile(tile_level, index)
-        if tile is not None:
+        tile = self._hashes.get((tile_level, index), ())
+        if len(tile) < offset + count:
+            tile = await self._tile(tile_level, index) or ()
+        if not tile and tile_level == 0:
+            tile = await self._leaf_hashes(index)
+        if tile:
+            if len(tile) < offset + count:
+                raise FormatError(f"the archive log does not hold leaf {start + count - 1}")
             return tile[offset : offset + count]
-        if tile_level == 0:
-            return [leaf.hash for leaf in await self.leaves(start, start + count)]
         return [
             root_hash(await self.hashes(tile_level - 1, child * TILE_WIDTH, TILE_WIDTH))
             for child in range(start, start + count)
@@ -239,8 +230,21 @@ class ArchiveLog:
         data = await self._store.get(tile_name(level, index)) if self._tiled else None
         if data is None or len(data) != TILE_WIDTH * _HASH:
             return None
-        tile = tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
-        self._hashes[level, index] = tile
+        return self._kept(
+            (level, index), tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
+        )
+
+    async def _leaf_hashes(self, index: int) -> tuple[bytes, ...]:
+        """A tile's hashes as far as there are leaves, from the batches."""
+        start, found = index * TILE_WIDTH, list[bytes]()
+        async for batch in self.batches(start):
+            found += [leaf.hash for leaf in batch.leaves[max(0, start - batch.old_size) :]]
+            if len(found) >= TILE_WIDTH:
+                break
+        return self._kept((0, index), tuple(found[:TILE_WIDTH]))
+
+    def _kept(self, place: tuple[int, int], tile: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        self._hashes[place] = tile
         while len(self._hashes) > _CACHED:
             self._hashes.popitem(last=False)
         return tile
