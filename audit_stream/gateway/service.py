@@ -24,8 +24,9 @@ from audit_stream.errors import (
     StoreError,
     Tampered,
 )
+from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
-from audit_stream.gateway.answer import AsOf, answer, disclosable
+from audit_stream.gateway.answer import RECORD, AsOf, answer, disclosable
 from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.covered import Coverage
@@ -161,13 +162,17 @@ class Service:
         self, query: Query, caller: Caller
     ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str]]:
         """As `look_up` of one message: the answer, the same as an SD-JWT's payload, and the
-        disclosures of what could be opened."""
+        disclosures of what could be opened; of the address, which no other answer shows, only
+        to who may have bundles."""
         async with self._translated():
             if query.is_page:
                 raise Problem(400, "an SD-JWT is of one message: name it")
             message = await self._message(query, caller)
             said, effective = self._answer(message), message.effective
-        return said, disclosable(said, effective), effective.personal.disclosures
+        may = PERSONAL_FIELDS if "audit:export" in caller.scopes else RECORD
+        opened = zip(PERSONAL_FIELDS, effective.personal.disclosures, strict=False)  # or none is
+        shown = [each for name, each in opened if name in may]
+        return said, disclosable(said, effective), shown
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
