@@ -8,11 +8,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from audit_stream.bundle.build import build_bundle
 from tests.campaigns.tampering import mutations
+from tests.campaigns.tampering.api import Api
 from tests.campaigns.tampering.archives import Changed
+from tests.campaigns.tampering.bundles import Verifiers
 from tests.campaigns.tampering.forgeries import Good
 from tests.campaigns.tampering.judge import (
     GOOD,
@@ -71,13 +74,15 @@ async def campaign(mutations: int, clean: int, seed: int) -> Result:
             outcomes = await asyncio.gather(*(judging for _, judging in trials))
             for number, (kind, _), each in zip(numbers, trials, outcomes, strict=True):
                 result.count(kind, each, f"number {number} of seed {seed}")
-        for number, shape in zip(range(clean), _shapes(chance), strict=False):
-            whole, vouched = await _clean(shape)
-            there = await judges(whole, api, both)
-            for finder, outcome in (await _judged(there, whole, vouched, chance)).items():
-                if outcome is not Outcome.SILENT:
-                    said = f"clean archive {number}, {shape}: {finder.value} {outcome.name}"
-                    result.false_alarms.append(said)
+        shapes = list(islice(_shapes(chance), clean))
+        for first in range(0, clean, _TOGETHER):
+            some = shapes[first : first + _TOGETHER]
+            judged = await asyncio.gather(*(_clean_judged(shape, api, both) for shape in some))
+            for shape, each in zip(some, judged, strict=True):
+                result.false_alarms += [
+                    f"clean archive {shape}: {finder.value} {outcome.name}"
+                    for finder, outcome in each.items() if outcome is not Outcome.SILENT
+                ]  # fmt: skip
     return result
 
 
@@ -133,6 +138,8 @@ async def _clean(shape: _Shape) -> tuple[Scene, bool]:
     return scene, shape.everything
 
 
-async def _judged(over: Judges, scene: Scene, vouched: bool, chance: random.Random) -> Outcomes:
-    same = Changed(scene.objects, scene.subjects)
-    return await over.archive(same, over.asked(same, chance), GOOD if vouched else UNANCHORED)
+async def _clean_judged(shape: _Shape, api: Api, both: Verifiers) -> Outcomes:
+    scene, vouched = await _clean(shape)
+    over, same = await judges(scene, api, both), Changed(scene.objects, scene.subjects)
+    keys = over.asked(same, random.Random(repr(shape)))
+    return await over.archive(same, keys, GOOD if vouched else UNANCHORED)
