@@ -112,7 +112,7 @@ def build_gateway(settings: Settings) -> Around:
         for each in (store, background.sealed_into, subjects):
             await each.close()
 
-    return build_app(gateway, pages, running, observe)
+    return build_app(gateway, running, observe, pages)
 
 
 def _service(

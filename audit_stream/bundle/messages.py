@@ -17,6 +17,7 @@ from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import WormStore
 
 _ANCHORS = "anchor/"
+_MOST_SIZES = 64  # that are looked at
 _NOT_LOGGED = "the notary logs what is stored within a minute or two: try again then"
 
 
@@ -79,8 +80,11 @@ class Collector:
         """The newest state somebody outside vouches for that holds the leaf; else the newest."""
         names = await self.store.names(_ANCHORS, after=anchor_name(index, "~"))
         anchors = [parse_anchor_name(name) for name in names]
-        sizes = [anchor[0] for anchor in anchors if anchor is not None and anchor[0] > index]
-        head = await (self.log.head_at(max(sizes)) if sizes else self.log.head())
+        sizes = {anchor[0] for anchor in anchors if anchor is not None and anchor[0] > index}
+        for size in sorted(sizes, reverse=True)[:_MOST_SIZES]:
+            if (head := await self.log.head_at(size)) is not None:  # else it is of no checkpoint
+                return head
+        head = await self.log.head()
         if head is None:
             raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
         return head

@@ -39,10 +39,11 @@ def _wants(request: Request, kind: str) -> bool:
 
 
 def build_app(
-    gateway: Gateway, pages: Pages, running: Callable[[], AbstractAsyncContextManager[Any]],
-    observe: Observe,
+    gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe,
+    pages: Pages | None = None,
 ) -> Around:  # fmt: skip
-    """The application; `running` is entered while it serves, `observe` told of each answer."""
+    """The application; `running` is entered while it serves, `observe` told of each answer. Without
+    `pages` it is the API alone."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,7 +58,8 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
-    pages.add(app)
+    if pages is not None:
+        pages.add(app)
     described = schema.completed(get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes,
     ))  # fmt: skip

@@ -16,12 +16,21 @@ from audit_stream import __version__
 from audit_stream.bundle.build import attached, build_bundle
 from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector
-from audit_stream.errors import AuditError, FormatError, StateError, StoreError, Tampered
+from audit_stream.errors import (
+    AuditError,
+    ForkAlarm,
+    FormatError,
+    StateError,
+    StoreError,
+    Tampered,
+)
+from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.evidence.vouching import Vouched
-from audit_stream.gateway.answer import AsOf, answer, disclosable
+from audit_stream.gateway.answer import RECORD, AsOf, answer, disclosable
 from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
+from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.signing import AnswerSigner
@@ -53,15 +62,28 @@ class Service:
     head: Head | None = None
     anchored: Vouched | None = None
     told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
+    broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     _judged_size: int = -1
+    _coverage: Coverage = field(default_factory=Coverage)
 
     async def refresh(self) -> None:
-        """Index what is stored by now, and follow the log."""
+        """Index what is stored by now, and follow the log. What it covers must be there."""
         taken = await self.tail.catch_up()
         await self._follow_log()
-        self.caught_up = not taken.stopped
+        coverage = Coverage(() if self.head is None else self.head.digest.coverage)
+        broken = coverage.compare(self.tail.places, self.index)
+        if broken:  # or it was stored and logged meanwhile
+            taken = await self.tail.catch_up()
+            broken = coverage.compare(self.tail.places, self.index)
+        self._coverage = coverage  # not before that is sure: answers are given all the time
+        self.broken = broken
+        for each in broken:
+            self.alarms.raise_alarm(
+                f"tampered:{each}", f"{each}: the archive log has other segments, or more of them"
+            )
+        self.caught_up = not taken.stopped and not broken
         if self.caught_up:
             self.caught_up_at = time.monotonic()
         self.told(self.caught_up)
@@ -92,15 +114,21 @@ class Service:
     async def _follow_log(self) -> None:
         size = self.index.log_size()
         if self.head is None and size:
-            self.head = await self.archive_log.head_at(size)
-            if self.head is None:
+            head = await self.archive_log.head_at(size)
+            if head is None:
                 raise StateError(
                     f"the index knows an archive log of {size} leaves, which the archive has not",
                     hint="was the log cut off? audit-stream log check, then index rebuild --fresh",
                 )
+            if self.index.log_root() not in (None, head.root):
+                raise ForkAlarm(
+                    f"the archive log of {size} leaves has another root than when it was indexed",
+                    hint="audit-stream log check with a kept checkpoint; docs/runbooks/fork.md",
+                )
+            self.head = head
         while (batch := await self.archive_log.batch(size)) is not None:
             self.head = self.archive_log.head_behind(self.head, batch)
-            self.index.write(log_rows(batch))
+            self.index.write(log_rows(batch, self.head.root))
             size = self.head.size
         if size != self._judged_size:
             self.anchored = await self.vouched()
@@ -137,13 +165,17 @@ class Service:
         self, query: Query, caller: Caller
     ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str]]:
         """As `look_up` of one message: the answer, the same as an SD-JWT's payload, and the
-        disclosures of what could be opened."""
+        disclosures of what could be opened; of the address, which no other answer shows, only
+        to who may have bundles."""
         async with self.translated():
             if query.is_page:
                 raise Problem(400, "an SD-JWT is of one message: name it")
             message = await self._message(query, caller)
-        said, effective = self._answer(message), message.effective
-        return said, disclosable(said, effective), effective.personal.disclosures
+            said, effective = self._answer(message), message.effective
+        may = PERSONAL_FIELDS if "audit:export" in caller.scopes else RECORD
+        opened = zip(PERSONAL_FIELDS, effective.personal.disclosures, strict=False)  # or none is
+        shown = [each for name, each in opened if name in may]
+        return said, disclosable(said, effective), shown
 
     @asynccontextmanager
     async def translated(self) -> AsyncIterator[None]:
@@ -151,7 +183,7 @@ class Service:
         try:
             yield
         except Tampered as error:
-            self.alarms.raise_alarm(f"tampered:{error.message.partition(' ')[0]}", str(error))
+            self.alarms.raise_alarm(f"tampered:{error.message.partition(': ')[0]}", str(error))
             failed = {"failed": error.message, **self._state()}
             raise Problem(409, "what is stored is not what was archived", failed) from error
         except StoreError as error:
@@ -236,6 +268,7 @@ class Service:
         }  # fmt: skip
 
     def _answer(self, message: Message) -> dict[str, Any]:
+        self._coverage.check(message)
         indexes = {
             each.segment: self.index.logged_at(leaf_hash(each.header_line))
             for each in message.revisions

@@ -32,6 +32,7 @@ from audit_stream.index.groups import Groups
 from audit_stream.index.ids import Ids
 from audit_stream.index.rows import (
     CARRIER,
+    LOG_ROOT,
     LOG_SIZE,
     LOGGED,
     MESSAGE,
@@ -153,6 +154,11 @@ class ArchiveIndex:
     def log_size(self) -> int:
         """Leaves of the archive log that have their rows."""
         return number_of(self._db.get(LOG_SIZE)) or 0
+
+    def log_root(self) -> bytes | None:
+        """The log's root at that size; None of what an earlier release has followed."""
+        value: bytes | None = self._db.get(LOG_ROOT)
+        return value
 
     def logged_at(self, leaf: bytes) -> int | None:
         """Where a header's leaf stands in the archive log, as far as that was followed."""

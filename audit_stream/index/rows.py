@@ -9,6 +9,7 @@
     tag       t tag time place base index      message tenant
     logged    l leaf hash of a header          its place in the archive log
     log       00 log                           leaves of the log that have their rows
+    root      00 root                          its root at that size
 
 and what `counts` counts.
 
@@ -38,7 +39,7 @@ Pair = tuple[bytes, bytes | None]
 META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
     b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
 )  # fmt: skip
-LOGGED, LOG_SIZE = b"l", b"\x00log"
+LOGGED, LOG_SIZE, LOG_ROOT = b"l", b"\x00log", b"\x00root"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)
@@ -53,13 +54,13 @@ TAGGED = Struct(f">Q{PLACE_BYTES}sQI")
 TAGGED_BYTES = TAGGED.size
 
 
-def log_rows(batch: Batch) -> list[Pair]:
-    """Where a batch's leaves stand, and how far the log has rows then."""
+def log_rows(batch: Batch, root: bytes) -> list[Pair]:
+    """Where a batch's leaves stand, how far the log has rows then, and its root there."""
     rows: list[Pair] = [
         (LOGGED + leaf.hash, NUMBER.pack(at))
         for at, leaf in enumerate(batch.leaves, start=batch.old_size) if leaf.name is not None
     ]  # fmt: skip
-    return [*rows, (LOG_SIZE, NUMBER.pack(batch.new_size))]
+    return [*rows, (LOG_ROOT, root), (LOG_SIZE, NUMBER.pack(batch.new_size))]
 
 
 def number_of(value: bytes | None) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.ahead import ahead
@@ -72,6 +72,11 @@ class Tail:
         self._indexed = index.places()
         self._streams: set[str] = set()
         self._stopped: dict[str, None] = {}
+
+    @property
+    def places(self) -> Collection[Indexed]:
+        """Every partition that was met, and how far it is indexed: those without segments too."""
+        return self._indexed.values()
 
     async def catch_up(self, *, limit: int | None = None, told: Told | None = None) -> Taken:
         """Index what is stored by now, at most `limit` segments a partition.

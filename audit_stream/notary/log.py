@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError
-from audit_stream.evidence.batch import MOST_LEAVES, Batch, Leaf, decode_batch
+from audit_stream.evidence.batch import MOST_LEAVES, Batch, decode_batch
 from audit_stream.evidence.digest import Digest, decode_digest
 from audit_stream.evidence.log_names import (
     LOG_FOLDER,
@@ -37,7 +37,7 @@ from audit_stream.evidence.tree import root_hash, verify_consistency, verify_inc
 from audit_stream.ports import WormStore
 
 _AT_A_TIME = 32  # batches, a few hundred kB each at most
-_CACHED = 64  # tiles and batches, some 100 kB each at most
+_CACHED = 64  # tiles, some 10 kB each
 _HASH = 32
 R = TypeVar("R")
 _FORKED = "stop the notaries and read docs/runbooks/fork.md"
@@ -81,26 +81,35 @@ class ArchiveLog:
     def __init__(self, store: WormStore, key: NoteKey) -> None:
         self._store, self.key = store, key
         self._hashes: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()
+        self._tiled = True  # until one is found wrong
 
     async def head(self) -> Head | None:
         """The newest state; None of a log that was not begun. `FormatError`, `ForkAlarm`."""
         newest = await newest_number(self._store, LOG_FOLDER, SIZE_DIGITS)
         if newest is None:
             return None
-        before = await self.frontier(newest)
-        batch = await self.batch(newest)
+        name, batch = batch_name(newest), await self.batch(newest)
         if batch is None:
-            raise FormatError(f"{batch_name(newest)} was listed and cannot be read")
-        return await self.follow(head_of(before, batch, self.key, batch_name(newest)))
+            raise FormatError(f"{name} was listed and cannot be read")
+        batch.open(self.key, name)  # else any name there is would be gone up to, leaf by leaf
+        return await self.follow(await self._head_with(batch))
 
     async def head_at(self, size: int) -> Head | None:
         """The state at a size that some batch ended with; None for another size."""
         async for batch in self.batches(size - 1):
             if batch.new_size != size:
                 break
-            before = await self.frontier(batch.old_size)
-            return head_of(before, batch, self.key, batch_name(batch.old_size))
+            return await self._head_with(batch)
         return None
+
+    async def _head_with(self, batch: Batch) -> Head:
+        name = batch_name(batch.old_size)
+        try:
+            return head_of(await self.frontier(batch.old_size), batch, self.key, name)
+        except ForkAlarm:
+            if not self._leave_tiles():
+                raise
+            return head_of(await self.frontier(batch.old_size), batch, self.key, name)
 
     async def follow(self, head: Head) -> Head:
         """The head with every batch that was stored since."""
@@ -114,9 +123,15 @@ class ArchiveLog:
         return head_of(before, batch, self.key, batch_name(batch.old_size))
 
     async def batch(self, old_size: int) -> Batch | None:
-        """The batch that begins there, or None."""
-        data = await self._store.get(batch_name(old_size))
-        return None if data is None else decode_batch(data, batch_name(old_size))
+        """The batch that begins there, or None. `FormatError` when another stands there."""
+        name = batch_name(old_size)
+        data = await self._store.get(name)
+        if data is None:
+            return None
+        batch = decode_batch(data, name)
+        if batch.old_size != old_size:
+            raise FormatError(f"{name} is the batch that begins with leaf {batch.old_size}")
+        return batch
 
     async def batches(self, start: int) -> AsyncIterator[Batch]:
         """From the batch that holds leaf `start` on, in order, one behind the other."""
@@ -147,17 +162,6 @@ class ArchiveLog:
             if not names or (sizes and start <= sizes[-1] < end):
                 raise FormatError(f"{batch_name(start)} is missing from the archive log")
 
-    async def leaves(self, start: int, end: int) -> list[Leaf]:
-        """The leaves [start, end); `FormatError` when the log does not reach there."""
-        found: list[Leaf] = []
-        async for batch in self.batches(start):
-            found += batch.leaves[max(0, start - batch.old_size) : end - batch.old_size]
-            if batch.new_size >= end:
-                break
-        if len(found) != end - start:
-            raise FormatError(f"the archive log does not hold the leaves {start} to {end - 1}")
-        return found
-
     async def frontier(self, size: int) -> Frontier:
         """The frontier of the first `size` leaves, from tiles and batches. Not checked yet."""
         nodes = [await self._node(*node) for node in complete_nodes(0, size)]
@@ -168,6 +172,8 @@ class ArchiveLog:
         path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
         leaf = await self._node(0, index)
         if not verify_inclusion(leaf, index, head.size, path, head.root):
+            if self._leave_tiles():
+                return await self.inclusion(index, head)
             raise FormatError(f"tiles and batches do not prove leaf {index} of the archive log")
         return path
 
@@ -175,6 +181,8 @@ class ArchiveLog:
         """The proof that the log of size `old` is a prefix of the head's, checked."""
         path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
         if not verify_consistency(old, head.size, old_root, head.root, path):
+            if self._leave_tiles():
+                return await self.consistency(old, old_root, head)
             raise FormatError(f"the archive log of size {old} is no prefix of that of {head.size}")
         return path
 
@@ -198,24 +206,45 @@ class ArchiveLog:
     async def hashes(self, tile_level: int, start: int, count: int) -> Sequence[bytes]:
         """`count` hashes of one tile: roots of subtrees of 256^tile_level leaves."""
         index, offset = divmod(start, TILE_WIDTH)
-        tile = self._hashes.get((tile_level, index))
-        if tile is None:
-            tile = await self._tile(tile_level, index)
-        if tile is not None:
+        tile = self._hashes.get((tile_level, index), ())
+        if len(tile) < offset + count:
+            tile = await self._tile(tile_level, index) or ()
+        if not tile and tile_level == 0:
+            tile = await self._leaf_hashes(index)
+        if tile:
+            if len(tile) < offset + count:
+                raise FormatError(f"the archive log does not hold leaf {start + count - 1}")
             return tile[offset : offset + count]
-        if tile_level == 0:
-            return [leaf.hash for leaf in await self.leaves(start, start + count)]
         return [
             root_hash(await self.hashes(tile_level - 1, child * TILE_WIDTH, TILE_WIDTH))
             for child in range(start, start + count)
         ]
 
+    def _leave_tiles(self) -> bool:
+        """Where they do not lead to what was signed, the batches tell; False if they have."""
+        left, self._tiled = self._tiled, False
+        self._hashes.clear()
+        return left
+
     async def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
-        data = await self._store.get(tile_name(level, index))
+        data = await self._store.get(tile_name(level, index)) if self._tiled else None
         if data is None or len(data) != TILE_WIDTH * _HASH:
             return None
-        tile = tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
-        self._hashes[level, index] = tile
+        return self._kept(
+            (level, index), tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
+        )
+
+    async def _leaf_hashes(self, index: int) -> tuple[bytes, ...]:
+        """A tile's hashes as far as there are leaves, from the batches."""
+        start, found = index * TILE_WIDTH, list[bytes]()
+        async for batch in self.batches(start):
+            found += [leaf.hash for leaf in batch.leaves[max(0, start - batch.old_size) :]]
+            if len(found) >= TILE_WIDTH:
+                break
+        return self._kept((0, index), tuple(found[:TILE_WIDTH]))
+
+    def _kept(self, place: tuple[int, int], tile: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        self._hashes[place] = tile
         while len(self._hashes) > _CACHED:
             self._hashes.popitem(last=False)
         return tile

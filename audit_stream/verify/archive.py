@@ -4,7 +4,8 @@
     V1-V10  each segment (`verify.segment`)
     V11-V13 each partition's chain (`verify.chain`)
     V14 each stream object is signed, names itself, and `ended` fits the generation before;
-        behind a generation that was ended there is a next one
+        behind a generation that was ended there is a next one, and whatever it
+        sealed has an end
     V15 every status map the headers name lies under its hash
     V16-V24 the archive log (`verify.log`)
 What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
@@ -69,7 +70,7 @@ class ArchiveVerifier:
         self._maps: set[str] = set()
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
-        self._closed: set[tuple[str, int]] = set()
+        self._closed: set[tuple[str, int, int]] = set()  # topic, generation, partition
         #: Leaf hash of each object that was found good: what the archive log must say of it.
         self.leaves: dict[str, bytes] = {}
         #: Names that are the archive log's.
@@ -178,11 +179,11 @@ class ArchiveVerifier:
         self, ending: Ending, junk: list[dict[str, str]], stream: StreamObject,
         chain: ChainVerifier | None,
     ) -> None:  # fmt: skip
+        self._closed.add((stream.topic, stream.generation, ending.partition))
         if chain is not None:
             chain.close(ending)
         ChainVerifier.void(ending, junk)
         check_stream(ending, stream)
-        self._closed.add((stream.topic, stream.generation))
 
     def _verify_segment(
         self, name: str, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
@@ -238,7 +239,7 @@ class ArchiveVerifier:
         self._maps.add(header.status_map)
 
     def _check_generations(self) -> None:
-        for topic, generation in sorted(self._closed):
+        for topic, generation in sorted({place[:2] for place in self._closed}):
             if (topic, generation + 1) not in self._streams:
                 self._miss_stream(layout.stream_name(topic, generation + 1))
         for (topic, generation), stream in sorted(self._streams.items()):
@@ -252,6 +253,16 @@ class ArchiveVerifier:
                 self._miss_stream(layout.stream_name(topic, generation - 1))
             elif not self._ends_fit(stream.ended, before):
                 self._wrong("V14", name, "line 1 ended does not fit the generation before")
+            elif (open_one := self._not_closed(before)) is not None:
+                what = f"is there, and nothing ends partition {open_one} of the generation before"
+                self._wrong("V14", name, what)
+
+    def _not_closed(self, stream: StreamObject) -> int | None:
+        """A partition with segments and without an end, among those judged."""
+        place = (stream.topic, stream.generation)
+        chains = sorted(self._ends.get(place, {}).items())
+        sealed = (partition for partition, end in chains if end is None or end[1] is not None)
+        return next((each for each in sealed if (*place, each) not in self._closed), None)
 
     def _ends_fit(self, ended: Iterable[dict[str, Any]], before: StreamObject) -> bool:
         """Whether `ended` names the end of each chain before; one without segments may be left out.

@@ -141,7 +141,7 @@ def cosignature(text: str, seconds: int = 1_795_600_000) -> NoteSignature:
 
 async def wanted(archive: Archive, messages: int) -> list[Wanted]:
     """All records of the messages with the most revisions of each topic."""
-    leaves = [leaf.name for leaf in await archive.log.leaves(0, archive.heads[-1].size)]
+    leaves = [leaf.name async for batch in archive.log.batches(0) for leaf in batch.leaves]
     found: list[Wanted] = []
     for topic in TOPICS:
         places: dict[str, list[tuple[str, int]]] = {}

@@ -108,14 +108,18 @@ def end_of(objects: dict[str, bytes], topic: str, generation: int = 1) -> dict[s
 
 
 def second_generation(
-    topic: str, change: Callable[[StreamObject], StreamObject] = lambda stream: stream
-) -> dict[str, bytes]:
-    """The topic with the same segments again in generation 2; `change` edits its stream object."""
+    topic: str, change: Callable[[StreamObject], StreamObject] = lambda stream: stream,
+    *, closed: bool = True,
+) -> dict[str, bytes]:  # fmt: skip
+    """The topic with the same segments again in generation 2; `change` edits its stream object.
+    `closed`: with the end of generation 1."""
     objects = only(topic)
     stream = replace(
         stream_of(topic), generation=2, stream="2" * 32, ended=[end_of(objects, topic)]
     )
-    result = objects | {stream_name(topic, 2): change(stream).encode(SIGNER)}
+    ending = ending_of(objects, topic)
+    end = {name(topic, ending.base): ending.encode(SIGNER)} if closed else {}
+    result = objects | end | {stream_name(topic, 2): change(stream).encode(SIGNER)}
     again: dict[str, bytes] = {}
     for old in (n for n in objects if n.startswith("segments/")):
         lines = [

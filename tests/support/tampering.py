@@ -61,7 +61,7 @@ def flipped(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :]
 
 
-def _open(line: bytes) -> bytes:
+def without_pii(line: bytes) -> bytes:
     """A record line without its encrypted fields, of which only the archive's keys can tell."""
     return line.partition(b'"pii":"')[0] + line.rpartition(b'","pub":')[2]
 
@@ -98,7 +98,7 @@ def knowing(good: bytes, chance: random.Random, flips: int) -> Iterator[Tampered
         yield Tampered(f"{name} dropped", remade(rest), LESS if anchor else told)
         for _ in range(flips if proven(name) else 1):
             changed = flipped(data, chance)
-            while name.endswith(".line") and _open(changed) == _open(data):
+            while name.endswith(".line") and without_pii(changed) == without_pii(data):
                 changed = flipped(data, chance)
             may = ALARMS + LESS if anchor else told
             yield Tampered(f"{name} flipped", remade(files | {name: changed}), may)
@@ -110,14 +110,14 @@ def knowing(good: bytes, chance: random.Random, flips: int) -> Iterator[Tampered
         if name.startswith(PROOF):
             copied = name.replace(".", "x.", 1)
             yield Tampered(f"{name} doubled", remade(files | {copied: data}))
-    yield from _records(files)
-    yield from _proofs(files)
-    yield from _disclosures(files)
-    yield from _lines(files)
+    yield from records(files)
+    yield from proofs(files)
+    yield from disclosures(files)
+    yield from note_lines(files)
     for folders in (("records/", "proofs/"), PROOF):
         bare = {each: files[each] for each in files if not each.startswith(folders)}
         yield Tampered("no record", remade(bare | {"disclosures.json": b"{}"}))
-    yield from _spelling(files)
+    yield from spelling(files)
 
 
 def other(value: Any) -> Any:
@@ -149,7 +149,7 @@ def _first(files: Files, folder: str, end: str) -> str:
     return next(each for each in sorted(files) if each.startswith(folder) and each.endswith(end))
 
 
-def _records(files: Files) -> Iterator[Tampered]:
+def records(files: Files) -> Iterator[Tampered]:
     """Fields of a record, its own hash recomputed; and the proof's copy with them."""
     name = _first(files, "records/", ".json")
     key = name[8:-5]
@@ -178,21 +178,21 @@ def _records(files: Files) -> Iterator[Tampered]:
     yield Tampered("the first record of a message dropped, with all that is its own", dropped)
 
 
-def _extra(proof: bytes) -> dict[str, Any]:
+def extra_of(proof: bytes) -> dict[str, Any]:
     line = proof.split(b"\n")[1].removeprefix(b"extra ")
     return json.loads(b64decode(line))
 
 
 def with_extra(proof: bytes, extra: dict[str, Any] | None = None, **members: Any) -> bytes:
     first, _, rest = proof.split(b"\n", 2)
-    text = b64encode(canonical((extra or _extra(proof)) | members))
+    text = b64encode(canonical((extra or extra_of(proof)) | members))
     return b"\n".join((first, b"extra " + text, rest))
 
 
-def _proofs(files: Files) -> Iterator[Tampered]:
+def proofs(files: Files) -> Iterator[Tampered]:
     """Members of `extra`, members of the header in it, and the lines of a proof."""
     name = _first(files, "proofs/", "")
-    proof, extra = files[name], _extra(files[name])
+    proof, extra = files[name], extra_of(files[name])
     header_file = _first(files, "headers/", "")
     for what, changed in changes(extra):
         yield Tampered(f"extra {what}", remade(files | {name: with_extra(proof, changed)}))
@@ -217,14 +217,14 @@ def _proofs(files: Files) -> Iterator[Tampered]:
             yield Tampered(f"proof line {at} {what}", remade(files | {name: b"\n".join(some)}))
 
 
-def _spelling(files: Files) -> Iterator[Tampered]:
+def spelling(files: Files) -> Iterator[Tampered]:
     """The same values, written in another way."""
     for name, data in files.items():
         if proven(name) and b'":' in data:
             spaced = files | {name: data.replace(b'":', b'": ', 1)}
             yield Tampered(f"{name} with a space", remade(spaced))
     name = _first(files, "proofs/", "")
-    extra = json.dumps(_extra(files[name])).encode()
+    extra = json.dumps(extra_of(files[name])).encode()
     lines = files[name].split(b"\n")
     lines[1] = b"extra " + b64encode(extra)
     yield Tampered("extra with spaces", remade(files | {name: b"\n".join(lines)}))
@@ -239,7 +239,7 @@ def _spelling(files: Files) -> Iterator[Tampered]:
     yield Tampered("proof with another checkpoint", remade(files | {name: older}))
 
 
-def _disclosures(files: Files) -> Iterator[Tampered]:
+def disclosures(files: Files) -> Iterator[Tampered]:
     """Salt, field and value of a disclosure, in the file for people and in the proof."""
     shown = json.loads(files["disclosures.json"])
     key = sorted(shown)[0]
@@ -259,7 +259,7 @@ def _disclosures(files: Files) -> Iterator[Tampered]:
     yield Tampered("a disclosure twice", remade(changed))
 
 
-def _lines(files: Files) -> Iterator[Tampered]:
+def note_lines(files: Files) -> Iterator[Tampered]:
     """Lines of the checkpoint, everywhere it stands; of streams, and of what cosigns."""
     note = files["checkpoint.txt"]
     lines = note.decode().split("\n")

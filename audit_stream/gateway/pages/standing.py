@@ -98,6 +98,8 @@ def _missing(service: Service, found: list[Place]) -> Sign:
     if between:
         more.append(f"{words.counted(between, 'position')} between two generations of a topic.")
     more += [f"{each} does not fit its chain and is followed no further." for each in stopped]
+    more += [f"{each}: the archive's log has other files, or more of them, than are stored."
+             for each in service.broken]  # fmt: skip
     whole = sum(each.counted.offsets for each in found)
     if more:
         return Sign(question="Missing", state=BAD, answer="Something is missing", more=(*more,))

@@ -28,7 +28,7 @@ from tests.support.resealed import (
     stream_of,
 )
 
-CLOSED = second_generation(MESSAGES)
+CLOSED = second_generation(MESSAGES, closed=False)
 ENDING = ending_of(CLOSED, MESSAGES)
 CLOSED[name(MESSAGES, ENDING.base)] = ENDING.encode(SIGNER)
 ENDS = {(MESSAGES, 0): (0, ENDING.base)}
@@ -86,7 +86,7 @@ async def test_offsets_between_two_generations_of_one_topic_are_unexplained() ->
     def later(stream: StreamObject) -> StreamObject:
         return replace(stream, topic_id="id", genesis=[ENDING.base + 7])
 
-    objects = second_generation(MESSAGES, later)
+    objects = second_generation(MESSAGES, later, closed=False)
     objects = {n: data for n, data in objects.items() if "segments/" not in n or "/00001/" in n}
     objects[stream_name(MESSAGES, 1)] = replace(stream_of(MESSAGES), topic_id="id").encode(SIGNER)
     ends = {(MESSAGES, 0): (0, ENDING.base + 7)}

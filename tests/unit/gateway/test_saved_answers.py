@@ -214,6 +214,16 @@ def test_an_sd_jwt_holds_whole_and_cut(asked: Asked, keys: dict[str, Any]) -> No
         assert customer not in json.dumps(shown(token, [], keys))
 
 
+def test_the_address_is_for_who_may_export(asked: Asked, keys: dict[str, Any]) -> None:
+    (tenant, customer), messages = next(iter(CUSTOMERS.items()))
+    headers = {**asked.token("*", scopes=("audit:read",)), "Accept": "application/sd-jwt"}
+    found = asked.get(headers, message_uuid=messages[0][1], platform_tenant_id=tenant)
+    token, *disclosures, _ = found.text.split("~")
+    record = shown(token, disclosures, keys)["audit_record"]
+    assert record["customer_external_id"] == customer
+    assert "recipient_address" not in record
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [

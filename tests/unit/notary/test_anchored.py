@@ -28,7 +28,7 @@ async def test_an_anchor_is_a_leaf_of_the_next_batch_once() -> None:
     assert await anchors_in(log) == [line]
     assert line.size == 3
     assert head.size == 7
-    leaves = await log.log.leaves(0, head.size)
+    leaves = [leaf async for batch in log.log.batches(0) for leaf in batch.leaves]
     at = [leaf.line for leaf in leaves].index(line.line())
     proof = await log.log.inclusion(at, head)
     assert verify_inclusion(leaves[at].hash, at, head.size, proof, head.root)

@@ -27,7 +27,7 @@ from tests.support.resealed import (
     verified,
 )
 
-OBJECTS = second_generation(MESSAGES)
+OBJECTS = second_generation(MESSAGES, closed=False)
 ENDING = ending_of(OBJECTS, MESSAGES)
 
 
@@ -88,7 +88,13 @@ def test_junk_before_an_end_is_named_by_it() -> None:
 
 def test_an_end_nobody_trusted_signed_is_found() -> None:
     forged = ENDING.encode(LineSigner(bytes(32)))
-    assert steps(OBJECTS | {name(MESSAGES, ENDING.base): forged}) == ["V4"]
+    assert steps(OBJECTS | {name(MESSAGES, ENDING.base): forged}) == ["V4", "V14"]
+
+
+def test_an_end_that_was_dropped_is_missed_by_the_generation_behind_it() -> None:
+    report = verified(OBJECTS)
+    assert [(p.step, p.name) for p in report.problems] == [("V14", stream_name(MESSAGES, 2))]
+    assert "nothing ends partition 0" in report.problems[0].what
 
 
 def test_a_generation_dropped_whole_is_missed_by_the_end_before_it() -> None:

@@ -300,6 +300,8 @@ def test_ended_must_fit_the_generation_before(ended: list[dict[str, object]] | N
 def test_a_segment_dropped_from_an_ended_generation_is_found_even_if_it_is_the_last() -> None:
     objects = second_generation(MESSAGES)
     del objects[name(MESSAGES, 240)]
+    assert steps(objects) == ["V11"]
+    del objects[name(MESSAGES, 251)]  # and the end behind it
     assert steps(objects) == ["V14"]
 
 

@@ -56,7 +56,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Indexing]:
 def service(made: Indexing) -> Any:
     """What the pictures look at."""
     return SimpleNamespace(
-        index=made.index, tail=made.tail, head=None, anchored=None, caught_up=True
+        index=made.index, tail=made.tail, head=None, anchored=None, caught_up=True, broken=()
     )
 
 

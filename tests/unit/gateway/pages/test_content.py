@@ -179,6 +179,19 @@ def test_what_can_be_rewritten_is_said_to_be(tmp_path: Path, assurance: str, sai
         visitor.client.close()
 
 
+def test_an_end_that_was_cut_off_is_missing(tmp_path: Path) -> None:
+    sample = asyncio.run(make_sample(tmp_path, days=3, flawed=False))
+    folder = sample.settings.archive_path / "segments" / MESSAGES / "00001" / "00001"
+    max(folder.glob("*.gz")).unlink()
+    with serving(sample.settings) as asked:
+        visitor = Visitor(asked.url)
+        visitor.sign_in(asked.token())
+        text = text_of(visitor.get("/overview"))
+        assert "Something is missing" in text
+        assert f"{MESSAGES}/1/1: the archive's log has other files" in text
+        visitor.client.close()
+
+
 def test_archive_and_quarantine(site: Site, visitor: Visitor) -> None:
     archive = text_of(visitor.get("/archive"))
     for part in ("closed: the store answers", "has read everything", "None is open", VOICE,

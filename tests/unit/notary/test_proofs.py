@@ -1,0 +1,58 @@
+"""Proofs out of the young end of a log, where there are no tiles yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit_stream.errors import FormatError
+from audit_stream.evidence.log_names import batch_name
+from audit_stream.evidence.tree import verify_inclusion
+from audit_stream.notary.log import ArchiveLog
+from audit_stream.stores.memory import MemoryWormStore
+from tests.support.logs import SIGNER, WrittenLog
+
+
+class Counting(MemoryWormStore):
+    """Counts what is read."""
+
+    reads = 0
+
+    async def get(self, name: str) -> bytes | None:
+        self.reads += 1
+        return await super().get(name)
+
+
+async def test_a_batch_is_read_once_for_many_proofs_and_again_when_the_log_grew() -> None:
+    store = Counting()
+    written = WrittenLog(store=store)
+    reader = ArchiveLog(store, SIGNER.key)
+    for batches in (40, 30, 230):
+        head = await written.grow(batches)
+        store.reads = 0
+        for index in range(head.size):
+            path = await reader.inclusion(index, head)
+            leaf = (await reader.hashes(0, index, 1))[0]
+            assert verify_inclusion(leaf, index, head.size, path, head.root)
+        assert store.reads <= head.size + 10  # each batch once, and a few tiles looked for
+
+
+async def test_what_is_not_logged_yet_is_not_proven() -> None:
+    written = WrittenLog()
+    head = await written.grow(5)
+    with pytest.raises(FormatError, match="does not hold leaf 5"):
+        await written.log.hashes(0, 3, 3)
+    assert len(await written.log.hashes(0, 3, 2)) == head.size - 3
+
+
+async def test_a_batch_that_was_mended_is_read_again() -> None:
+    store = MemoryWormStore()
+    head = await WrittenLog(store=store).grow(5)
+    other = MemoryWormStore()
+    for name in await store.names(""):
+        if name != batch_name(2):
+            await other.put_if_absent(name, await store.get(name) or b"", {})
+    reader = ArchiveLog(other, SIGNER.key)
+    with pytest.raises(FormatError):
+        await reader.inclusion(3, head)
+    await other.put_if_absent(batch_name(2), await store.get(batch_name(2)) or b"", {})
+    assert await reader.inclusion(3, head)
