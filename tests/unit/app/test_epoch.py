@@ -67,6 +67,15 @@ async def test_junk_hides_nothing_and_claims_nothing(chain: ChainMaker) -> None:
     assert await archive_epoch(chain.store, TRUSTED) == ArchiveEpoch(2, 2)
 
 
+async def test_a_claim_behind_junk_is_heard(chain: ChainMaker) -> None:
+    await chain.add(0, key_epoch=1)
+    await chain.store.put_if_absent(str(SegmentName("t", 1, 0, 10)), b"junk", {})
+    header = replace(chain.header(0, 10), key_epoch=2, kid=NEXT.kid)
+    behind = encode(header.line(), NEXT.signature_line(header.line()), b"")
+    await chain.store.put_if_absent(str(SegmentName("t", 1, 0, 10, 1)), behind, {})
+    assert await archive_epoch(chain.store, TRUSTED) == ArchiveEpoch(1, 2)
+
+
 async def test_an_archive_founded_under_other_keys_is_said(chain: ChainMaker) -> None:
     with pytest.raises(KeyringError, match="not founded under this keyring"):
         await archive_epoch(chain.store, TrustedKeys(NEXT.public))

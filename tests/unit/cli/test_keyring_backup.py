@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -181,6 +182,10 @@ def test_a_passphrase_others_may_read_or_guess_is_refused(here: Here, capsys: Ca
     said = capsys.readouterr().err
     assert "fewer than 16 characters" in said
     assert "short" not in said
+    for text in ("", "\n", f"{PHRASE}\n{PHRASE}\n", "x" * 4097):
+        here.phrase.write_text(text)
+        assert here.run("backup") == 2
+        assert "does not hold one line" in capsys.readouterr().err
     here.phrase.unlink()
     assert here.run("backup") == 2
     assert "cannot read the passphrase file" in capsys.readouterr().err
@@ -200,28 +205,41 @@ def test_no_terminal_is_no_passphrase(here: Here) -> None:
 
 def test_at_a_terminal_it_is_asked_for_twice_and_not_shown(here: Here) -> None:
     terminal, end = pty.openpty()
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "audit_stream", "keyring", "backup", str(here.file)],
-        stdin=end, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        stdin=end, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    ) as process:  # fmt: skip
-        os.close(end)
-        assert process.stderr is not None
-        asked, shown = b"", b""
-        for number in (1, 2):
-            while asked.count(b": ") < number:
-                asked += (more := os.read(process.stderr.fileno(), 1000))
-                assert more, asked
-            os.write(terminal, f"{PHRASE}\n".encode())
-        asked += process.stderr.read()
-        assert process.wait() == 0, asked
-        os.set_blocking(terminal, False)
+    )  # fmt: skip
+    os.close(end)
+    try:
+        shown = typed_twice(process, terminal)
+        assert process.wait(30) == 0, shown
         with suppress(OSError):  # nothing, or the other end is closed
-            shown = os.read(terminal, 10_000)
-    os.close(terminal)
-    assert asked.startswith(b"Passphrase: ")
-    assert PHRASE.encode() not in asked + shown
+            os.set_blocking(terminal, False)
+            shown += os.read(terminal, 10_000)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert shown.startswith(b"Passphrase: ")
+    assert PHRASE.encode() not in shown
     assert open_backup(here.file, PHRASE.encode()).keyring == load_keyring(here.keyring).keyring
+
+
+def typed_twice(process: subprocess.Popen[bytes], terminal: int) -> bytes:
+    """Answers each question with the passphrase; all that is said, to the end."""
+    assert process.stdout is not None
+    said = b""
+    with process.stdout as stream:
+        for number in (1, 2):
+            while said.count(b": ") < number:
+                assert select([stream], [], [], 30)[0], said
+                said += (more := os.read(stream.fileno(), 1000))
+                assert more, said
+            os.write(terminal, f"{PHRASE}\n".encode())
+        while select([stream], [], [], 30)[0] and (more := os.read(stream.fileno(), 1000)):
+            said += more
+    return said
 
 
 def test_a_backup_is_not_made_of_what_does_not_fit(here: Here, capsys: Captured) -> None:

@@ -173,6 +173,21 @@ def test_a_cover_that_is_away_or_anothers_is_named(here: Here, capsys: Captured)
     assert f"cannot map the cover file {cover}" in found["wrong"]
 
 
+def test_public_keys_that_do_not_fit_or_others_may_change_are_named(
+    here: Here, capsys: Captured
+) -> None:
+    public = here.keyring.parent / "public.txt"
+    write_view(load_keyring(here.keyring), here.keyring, "gateway", here.folder / "g")
+    public.write_text("nonsense")
+    public.chmod(0o600)
+    assert f"{public} cannot be used" in wrong(capsys)
+    public.write_text((here.folder / "g" / "public.txt").read_text())
+    public.chmod(0o622)
+    assert "others can change who is trusted" in wrong(capsys)
+    public.chmod(0o644)  # it is no secret
+    assert status(capsys)["wrong"] == []
+
+
 def test_years_that_are_gone_are_named_and_only_this_one_is_wrong(
     here: Here, capsys: Captured
 ) -> None:
