@@ -82,8 +82,10 @@ def restore(
         f"{about.made_at}, to {settings.keyring}"
     )
     if offline:
-        out.say("The archive was not asked: a worker refuses this keyring if it is too old.")
-    out.say("Look at it: audit-stream keyring status")
+        out.say(
+            "The archive was not asked whether it has gone past this keyring: keyring status does."
+        )
+    out.say("Before anything runs with it: audit-stream keyring status")
 
 
 def _named(role: str) -> str:
