@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from audit_stream.app.epoch import newest_epoch
 from audit_stream.app.topics import archived_topics, changelog_topic
-from audit_stream.archive.chain import Chain, new_generation
-from audit_stream.archive.streams import found_stream, generations, newest_stream
+from audit_stream.archive.chain import new_generation
+from audit_stream.archive.streams import found_stream, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import ops_events, quarantine
@@ -146,19 +147,9 @@ async def check_epoch(
 ) -> None:
     """Refuse a keyring older than the archive's newest segments: it would revive the erased."""
     for topic in streams:
-        epoch = await _newest_epoch(store, ring, topic)
+        epoch = await newest_epoch(store, ring.trusted, topic)
         if epoch > ring.keyring.epoch:
             raise KeyringError(
                 f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
                 hint="use the newest keyring: an older one could open what was erased",
             )
-
-
-async def _newest_epoch(store: WormStore, ring: LoadedKeyring, topic: str) -> int:
-    """The highest key epoch at the chains' ends, of the newest generation that has a segment."""
-    for stream in reversed(await generations(store, ring.trusted, topic)):
-        chains = (Chain(store, ring.trusted, stream, p) for p in range(stream.partitions))
-        ends = [last for chain in chains if (last := await chain.last()) is not None]
-        if ends:
-            return max(last.segment.header.key_epoch for last in ends)
-    return 0

@@ -1,4 +1,4 @@
-"""`audit-stream keyring`: make the archive's keys, print the public one, renew it."""
+"""`audit-stream keyring`: make the archive's keys, look after them, hand them out, renew them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from audit_stream.cli.options import Config
+from audit_stream.cli import keyring_backup, keyring_status
+from audit_stream.cli.options import Config, KeyringPath
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.signing import key_id
@@ -22,9 +23,9 @@ from audit_stream.keys.file import (
 from audit_stream.settings import Settings
 
 app = typer.Typer(
-    help="Make the archive's keys; print the public one; renew it.", no_args_is_help=True
+    help="Make the archive's keys; look after them; hand them out; renew them.",
+    no_args_is_help=True,
 )
-KeyringPath = Annotated[Path | None, typer.Option("--path", help="Keyring file (AUDIT_KEYRING).")]
 
 
 @app.command()
@@ -40,7 +41,9 @@ def init(
     out = Output()
     out.say(f"made {settings.keyring} and {ring.trees[-1].cover} beside it, for {ring.archive}")
     out.say(f"public key {public_bytes.hex()} (kid {key_id(public_bytes)})")
-    out.say("Back both files up now: without them no personal field can be opened again.")
+    out.say(
+        "Back it up now, with keyring backup: without it no personal field can be opened again."
+    )
 
 
 @app.command()
@@ -82,3 +85,10 @@ def rotate(
     out = Output()
     out.say(f"wrote the next keyring to {folder}; its public key is {new.hex()}")
     out.say(f"its kid is {key_id(new)}; {folder / 'public.txt'} trusts both")
+
+
+for _name, _command in (
+    ("status", keyring_status.status), ("backup", keyring_backup.backup),
+    ("restore", keyring_backup.restore),
+):  # fmt: skip
+    app.command(name=_name)(_command)

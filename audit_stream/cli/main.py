@@ -31,7 +31,9 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("demo:demo", "Everything there is, on an embedded Kafka, in a minute."),
-    "keyring": Entry("keyring:app", "Make the archive's keys; print the public one; renew it."),
+    "keyring": Entry(
+        "keyring:app", "Make the archive's keys; back them up; hand them out; renew them."
+    ),
     "topics": Entry("topics:app", "Make the broker's topics match topics/."),
     "worker": Entry("worker:worker", "Archive the raw topics until SIGTERM."),
     "notary": Entry("notary:notary", "Write the archive log and its checkpoints until SIGTERM."),

@@ -16,3 +16,5 @@ Processes = Annotated[
 LogKey = Annotated[
     str | None, typer.Option("--log-key", help="The archive log's public key (name+id+base64).")
 ]
+KeyringPath = Annotated[Path | None, typer.Option("--path", help="Keyring file (AUDIT_KEYRING).")]
+Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the archive.")]

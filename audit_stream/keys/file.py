@@ -28,7 +28,7 @@ from audit_stream.privacy.keyring import (
 )
 
 _PRIVATE, _FOLDER = 0o600, 0o700
-_RESTORE = "restore it from its backup, or make one with `audit-stream keyring init`"
+_RESTORE = "restore it from its backup (`keyring restore`); `keyring init` is for a new archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ def create_keyring(path: Path, archive: str) -> Keyring:
         raise _exists(there)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_new(cover_path, cover)
-        _write_new(path, ring.encode() + b"\n")
-        _sync_folder(path.parent)
+        write_new(cover_path, cover)
+        write_new(path, ring.encode() + b"\n")
+        sync_folder(path.parent)
     except OSError as error:
         raise KeyringError(
             f"cannot make the keyring {path}: {error.strerror}",
@@ -115,18 +115,24 @@ def _exists(path: Path) -> KeyringError:
     )
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
+    """Write and sync a new file for its owner only; `KeyringError` rather than overwrite."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     except FileExistsError:
         raise _exists(path) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+    except OSError:  # a full disk: what is cut off must not pass for the whole
+        path.unlink(missing_ok=True)
+        raise
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make names in a folder last."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -136,9 +142,17 @@ def _sync_folder(path: Path) -> None:
 
 def load_keyring(path: Path) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
-    ring = parse_keyring(_read_private(path))
+    ring = parse_keyring(read_private(path))
     newest = max(ring.trees, key=lambda item: item.first_epoch)
     return LoadedKeyring(ring, load_cover(path, newest), _public(path, ring))
+
+
+def read_keyring(path: Path) -> Keyring:
+    """The keyring alone, whoever may open its file: to tell what is wrong, never to use it."""
+    try:
+        return parse_keyring(path.read_bytes())
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _public(keyring_path: Path, ring: Keyring) -> PublicKeys | None:
@@ -160,6 +174,15 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "notary": ("segment_key",),
     "gateway": ("log_key", "segment_key"),
 }
+WHOLE = "whole"
+#: The keys that sign: what a view may lack.
+SIGNING = ("log_key", "segment_key")
+
+
+def role_of(ring: Keyring) -> str:
+    """Whose view a keyring is by the keys it has; `whole` if it has all."""
+    lacking = tuple(name for name in SIGNING if getattr(ring, name) is None)
+    return next((role for role, keys in ROLES.items() if keys == lacking), WHOLE)
 
 
 def write_view(ring: LoadedKeyring, path: Path, role: str, folder: Path) -> None:
@@ -187,10 +210,10 @@ def _write_folder(ring: Keyring, publics: PublicKeys, path: Path, folder: Path) 
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
         for tree in ring.trees:
-            _write_new(folder / tree.cover, bytes(load_cover(path, tree)))
-        _write_new(folder / PUBLIC, publics.encode().encode())
-        _write_new(folder / path.name, ring.encode() + b"\n")
-        _sync_folder(folder)
+            write_new(folder / tree.cover, bytes(load_cover(path, tree)))
+        write_new(folder / PUBLIC, publics.encode().encode())
+        write_new(folder / path.name, ring.encode() + b"\n")
+        sync_folder(folder)
     except OSError as error:
         raise KeyringError(f"cannot write the keyring to {folder}: {error.strerror}") from error
 
@@ -204,15 +227,20 @@ def load_cover(keyring_path: Path, tree: Tree) -> memoryview:
     return cover
 
 
-def _read_private(path: Path) -> bytes:
+def read_private(path: Path, what: str = "keyring", hint: str = _RESTORE) -> bytes:
+    """A file that its owner alone may open; `KeyringError`."""
     try:
         with path.open("rb") as file:
             _refuse_shared(file, path)
             return file.read()
     except OSError as error:
-        raise KeyringError(
-            f"cannot read the keyring {path}: {error.strerror}", hint=_RESTORE
-        ) from error
+        raise _unreadable(path, error, what, hint) from error
+
+
+def _unreadable(
+    path: Path, error: OSError, what: str = "keyring", hint: str = _RESTORE
+) -> KeyringError:  # fmt: skip
+    return KeyringError(f"cannot read the {what} {path}: {error.strerror}", hint=hint)
 
 
 def _map_private(path: Path) -> memoryview:

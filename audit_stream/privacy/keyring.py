@@ -122,7 +122,7 @@ def parse_keyring(data: bytes) -> Keyring:
     except FormatError as error:
         raise KeyringError(
             f"the keyring cannot be used: {error.message}",
-            hint="restore it from its backup, or make one with `audit-stream keyring init`",
+            hint="restore it from its backup: `audit-stream keyring restore`",
         ) from error
 
 

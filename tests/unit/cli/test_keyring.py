@@ -30,7 +30,7 @@ def test_init_makes_a_keyring_and_says_to_back_it_up(path: Path, capsys: Capture
     said = capsys.readouterr().out
     assert ring.archive == "archive.example"
     assert f"{public_key(ring).hex()} (kid {key_id(public_key(ring))})" in said
-    assert "Back both files up" in said
+    assert "Back it up now" in said
 
 
 def test_init_never_overwrites(path: Path, capsys: Captured) -> None:

@@ -1,0 +1,86 @@
+"""What is there of a keyring: files, trees, years; and what of it is wrong, without any key."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audit_stream.errors import KeyringError
+from audit_stream.keys.file import load_cover
+from audit_stream.keys.public import FILE as PUBLIC
+from audit_stream.privacy.keyring import Keyring, Tree
+from audit_stream.privacy.keytree import ENTRY
+
+_OTHERS, _OTHERS_WRITE = 0o077, 0o022
+_STRAY = (
+    "not of this keyring: an older cover can open erased persons; destroy it unless another "
+    "keyring here names it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file or folder of a keyring; `wrong` is empty where nothing is."""
+
+    path: Path
+    mode: int
+    owner: str
+    wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFacts:
+    """A tree; `entries` of its cover, None when the file is away or another's."""
+
+    cover: str
+    first_epoch: int
+    entries: int | None
+    wrong: str = ""
+
+
+def file_facts(path: Path, ring: Keyring) -> Iterator[FileFacts]:
+    """The folder, the files of the keyring at `path`, and what lies beside and may hold keys."""
+    folder = path.parent
+    yield _facts(folder, _OTHERS_WRITE, "others than its owner can replace what is in it")
+    covers = [folder / name for name in dict.fromkeys(tree.cover for tree in ring.trees)]
+    for file in (path, *covers):
+        if file.exists():  # a cover that is away is its tree's fault
+            yield _facts(file, _OTHERS, f"open to others than its owner: chmod 600 {file}")
+    if (public := folder / PUBLIC).exists():
+        yield _facts(public, _OTHERS_WRITE, f"others can change who is trusted: chmod 600 {public}")
+    for file in sorted({*folder.glob("cover-*.bin"), *folder.glob(".*.restoring")} - {*covers}):
+        yield replace(_facts(file, _OTHERS, ""), wrong=_STRAY)
+
+
+def _facts(path: Path, others: int, wrong: str) -> FileFacts:
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    try:
+        owner = path.owner()
+    except KeyError:  # no name for the number, as in a container
+        owner = str(found.st_uid)
+    return FileFacts(path, mode, owner, wrong if mode & others else "")
+
+
+def tree_facts(path: Path, ring: Keyring) -> Iterator[TreeFacts]:
+    """The trees of the keyring at `path`, the oldest first."""
+    for tree in sorted(ring.trees, key=lambda tree: tree.first_epoch):
+        yield _tree(path, tree)
+
+
+def _tree(path: Path, tree: Tree) -> TreeFacts:
+    try:
+        entries = len(load_cover(path, tree)) // ENTRY
+    except KeyringError as error:
+        return TreeFacts(tree.cover, tree.first_epoch, None, error.message)
+    return TreeFacts(tree.cover, tree.first_epoch, entries)
+
+
+def missing_years(ring: Keyring) -> list[int]:
+    """The years between the first and the last key that have none: their records stay closed."""
+    years = ring.years
+    return [
+        year for year in range(min(years, default=1), max(years, default=0)) if year not in years
+    ]
