@@ -8,8 +8,9 @@
 
 `day` is a UTC day by the broker's clock, counted from 1970. A segment is counted whole, on the day
 of its first record. A message stands in one group: that of its effective record in its stream, on
-the day that record was archived. Each segment's counts are in one write with its rows, so nothing
-is counted twice. The groups' members are what the records say in clear, and no ids of messages.
+the day the broker received that record. Each segment's counts are in one write with its rows, so
+nothing is counted twice. The groups' members are what the records say in clear, and no ids of
+messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The report: messages by workflow, channel, status and error code, without personal data.
 
-A message counts once, with its effective status, on the day that status was archived. Days are the
+A message counts once, with its effective status, on the day the broker received it. Days are the
 broker's, so no skewed clock hides a message; over all days the report has every message.
 """
 
@@ -19,8 +19,8 @@ from audit_stream.index.database import ArchiveIndex
 
 MOST_DAYS, MOST_LINES = 366, 20_000
 COLUMNS = ("tenant", "workflow", "channel", "status", "error_code", "messages")
-#: With one of these a spreadsheet would take a cell for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: With one of these a spreadsheet would take a cell for a formula; some take the wide ones, too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, slots=True)

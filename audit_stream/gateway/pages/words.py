@@ -53,7 +53,10 @@ def moment(text: str) -> str:
         return text
     if found.tzinfo is None:
         return text
-    return _written(found.astimezone(UTC))
+    try:
+        return _written(found.astimezone(UTC))
+    except OverflowError:  # in UTC it is before year 1 or behind 9999
+        return text
 
 
 def moment_ms(milliseconds: int) -> str:
