@@ -23,6 +23,7 @@ from audit_stream.errors import (
     StateError,
     StoreError,
     Tampered,
+    UnknownVersion,
 )
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
@@ -186,6 +187,9 @@ class Service:
             self.alarms.raise_alarm(f"tampered:{error.message.partition(': ')[0]}", str(error))
             failed = {"failed": error.message, **self._state()}
             raise Problem(409, "what is stored is not what was archived", failed) from error
+        except UnknownVersion as error:
+            log.warning("%s", error)
+            raise Problem(503, "a newer release wrote what this one would have to judge") from error
         except StoreError as error:
             raise Problem(503, f"the archive cannot be read: {error.message}") from error
         except StateError as error:
@@ -253,6 +257,8 @@ class Service:
             page: Page = await self.lookup.by_customer(
                 tenant, query.customer, cursor=query.cursor, limit=query.limit
             )
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise Problem(400, error.message) from error
         if not page.messages and query.cursor is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from audit_stream.errors import FormatError, Tampered
+from audit_stream.errors import FormatError, Tampered, UnknownVersion
 from audit_stream.evidence.access import (
     JournalHead,
     check_entry,
@@ -58,9 +58,12 @@ class Accesses:
     _heads: Mapping[str, JournalHead] = field(default_factory=dict)
 
     async def page(self, cursor: str | None) -> Page:
-        """`Tampered` when a part is not what was sealed, `StoreError`, `Problem` 400."""
+        """`Tampered` when a part is not what was sealed, `UnknownVersion`, `StoreError`, `Problem`
+        400."""
         try:
             return await self._page(cursor)
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise Tampered(error.message) from error
 
