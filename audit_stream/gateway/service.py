@@ -35,6 +35,7 @@ from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.signing import AnswerSigner
+from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
 from audit_stream.index.rows import log_rows
@@ -66,6 +67,7 @@ class Service:
     broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
+    watch: Watch = field(default_factory=Watch)
     _judged_size: int = -1
     _coverage: Coverage = field(default_factory=Coverage)
 
@@ -127,13 +129,20 @@ class Service:
                     hint="audit-stream log check with a kept checkpoint; docs/runbooks/fork.md",
                 )
             self.head = head
+            self.watch.saw(head.digest)
         while (batch := await self.archive_log.batch(size)) is not None:
             self.head = self.archive_log.head_behind(self.head, batch)
             self.index.write(log_rows(batch, self.head.root))
             size = self.head.size
+            self.watch.saw(self.head.digest)
         if size != self._judged_size:
             self.anchored = await self.vouched()
         self._judged_size = size
+
+    @property
+    def behind_seconds(self) -> float:
+        """Since when it does not know what is stored."""
+        return time.monotonic() - self.caught_up_at
 
     @property
     def as_of(self) -> AsOf | None:
@@ -286,7 +295,12 @@ class Service:
 
     def unknown(self) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's."""
-        return Problem(404, "no such message is archived; newer events may not be archived yet", {
+        said = "no such message is archived; newer events may not be archived yet"
+        if self.broken or self.tail.stopped:
+            said = (
+                "no such message was found, but segments are missing or do not fit: it may be there"
+            )
+        return Problem(404, said, {
             "archived_through": self.archived_through(), **self._state(),
         })  # fmt: skip
 

@@ -126,6 +126,7 @@ class Pages:
         return self._html(
             template, session, problem.status, problem=problem, failed=more.get("failed"),
             through=words.through(more.get("archived_through", {})), given=fields,
+            unread=standing.unread(self.gateway.service),
             **self._scopes(session.caller), **self._state(more),
         )  # fmt: skip
 
@@ -157,7 +158,7 @@ class Pages:
         return self._html(
             "archive", session, places=await asyncio.to_thread(standing.places, service),
             now=milliseconds(self.gateway.now()), head=service.head, breaker=self.breaker(),
-            alarms=self.alarms(), caught_up=service.caught_up, stopped=service.tail.stopped,
+            alarms=self.alarms(), unread=standing.unread(service),
             name=service.archive.keyring.archive, anchored=service.anchored,
             vouchers=words.vouchers(service.anchored), no_anchor=words.NO_ANCHOR,
         )  # fmt: skip

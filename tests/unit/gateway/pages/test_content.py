@@ -136,7 +136,8 @@ def test_an_archive_without_flaws_says_so(tmp_path: Path) -> None:
         visitor.sign_in(asked.token())
         text = text_of(visitor.get("/overview"))
         for part in ("Nothing is missing", "Nothing is late", "Nothing in quarantine",
-                     "Vouched for from outside", "witness", "Complete on every day"):  # fmt: skip
+                     "Vouched for from outside", "witness",
+                     "Nothing is missing, late or in quarantine in what is archived"):  # fmt: skip
             assert part in text
         message = text_of(visitor.look_up(message_uuid=sample.read))
         assert "No outside anchor" not in message
@@ -147,7 +148,8 @@ def test_an_archive_without_flaws_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("waiting", "ago", "said"),
     [
-        (7, timedelta(), ("Something is late", "7 events waited for more than 2 minutes")),
+        (7, timedelta(minutes=3), ("Something is late", "7 events waited for more than 2 min")),
+        (7, timedelta(), ("Partition 0, now: 7 events not archived yet", "has not watched for")),
         (0, timedelta(hours=1), ("The log is late",)),
     ],
 )
@@ -189,6 +191,11 @@ def test_an_end_that_was_cut_off_is_missing(tmp_path: Path) -> None:
         text = text_of(visitor.get("/overview"))
         assert "Something is missing" in text
         assert f"{MESSAGES}/1/1: the archive's log has other files" in text
+        assert "Partition 1, now: the archive's log has other files" in text
+        unknown = visitor.look_up(message_uuid="nobody")
+        assert (unknown.status_code, "may be archived" in text_of(unknown)) == (404, True)
+        assert "No such message is archived" not in text_of(unknown)
+        assert "has not read everything that is stored" in text_of(visitor.get("/archive"))
         visitor.client.close()
 
 
