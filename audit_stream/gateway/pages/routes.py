@@ -207,8 +207,11 @@ class Pages:
         return number_of_day(self.gateway.now()[:10])
 
     def _session(self, request: Request) -> Session:
-        session = self.sessions.find(SESSION.of(request))
-        request.state.caller = session.caller.shown
+        """Found once a request: each time counts against the rate of the token."""
+        session: Session | None = getattr(request.state, "session", None)
+        if session is None:
+            session = self.sessions.find(SESSION.of(request))
+            request.state.session, request.state.caller = session, session.caller.shown
         return session
 
     async def _posted(self, request: Request) -> tuple[Session, dict[str, str]]:
