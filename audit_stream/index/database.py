@@ -195,10 +195,19 @@ class ArchiveIndex:
         for key, value in self._days(DAY, first, last):
             yield day_of(key), key[-PLACE_BYTES:], Counted.decode(value)
 
-    def grouped(self, first: int, last: int) -> Iterator[tuple[int, Group, int]]:
-        """Messages by what is common to them, of the days `first` to `last`."""
-        for key, value in self._days(GROUP, first, last):
-            yield decode_group(key, value)
+    def grouped(
+        self, first: int, last: int, tenants: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, Group, int]]:  # fmt: skip
+        """Messages by what is common to them, of the days `first` to `last`; with `tenants`, of
+        these alone, and no other's row is read."""
+        if tenants is None:
+            yield from (decode_group(*row) for row in self._days(GROUP, first, last))
+            return
+        theirs = sorted({self.ids.tenant(tenant) for tenant in tenants})
+        for day in range(first, last + 1):
+            for tenant in theirs:
+                for row in self._scan(day_prefix(GROUP, day) + tenant):
+                    yield decode_group(*row)
 
     def quarantined(self) -> Iterator[Run]:
         """Runs of quarantined offsets, those of the newest day first."""
