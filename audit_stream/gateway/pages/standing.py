@@ -5,6 +5,7 @@ From the index and the newest digest of the log alone: nothing of the archive is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from audit_stream.gateway.pages import words
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.watch import WATCHED_MS
 from audit_stream.index.counts import Counted, milliseconds
+from audit_stream.seal.judge import REKEYED
 
 GOOD, UNSURE, BAD = "good", "unsure", "bad"
 #: A record is late when it is sealed later than that after it came: the objective of the alerts.
@@ -70,6 +72,21 @@ class Place:
         return 0 if self.start is None else max(0, self.start - self.reached)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfTopic:
+    """How many of a topic's events were ever put there, and how many were archived since: of a
+    rekeyed topic nobody can tell, since where its events first stood is in another topic."""
+
+    topic: str
+    ever: int
+    since: int | None
+
+    @property
+    def left(self) -> int | None:
+        """Those that were not."""
+        return None if self.since is None else max(0, self.ever - self.since)
+
+
 def places(service: Service) -> list[Place]:
     """Every partition of every stream, by topic, generation and partition."""
     totals, index = service.index.totals(), service.index.places()
@@ -89,6 +106,19 @@ def places(service: Service) -> list[Place]:
                 end=None if logged is None else logged.end,
             ))  # fmt: skip
     return found
+
+
+def by_topic(found: list[Place]) -> list[OfTopic]:
+    """What the counts of all places say, in their order."""
+    ever: Counter[str] = Counter()
+    since: Counter[str] = Counter()
+    for each in found:
+        ever[each.topic] += each.counted["q"]
+        since[each.topic] += each.counted.retried
+    return [
+        OfTopic(topic=topic, ever=count, since=None if topic.endswith(REKEYED) else since[topic])
+        for topic, count in ever.items()
+    ]
 
 
 def gaps(streams: list[StreamObject]) -> Iterator[tuple[StreamObject, int, int]]:
@@ -203,13 +233,16 @@ def _late(service: Service, found: list[Place], now_ms: int) -> Sign:
 
 
 def _quarantine(found: list[Place]) -> Sign:
-    total = sum(each.counted["q"] for each in found)
-    left = max(0, total - sum(each.counted.retried for each in found))
-    more = (f"{words.counted(total, 'event')} were ever put there.",) if total else ()
+    topics = [each for each in by_topic(found) if each.ever]
+    total = sum(each.ever for each in topics)
+    left = sum(each.ever if each.left is None else each.left for each in topics)
+    more = [f"{words.counted(total, 'event')} put there in all."] if total else []
+    if any(each.since is None for each in topics):
+        more.append("Of rekeyed topics it is not known which were archived since.")
     if left:
-        return Sign(question="Quarantine", state=UNSURE, more=more,
+        return Sign(question="Quarantine", state=UNSURE, more=(*more,),
                     answer=f"{words.counted(left, 'event')} in quarantine")  # fmt: skip
-    return Sign(question="Quarantine", state=GOOD, answer="Nothing in quarantine", more=more)
+    return Sign(question="Quarantine", state=GOOD, answer="Nothing in quarantine", more=(*more,))
 
 
 def _assurance(found: list[Place]) -> Sign:

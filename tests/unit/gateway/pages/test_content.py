@@ -107,7 +107,7 @@ def test_the_overview_names_every_flaw(site: Site, visitor: Visitor) -> None:
     day = {back: words.day((site.sample.end - timedelta(days=back)).date()) for back in range(DAYS)}
     for part in (
         "Something is missing", "14 events lost", "Nothing is late", "Write-once, locked",
-        "2 events in quarantine", "3 events were ever put there",
+        "2 events in quarantine", "3 events put there in all",
         "No outside anchor", f"Partition 1, {day[9]}: 14 events missing",
         f"Partition 0, {day[5]}: sealed up to 3 hours late",
     ):  # fmt: skip
