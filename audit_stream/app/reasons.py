@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 
 from audit_stream.errors import AuditError
+from audit_stream.gateway.around import where
 from audit_stream.gateway.pages.quarantine import Reason, Reasons
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.quarantine import read_quarantine
 
 log = logging.getLogger(__name__)
+_FAILED = "the reasons of quarantine could not be counted"
 
 
 class ReasonCounter:
@@ -48,5 +50,9 @@ class ReasonCounter:
             try:
                 await self.count()
             except AuditError as error:
-                log.warning("the reasons of quarantine could not be counted: %s", error.message)
+                log.warning("%s: %s", _FAILED, error.message)
+            except (
+                Exception
+            ) as error:  # a copy that nobody thought of, and whose text says anything
+                log.warning("%s: %s at %s", _FAILED, type(error).__name__, where(error))
             await asyncio.sleep(seconds)
