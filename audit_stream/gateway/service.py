@@ -45,7 +45,7 @@ from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
 
 log = logging.getLogger(__name__)
-_SWEEP_SECONDS = 3600.0
+_SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,27 +92,36 @@ class Service:
         self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever, and every hour the persons' rows are held against the subject objects.
+        """For ever. Every hour the persons' rows are held against the subject objects, beside it:
+        that reads all there are, and what is stored meanwhile is to be found, too."""
 
-        What may pass is logged; a log that does not fit is an alarm.
-        """
-        swept = -_SWEEP_SECONDS
+        async def swept() -> None:
+            await sweep(self.archive, self.index)
+
+        await asyncio.gather(
+            self._kept("refresh", "the index", self.refresh, seconds),
+            self._kept("sweep", "the index of persons", swept, _SWEEP_SECONDS),
+        )
+
+    async def _kept(
+        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float
+    ) -> None:
+        """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
         while True:
+            pause = seconds
             try:
-                await self.refresh()
-                if time.monotonic() - swept >= _SWEEP_SECONDS:
-                    await sweep(self.archive, self.index)
-                    swept = time.monotonic()
+                await work()
             except StoreError as error:
-                log.warning("the index could not be brought up to date: %s", error.message)
+                log.warning("%s could not be brought up to date: %s", what, error.message)
+                pause = min(seconds, _AGAIN_SECONDS)
             except AuditError as error:
                 self.alarms.raise_alarm("fork:log", str(error))
             except Exception as error:  # what nobody thought of must not leave it stale unsaid
-                said = f"the index is not brought up to date: {type(error).__name__}"
-                self.alarms.raise_alarm("index:refresh", f"{said} at {where(error)}")
+                said = f"{what} is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
             else:
-                self.alarms.close_alarm("index:refresh", "the index is brought up to date again")
-            await asyncio.sleep(seconds)
+                self.alarms.close_alarm(f"index:{key}", f"{what} is brought up to date again")
+            await asyncio.sleep(pause)
 
     async def _follow_log(self) -> None:
         size = self.index.log_size()
