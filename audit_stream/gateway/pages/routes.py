@@ -128,13 +128,14 @@ class Pages:
         return self._html(
             template, session, problem.status, problem=problem, failed=more.get("failed"),
             through=words.through(more.get("archived_through", {})), given=fields,
-            unread=standing.unread(self.gateway.service),
             **self._scopes(session.caller), **self._state(more),
         )  # fmt: skip
 
     def _state(self, answer: Any) -> dict[str, Any]:
-        """What a page says about the log behind an answer, and about who vouches for it."""
+        """What a page says about the log behind an answer, about who vouches for it, and about
+        what may be archived and was not seen."""
         return {
+            "unread": standing.unread(self.gateway.service),
             "as_of": answer["as_of"], "vouchers": words.vouchers(self.gateway.service.anchored),
             "no_anchor": words.NO_ANCHOR,
         }  # fmt: skip
