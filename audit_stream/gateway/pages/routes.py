@@ -187,6 +187,7 @@ class Pages:
         return self._html(
             "report", session, days=days, lines=found[:_SHOWN_LINES], total=len(found),
             messages=sum(count for _, count in found), sums=report.by_status(found),
+            unread=standing.unread(self.gateway.service),
         )  # fmt: skip
 
     async def csv(self, request: Request) -> Response:
