@@ -147,8 +147,8 @@ def unread(service: Service) -> list[str]:
     more += [f"{each}: the archive's log has other files, or more of them, than are stored."
              for each in service.broken]  # fmt: skip
     if not more and service.behind_seconds * 1000 > STALE_MS:
-        more.append("This gateway could not read what is stored for "
-                    f"{words.span(service.behind_seconds)}.")  # fmt: skip
+        ago = words.span(service.behind_seconds)
+        more.append(f"This gateway last read what is stored {ago} ago.")
     return more
 
 
@@ -205,6 +205,9 @@ def _blind(service: Service, found: list[Place], now_ms: int) -> list[str]:
         )
     if any(each.end is None and each.generation == _last(found, each) for each in found):
         more.append("The broker could not be asked how much is still to come.")
+    if any(each.topic.endswith(REKEYED) for each in found):
+        more.append("Rekeyed topics are copies: whether each event of the platform's was copied, "
+                    "audit-stream reconcile tells.")  # fmt: skip
     return more
 
 

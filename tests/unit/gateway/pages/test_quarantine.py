@@ -14,12 +14,14 @@ from audit_stream.gateway.pages import quarantine as module
 from audit_stream.gateway.pages import render
 from audit_stream.gateway.pages.quarantine import quarantine
 from audit_stream.gateway.pages.standing import UNSURE, signs
+from audit_stream.gateway.watch import Watch
 from audit_stream.index.counts import RETRIED
 from audit_stream.index.tail import Archive
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support import chains, golden
 from tests.support.chains import ChainMaker
 from tests.support.indexing import Indexing
+from tests.unit.gateway.pages.test_standing import NOW, digest
 
 LONG = 1500
 
@@ -45,10 +47,11 @@ async def made(tmp_path: Path) -> AsyncIterator[Indexing]:
     found.index.close()
 
 
-def service(made: Indexing) -> Any:
-    return SimpleNamespace(
-        index=made.index, tail=made.tail, head=None, anchored=None, broken=(), behind_seconds=0.0
-    )
+def service(made: Indexing, **more: Any) -> Any:
+    return SimpleNamespace(**{
+        "index": made.index, "tail": made.tail, "head": None, "anchored": None, "broken": (),
+        "behind_seconds": 0.0,
+    } | more)  # fmt: skip
 
 
 def test_a_long_run_is_counted_to_its_end(made: Indexing) -> None:
@@ -78,6 +81,12 @@ def test_of_a_rekeyed_topic_nobody_knows(made: Indexing) -> None:
     )
     assert page.body.count(b"not known") == 3
     assert b"Of a rekeyed topic" in page.body
+    head = SimpleNamespace(digest=digest(0, end=None), size=1)
+    found = service(made, head=head, watch=Watch())
+    for question in ("Missing", "Late"):
+        sign = next(each for each in signs(found, NOW) if each.question == question)
+        assert sign.state == UNSURE
+        assert any("whether each event of the platform's was copied" in each for each in sign.more)
     sign = next(each for each in signs(service(made), 0) if each.question == "Quarantine")
     assert (sign.state, sign.answer) == (UNSURE, f"{LONG + 7:,} events in quarantine")
     assert "Of rekeyed topics it is not known which were archived since." in sign.more

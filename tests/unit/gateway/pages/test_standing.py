@@ -74,7 +74,10 @@ async def test_all_is_well_only_when_all_is_known(made: Indexing) -> None:
         (service(made), "no log yet"),
         (service(made, digest(6 * MINUTE)), "what came since is not known"),
         (service(made, digest(0, end=None)), "could not be asked"),
-        (service(made, digest(0), behind_seconds=1800.0), "could not read what is stored for 30"),
+        (
+            service(made, digest(0), behind_seconds=1800.0),
+            "last read what is stored 30 minutes ago",
+        ),
     ):
         missing = sign("Missing", found)
         assert (missing.state, missing.answer) == (UNSURE, "Nothing is known to be missing")
