@@ -24,7 +24,7 @@ class ReasonCounter:
     """Counts what lies in `audit-quarantine`; `counted` is None until it has."""
 
     def __init__(
-        self, connection: KafkaConnection, is_retried: Callable[[str], bool],
+        self, connection: KafkaConnection, is_retried: Callable[[str, int], bool],
         now: Callable[[], str],
     ) -> None:  # fmt: skip
         self._connection, self._is_retried, self._now = connection, is_retried, now
@@ -37,7 +37,7 @@ class ReasonCounter:
         async for copy in read_quarantine(self._connection):
             key = (copy.topic, copy.reason)
             copies[key] += 1
-            left[key] += not self._is_retried(copy.first_position)
+            left[key] += not self._is_retried(copy.first_position, copy.generation)
         self.counted = Reasons(at=self._now(), found=[
             Reason(topic=topic, reason=reason, copies=number, left=left[topic, reason])
             for (topic, reason), number in sorted(copies.items())

@@ -27,6 +27,7 @@ from audit_stream.index.counts import (
     day_of,
     day_prefix,
     decode_group,
+    retried_in,
 )
 from audit_stream.index.groups import Groups
 from audit_stream.index.ids import Ids
@@ -52,7 +53,7 @@ from audit_stream.index.rows import (
 from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.rocks import batch_of, new_cache, open_database
 
-_VERSION = b"audit-index/2"
+_VERSION = b"audit-index/3"
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
 _BEHIND_TAGS = bytes([TAG[0] + 1])
@@ -219,9 +220,10 @@ class ArchiveIndex:
             elif key < QUARANTINE:
                 return
 
-    def is_retried(self, position: str) -> bool:
-        """Whether the event that was quarantined at ``topic/partition/offset`` was archived."""
-        return self.get(RETRIED + position.encode()) is not None
+    def is_retried(self, position: str, generation: int) -> bool:
+        """Whether the event that was quarantined at ``topic/partition/offset`` of that generation
+        was archived, in it or a later one. An older one's retry is of another event."""
+        return retried_in(self.get(RETRIED + position.encode())) >= generation
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in the order of the keys."""

@@ -86,9 +86,12 @@ def _newest(index: ArchiveIndex) -> tuple[list[Lying], bool]:
 
 
 def _lying(index: ArchiveIndex, place: Indexed, run: Run) -> Lying:
-    places_of = (f"{place.topic}/{place.partition}/{run.offset + n}" for n in range(run.length))
+    retried = (
+        index.is_retried(f"{place.topic}/{place.partition}/{run.offset + n}", place.generation)
+        for n in range(run.length)
+    )
     return Lying(
         topic=place.topic, partition=place.partition, day=date_of(run.day), first=run.offset,
         last=run.offset + run.length - 1,
-        retried=None if place.topic.endswith(REKEYED) else sum(map(index.is_retried, places_of)),
+        retried=None if place.topic.endswith(REKEYED) else sum(retried),
     )  # fmt: skip

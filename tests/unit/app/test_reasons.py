@@ -40,7 +40,8 @@ async def test_whatever_fails_it_goes_on(
 
     monkeypatch.setattr(reasons, "read_quarantine", read)
     connection: Any = None  # nothing asks it
-    counter = ReasonCounter(connection, {"t/0/2"}.__contains__, lambda: "now")
+    retried = {("t/0/2", 1)}
+    counter = ReasonCounter(connection, lambda *event: event in retried, lambda: "now")
 
     async def counted() -> bool:
         return counter.counted is not None

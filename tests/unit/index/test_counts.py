@@ -137,8 +137,9 @@ async def test_a_retry_is_counted_once_and_found(tmp_path: Path) -> None:
         stream = {n: d for n, d in OBJECTS.items() if n.startswith("streams/") and EMAIL in n}
         made = await indexed(relinked(stream | {base: data}), tmp_path / str(wanted))
         assert sum(each.retried for each in made.index.totals().values()) == wanted
-        assert made.index.is_retried(origin) is bool(wanted)
-        assert not made.index.is_retried(f"{EMAIL}/0/999")
+        assert made.index.is_retried(origin, 1) is bool(wanted)
+        assert not made.index.is_retried(f"{EMAIL}/0/999", 1)
+        assert not made.index.is_retried(origin, 2)  # that one is another event
         made.index.close()
 
 
@@ -151,6 +152,21 @@ async def test_two_retries_of_one_event_are_one(tmp_path: Path) -> None:
     assert made.tail.stopped == []
     assert sum(each.retried for each in made.index.totals().values()) == 1
     made.index.close()
+
+
+async def test_a_later_generation_s_retry_is_of_either(tmp_path: Path) -> None:
+    swap = (b'"origin":null', b'"origin":"%b/0/9999"' % EMAIL.encode())
+    objects = second_generation(EMAIL, closed=False)
+    first, second = name(EMAIL, 0), name(EMAIL, 0, generation=2)
+    for changed in ((first, second), (second,)):
+        edits = {each: edited(objects[each], 0, swap) for each in changed}
+        folder = tmp_path / str(len(changed))
+        made = await indexed(relinked(objects | edits), folder)
+        assert made.tail.stopped == []
+        assert sum(each.retried for each in made.index.totals().values()) == 1
+        assert made.index.is_retried(f"{EMAIL}/0/9999", 1)
+        assert made.index.is_retried(f"{EMAIL}/0/9999", 2)
+        made.index.close()
 
 
 async def test_each_generation_counts_for_itself(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def service(made: Indexing, **more: Any) -> Any:
 
 
 def test_a_long_run_is_counted_to_its_end(made: Indexing) -> None:
-    made.index.write((RETRIED + b"t/0/%d" % offset, b"") for offset in range(5, 5 + LONG - 1))
+    one = (1).to_bytes(4, "big")  # generation
+    made.index.write((RETRIED + b"t/0/%d" % offset, one) for offset in range(5, 5 + LONG - 1))
     newest = quarantine(service(made)).newest
     assert [(each.topic, each.first, each.last, each.left) for each in newest] == [
         ("t", 5, LONG + 4, 1), ("t", 1, 4, 4), ("r-rekeyed", 0, 2, None),
