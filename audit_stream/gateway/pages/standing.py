@@ -52,6 +52,7 @@ class Place:
     logged: int = 0  # first offset that the log does not cover
     start: int | None = None  # the broker's log, at the last digest; None: it was not known
     end: int | None = None
+    is_newest: bool = True  # of its topic's generations: of older ones nothing is to come
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.generation}/{self.partition}"
@@ -92,8 +93,9 @@ def places(service: Service) -> list[Place]:
     totals, index = service.index.totals(), service.index.places()
     known = {(each.topic, each.generation, each.partition): each for each in index.values()}
     covered = {_key(each): each for each in service.head.digest.coverage} if service.head else {}
-    found = []
-    for stream in service.tail.streams:
+    found, streams = [], service.tail.streams
+    newest = {stream.topic: stream.generation for stream in streams}  # the oldest come first
+    for stream in streams:
         for partition, genesis in enumerate(stream.genesis):
             key = (stream.topic, stream.generation, partition)
             indexed, logged = known.get(key), covered.get(key)
@@ -104,6 +106,7 @@ def places(service: Service) -> list[Place]:
                 logged=0 if logged is None else logged.archived_next,
                 start=None if logged is None else logged.log_start,
                 end=None if logged is None else logged.end,
+                is_newest=stream.generation == newest[stream.topic],
             ))  # fmt: skip
     return found
 
@@ -203,7 +206,7 @@ def _blind(service: Service, found: list[Place], now_ms: int) -> list[str]:
         more.append(
             f"The log was last written {words.moment_ms(at)}: what came since is not known."
         )
-    if any(each.end is None and each.generation == _last(found, each) for each in found):
+    if any(each.end is None and each.is_newest for each in found):
         more.append("The broker could not be asked how much is still to come.")
     if any(each.topic.endswith(REKEYED) for each in found):
         more.append("Rekeyed topics are copies: whether each event of the platform's was copied, "
@@ -256,8 +259,8 @@ def _assurance(found: list[Place]) -> Sign:
     state = {"worm_locked": GOOD, "worm_unlocked": UNSURE, "mutable": BAD}[level]
     answer = {"worm_locked": "Write-once, locked", "worm_unlocked": "Write-once, not locked",
               "mutable": "Can be rewritten"}[level]  # fmt: skip
-    return Sign(question="Protection", state=state, answer=answer,
-                more=(f"The archive is {words.ASSURANCE[level]} ({level}).",))  # fmt: skip
+    more = f"By its own files, the archive is {words.ASSURANCE[level]} ({level})."
+    return Sign(question="Protection", state=state, answer=answer, more=(more,))
 
 
 def _anchors(service: Service, now_ms: int) -> Sign:
@@ -282,10 +285,6 @@ def _newest(vouched: Vouched) -> int:
     seconds = [*vouched.judgement.witnesses.values()]
     seconds += [int(each.time.timestamp()) for each in vouched.timestamps.values()]
     return 1000 * max(seconds, default=0)
-
-
-def _last(found: list[Place], place: Place) -> int:
-    return max(each.generation for each in found if each.topic == place.topic)
 
 
 def _key(each: Covered | Place) -> tuple[str, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from audit_stream.gateway.pages.completeness import GAP, GOOD, NOTHING, pictures
-from audit_stream.gateway.pages.standing import BAD, signs
+from audit_stream.gateway.pages.standing import BAD, places, signs
 from audit_stream.gateway.watch import Watch
 from audit_stream.index.counts import DAY_MS, number_of_day
 from audit_stream.index.tail import Archive
@@ -72,6 +72,11 @@ async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None
     missing = signs(service(made), (FIRST + 5) * DAY_MS)[0]
     assert (missing.state, missing.answer) == (BAD, "Something is missing")
     assert missing.more == ("5 positions between two generations of a topic.",)
+
+
+async def test_of_an_older_generation_nothing_is_to_come(made: Indexing) -> None:
+    found = places(service(made))
+    assert [(each.generation, each.is_newest) for each in found] == [(1, False), (2, True)]
 
 
 async def test_what_is_followed_no_further_is_missing(made: Indexing) -> None:
