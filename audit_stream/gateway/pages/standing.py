@@ -221,7 +221,9 @@ def _late(service: Service, found: list[Place], now_ms: int) -> Sign:
     at = milliseconds(service.head.digest.time)
     more = [f"The log was last written {words.moment_ms(at)}."]
     ends = service.watch.ends(now_ms - LATE_MS)
-    late = sum(max(0, (ends or {}).get(_key(each), 0) - each.reached) for each in found)
+    late = sum(
+        max(0, (ends or {}).get(_key(each), 0) - each.reached) for each in found if each.is_newest
+    )
     if late:
         more.insert(0, f"{words.counted(late, 'event')} waited for more than "
                        f"{words.span(LATE_MS / 1000)}.")  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from audit_stream.evidence.digest import Covered, Digest
 from audit_stream.gateway.pages.completeness import GAP, GOOD, NOTHING, pictures
 from audit_stream.gateway.pages.standing import BAD, places, signs
 from audit_stream.gateway.watch import Watch
@@ -77,6 +78,17 @@ async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None
 async def test_of_an_older_generation_nothing_is_to_come(made: Indexing) -> None:
     found = places(service(made))
     assert [(each.generation, each.is_newest) for each in found] == [(1, False), (2, True)]
+    seen = [
+        Covered(topic="t", generation=number, partition=0, archived_next=reached, end=99 * ended)
+        for number, reached, ended in ((1, 20, 1), (2, 45, 0))
+    ]  # fmt: skip
+    before = Digest(archive=chains.NAME, coverage=seen, prev_root=bytes(32),
+                    time="2026-03-05T23:57:00.000Z")  # fmt: skip
+    watch = Watch()
+    watch.saw(before)
+    more = {"head": SimpleNamespace(digest=before, size=9), "watch": watch}
+    late = signs(service(made, **more), (FIRST + 5) * DAY_MS)[1]
+    assert late.answer == "Nothing is late"
 
 
 async def test_what_is_followed_no_further_is_missing(made: Indexing) -> None:
