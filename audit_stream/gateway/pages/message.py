@@ -78,6 +78,15 @@ def checked(answer: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def is_anchored(answer: Mapping[str, Any]) -> bool | None:
+    """Whether what vouches from outside covers every file of the message; None: nobody does."""
+    size = (answer["as_of"] or {}).get("anchored_size")
+    if size is None:
+        return None
+    places = [each["evidence"]["log_index"] for each in answer["history"]]
+    return all(place is not None and place < size for place in places)
+
+
 def _step(each: Mapping[str, Any]) -> Step:
     evidence = each["evidence"]
     index = evidence["log_index"]

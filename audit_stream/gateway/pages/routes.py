@@ -21,7 +21,7 @@ from audit_stream.gateway.pages import render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures
 from audit_stream.gateway.pages.forms import SESSION, check_from_here, fields_of
-from audit_stream.gateway.pages.message import checked, shown
+from audit_stream.gateway.pages.message import checked, is_anchored, shown
 from audit_stream.gateway.pages.quarantine import Reasons, quarantine
 from audit_stream.gateway.pages.report import Days
 from audit_stream.gateway.pages.sessions import Session, Sessions
@@ -113,7 +113,8 @@ class Pages:
             found = [shown(each) for each in answer["messages"]]
             return self._html("customer", session, found=found, cursor=answer["cursor"], **asked)
         return self._html(
-            "message", session, it=shown(answer), checked=checked(answer), **asked
+            "message", session, it=shown(answer), checked=checked(answer),
+            anchored=is_anchored(answer), **asked,
         )  # fmt: skip
 
     async def bundle(self, request: Request) -> Response:

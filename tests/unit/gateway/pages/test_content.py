@@ -142,6 +142,7 @@ def test_an_archive_without_flaws_says_so(tmp_path: Path) -> None:
         message = text_of(visitor.look_up(message_uuid=sample.read))
         assert "No outside anchor" not in message
         assert "They vouch for the first" in message
+        assert "Every file of this message is among them." in message
         visitor.client.close()
 
 

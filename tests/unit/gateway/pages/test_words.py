@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from audit_stream.gateway.pages import words
-from audit_stream.gateway.pages.message import checked
+from audit_stream.gateway.pages.message import checked, is_anchored
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,18 @@ def test_what_is_not_logged_is_not_promised() -> None:
     said = checked(history(4, None))[-1]
     assert said.startswith("1 of 2 files stand in the archive's log; the rest is not in it yet")
     assert "minutes" not in said  # nobody knows when a notary that is away comes back
+
+
+@pytest.mark.parametrize(
+    ("anchored_size", "log_indexes", "wanted"),
+    [
+        (10, (4, 9), True), (10, (4, 10), False), (10, (4, None), False), (None, (4,), None),
+        (0, (0,), False),
+    ],
+)  # fmt: skip
+def test_an_anchor_counts_for_what_it_covers(
+    anchored_size: int | None, log_indexes: tuple[int | None, ...], wanted: bool | None
+) -> None:
+    answer = history(*log_indexes) | {"as_of": {"anchored_size": anchored_size}}
+    assert is_anchored(answer) is wanted
+    assert is_anchored(history(1) | {"as_of": None}) is None
