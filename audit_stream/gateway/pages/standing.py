@@ -268,7 +268,7 @@ def _assurance(found: list[Place]) -> Sign:
 def _anchors(service: Service, now_ms: int) -> Sign:
     if service.anchored is None:
         return Sign(question="Outside anchors", state=UNSURE, answer="No outside anchor",
-                    more=(words.NO_ANCHOR.partition(": ")[2],))  # fmt: skip
+                    more=(words.NOBODY_OUTSIDE,))  # fmt: skip
     size = service.anchored.checkpoint.size
     whole = service.head.size if service.head else size
     more = [*words.vouchers(service.anchored),
