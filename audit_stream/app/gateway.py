@@ -87,7 +87,7 @@ def build_gateway(settings: Settings) -> Around:
         reason_seconds=settings.gateway_quarantine_seconds,
     )  # fmt: skip
     tell_standing(metrics, health, alarms)
-    metrics.index_behind_seconds.set_function(lambda: time.monotonic() - service.caught_up_at)
+    metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
     metrics.journal_unsealed_seconds.set_function(
         lambda: unsealed_seconds(journal.folder, time.time())
     )

@@ -11,18 +11,20 @@ from collections import Counter
 from collections.abc import Callable
 
 from audit_stream.errors import AuditError
+from audit_stream.gateway.around import where
 from audit_stream.gateway.pages.quarantine import Reason, Reasons
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.quarantine import read_quarantine
 
 log = logging.getLogger(__name__)
+_FAILED = "the reasons of quarantine could not be counted"
 
 
 class ReasonCounter:
     """Counts what lies in `audit-quarantine`; `counted` is None until it has."""
 
     def __init__(
-        self, connection: KafkaConnection, is_retried: Callable[[str], bool],
+        self, connection: KafkaConnection, is_retried: Callable[[str, int], bool],
         now: Callable[[], str],
     ) -> None:  # fmt: skip
         self._connection, self._is_retried, self._now = connection, is_retried, now
@@ -35,7 +37,7 @@ class ReasonCounter:
         async for copy in read_quarantine(self._connection):
             key = (copy.topic, copy.reason)
             copies[key] += 1
-            left[key] += not self._is_retried(copy.first_position)
+            left[key] += not self._is_retried(copy.first_position, copy.generation)
         self.counted = Reasons(at=self._now(), found=[
             Reason(topic=topic, reason=reason, copies=number, left=left[topic, reason])
             for (topic, reason), number in sorted(copies.items())
@@ -48,5 +50,9 @@ class ReasonCounter:
             try:
                 await self.count()
             except AuditError as error:
-                log.warning("the reasons of quarantine could not be counted: %s", error.message)
+                log.warning("%s: %s", _FAILED, error.message)
+            except (
+                Exception
+            ) as error:  # a copy that nobody thought of, and whose text says anything
+                log.warning("%s: %s at %s", _FAILED, type(error).__name__, where(error))
             await asyncio.sleep(seconds)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from audit_stream.seal.judge import REKEYED
 from audit_stream.settings import Settings
 from audit_stream.stream.worker import TABLE
-
-REKEYED = "-rekeyed"
 
 
 def archived_topics(settings: Settings) -> dict[str, str]:

@@ -23,6 +23,7 @@ from audit_stream.errors import (
     StateError,
     StoreError,
     Tampered,
+    UnknownVersion,
 )
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
@@ -34,6 +35,7 @@ from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.signing import AnswerSigner
+from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message, Page
 from audit_stream.index.rows import log_rows
@@ -43,7 +45,7 @@ from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
 
 log = logging.getLogger(__name__)
-_SWEEP_SECONDS = 3600.0
+_SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Service:
     broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
+    watch: Watch = field(default_factory=Watch)
     _judged_size: int = -1
     _coverage: Coverage = field(default_factory=Coverage)
 
@@ -89,27 +92,36 @@ class Service:
         self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever, and every hour the persons' rows are held against the subject objects.
+        """For ever. Every hour the persons' rows are held against the subject objects, beside it:
+        that reads all there are, and what is stored meanwhile is to be found, too."""
 
-        What may pass is logged; a log that does not fit is an alarm.
-        """
-        swept = -_SWEEP_SECONDS
+        async def swept() -> None:
+            await sweep(self.archive, self.index)
+
+        await asyncio.gather(
+            self._kept("refresh", "the index", self.refresh, seconds),
+            self._kept("sweep", "the index of persons", swept, _SWEEP_SECONDS),
+        )
+
+    async def _kept(
+        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float
+    ) -> None:
+        """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
         while True:
+            pause = seconds
             try:
-                await self.refresh()
-                if time.monotonic() - swept >= _SWEEP_SECONDS:
-                    await sweep(self.archive, self.index)
-                    swept = time.monotonic()
+                await work()
             except StoreError as error:
-                log.warning("the index could not be brought up to date: %s", error.message)
+                log.warning("%s could not be brought up to date: %s", what, error.message)
+                pause = min(seconds, _AGAIN_SECONDS)
             except AuditError as error:
                 self.alarms.raise_alarm("fork:log", str(error))
             except Exception as error:  # what nobody thought of must not leave it stale unsaid
-                said = f"the index is not brought up to date: {type(error).__name__}"
-                self.alarms.raise_alarm("index:refresh", f"{said} at {where(error)}")
+                said = f"{what} is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
             else:
-                self.alarms.close_alarm("index:refresh", "the index is brought up to date again")
-            await asyncio.sleep(seconds)
+                self.alarms.close_alarm(f"index:{key}", f"{what} is brought up to date again")
+            await asyncio.sleep(pause)
 
     async def _follow_log(self) -> None:
         size = self.index.log_size()
@@ -126,13 +138,20 @@ class Service:
                     hint="audit-stream log check with a kept checkpoint; docs/runbooks/fork.md",
                 )
             self.head = head
+            self.watch.saw(head.digest)
         while (batch := await self.archive_log.batch(size)) is not None:
             self.head = self.archive_log.head_behind(self.head, batch)
             self.index.write(log_rows(batch, self.head.root))
             size = self.head.size
+            self.watch.saw(self.head.digest)
         if size != self._judged_size:
             self.anchored = await self.vouched()
         self._judged_size = size
+
+    @property
+    def behind_seconds(self) -> float:
+        """Since when it does not know what is stored."""
+        return time.monotonic() - self.caught_up_at
 
     @property
     def as_of(self) -> AsOf | None:
@@ -186,6 +205,9 @@ class Service:
             self.alarms.raise_alarm(f"tampered:{error.message.partition(': ')[0]}", str(error))
             failed = {"failed": error.message, **self._state()}
             raise Problem(409, "what is stored is not what was archived", failed) from error
+        except UnknownVersion as error:
+            log.warning("%s", error)
+            raise Problem(503, "a newer release wrote what this one would have to judge") from error
         except StoreError as error:
             raise Problem(503, f"the archive cannot be read: {error.message}") from error
         except StateError as error:
@@ -253,6 +275,8 @@ class Service:
             page: Page = await self.lookup.by_customer(
                 tenant, query.customer, cursor=query.cursor, limit=query.limit
             )
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise Problem(400, error.message) from error
         if not page.messages and query.cursor is None:
@@ -280,7 +304,12 @@ class Service:
 
     def unknown(self) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's."""
-        return Problem(404, "no such message is archived; newer events may not be archived yet", {
+        said = "no such message is archived; newer events may not be archived yet"
+        if self.broken or self.tail.stopped:
+            said = (
+                "no such message was found, but segments are missing or do not fit: it may be there"
+            )
+        return Problem(404, said, {
             "archived_through": self.archived_through(), **self._state(),
         })  # fmt: skip
 

@@ -3,13 +3,15 @@
     day         d day place               `Counted` of that day
     total       D place                   `Counted` of all days
     quarantine  q day place offset        a run of quarantined offsets: its length
-    retried     o topic/partition/offset  a quarantined event that was archived by a retry
+    retried     o topic/partition/offset  a quarantined event that was archived by a retry: the
+                                          newest generation that has one
     group       n day tenant group        how many messages, and what is common to them
 
 `day` is a UTC day by the broker's clock, counted from 1970. A segment is counted whole, on the day
 of its first record. A message stands in one group: that of its effective record in its stream, on
-the day that record was archived. Each segment's counts are in one write with its rows, so nothing
-is counted twice. The groups' members are what the records say in clear, and no ids of messages.
+the day the broker received that record. Each segment's counts are in one write with its rows, so
+nothing is counted twice. The groups' members are what the records say in clear, and no ids of
+messages.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ Runs = list[tuple[int, str]]
 _LETTERS = "".join(ledger.MEANING)
 _COUNTED = Struct(f">{len(_LETTERS)}QQQQB")
 _DAY, _NUMBER, _RUN, _MESSAGES = Struct(">I"), Struct(">Q"), Struct(">I8sQ"), Struct(">Q")
+_GENERATION = Struct(">I")
 _HASH_BYTES = 8
 #: Bytes by which a message's row names its group: day and hash.
 GROUP_BYTES = _DAY.size + _HASH_BYTES
@@ -130,7 +133,7 @@ class Tally:
     def __init__(self, header: Header, runs: Runs, place: bytes, get: Get) -> None:
         self._header, self._runs, self._place, self._get = header, runs, place, get
         self._by_key: dict[bytes, Counting] = {}
-        self._retried: set[bytes] = set()
+        self._retried: dict[bytes, bool] = {}  # whether it is the position's first
 
     def group(self, tenant: bytes, day: str, members: tuple[str | None, ...]) -> Counting:
         """Where messages with these members are counted, `Group`'s in their order. A call for each
@@ -152,11 +155,13 @@ class Tally:
 
     def retry(self, origin: str) -> None:
         """A record whose event first stood at `origin`. One of a rekeyed topic always has one, and
-        of another topic, so it is none that quarantine knew."""
+        of another topic, so it is none that quarantine knew. Positions do not say of which
+        generation they are: of several only one is counted."""
         if origin.startswith(f"{self._header.topic}/"):
             key = RETRIED + origin.encode()
-            if self._get(key) is None:
-                self._retried.add(key)
+            before = retried_in(self._get(key))
+            if before < self._header.generation:
+                self._retried[key] = not before
 
     def rows(self) -> list[Row]:
         """All of them."""
@@ -166,7 +171,7 @@ class Tally:
         return [
             (day_key, Counted.decode(self._get(day_key)).plus(counted).encode()),
             (TOTAL + self._place, total.plus(counted).encode()),
-            *((key, b"") for key in sorted(self._retried)),
+            *((key, _GENERATION.pack(self._header.generation)) for key in sorted(self._retried)),
             *self._quarantined(day),
             *self._grouped(),
         ]
@@ -176,7 +181,7 @@ class Tally:
         counts = ledger.totals(header.ledger, header.next - header.base)
         first = header.first_ts or 0
         return Counted(
-            letters=tuple(counts.values()), retried=len(self._retried),
+            letters=tuple(counts.values()), retried=sum(self._retried.values()),
             delay=max(0, milliseconds(header.sealed_at) - first) if first > 0 else 0,
             last_ts=_sound(header.last_ts), levels=1 << ASSURANCES.index(header.assurance),
         )  # fmt: skip
@@ -205,6 +210,11 @@ def decode_group(key: bytes, value: bytes) -> tuple[int, Group, int]:
     """A group row: day, what is common, how many messages."""
     count, members = _split(value)
     return _DAY.unpack_from(key, 1)[0], Group(*orjson.loads(members)), count
+
+
+def retried_in(value: bytes | None) -> int:
+    """The newest generation that has a retry of a position, by its row; 0: none has."""
+    return 0 if value is None else int(_GENERATION.unpack(value)[0])
 
 
 def day_prefix(kind: bytes, day: int) -> bytes:

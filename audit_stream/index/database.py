@@ -27,6 +27,7 @@ from audit_stream.index.counts import (
     day_of,
     day_prefix,
     decode_group,
+    retried_in,
 )
 from audit_stream.index.groups import Groups
 from audit_stream.index.ids import Ids
@@ -52,7 +53,7 @@ from audit_stream.index.rows import (
 from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.rocks import batch_of, new_cache, open_database
 
-_VERSION = b"audit-index/2"
+_VERSION = b"audit-index/3"
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
 _BEHIND_TAGS = bytes([TAG[0] + 1])
@@ -195,10 +196,19 @@ class ArchiveIndex:
         for key, value in self._days(DAY, first, last):
             yield day_of(key), key[-PLACE_BYTES:], Counted.decode(value)
 
-    def grouped(self, first: int, last: int) -> Iterator[tuple[int, Group, int]]:
-        """Messages by what is common to them, of the days `first` to `last`."""
-        for key, value in self._days(GROUP, first, last):
-            yield decode_group(key, value)
+    def grouped(
+        self, first: int, last: int, tenants: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, Group, int]]:  # fmt: skip
+        """Messages by what is common to them, of the days `first` to `last`; with `tenants`, of
+        these alone, and no other's row is read."""
+        if tenants is None:
+            yield from (decode_group(*row) for row in self._days(GROUP, first, last))
+            return
+        theirs = sorted({self.ids.tenant(tenant) for tenant in tenants})
+        for day in range(first, last + 1):
+            for tenant in theirs:
+                for row in self._scan(day_prefix(GROUP, day) + tenant):
+                    yield decode_group(*row)
 
     def quarantined(self) -> Iterator[Run]:
         """Runs of quarantined offsets, those of the newest day first."""
@@ -210,9 +220,10 @@ class ArchiveIndex:
             elif key < QUARANTINE:
                 return
 
-    def is_retried(self, position: str) -> bool:
-        """Whether the event that was quarantined at ``topic/partition/offset`` was archived."""
-        return self.get(RETRIED + position.encode()) is not None
+    def is_retried(self, position: str, generation: int) -> bool:
+        """Whether the event that was quarantined at ``topic/partition/offset`` of that generation
+        was archived, in it or a later one. An older one's retry is of another event."""
+        return retried_in(self.get(RETRIED + position.encode())) >= generation
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in the order of the keys."""

@@ -133,7 +133,8 @@ class SegmentRow:
     next: int
     attempt: int  # of its name: junk objects passed over
     count: int
-    time: int  # first_ts of its header, ms: what a customer's messages are ordered by
+    #: first_ts of its header, ms, 0 where it is none: what a customer's messages are ordered by.
+    time: int
     leaf: bytes
     tags: bytes = NO_TAGS  # digest of the subject object that its tag rows were read from
 
@@ -141,8 +142,9 @@ class SegmentRow:
     def of(cls, place: bytes, found: Found, tags: Tags | None) -> Self:
         """The row of a segment that was found in its chain."""
         header = found.segment.header
+        time = max(0, header.first_ts or 0)  # a producer may have written -1
         return cls(place=place, base=header.base, next=header.next, attempt=found.name.attempt,
-                   count=header.count, time=header.first_ts or 0, leaf=found.segment.leaf,
+                   count=header.count, time=time, leaf=found.segment.leaf,
                    tags=NO_TAGS if tags is None else tags.digest)  # fmt: skip
 
     @property

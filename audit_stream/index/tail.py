@@ -115,6 +115,10 @@ class Tail:
         for name in await self._archive.store.names(_STREAMS):
             if name not in self._streams:
                 await self._open(name)
+        for place, indexed in self._indexed.items():
+            if place not in self._chains:
+                error = FormatError("the stream that its index was made from is not stored")
+                self._stop(str(indexed), f"{indexed.topic}/{indexed.partition}", error)
 
     async def _open(self, name: str) -> None:
         try:

@@ -36,6 +36,11 @@ class Quarantined:
         return f"{topic}/{partition}/{offset}"
 
     @property
+    def generation(self) -> int:
+        """The generation of the stream that it was quarantined in."""
+        return int(self.source.rsplit("/", 3)[1])
+
+    @property
     def topic(self) -> str:
         """The topic it was consumed from."""
         return self.source.rsplit("/", 3)[0]

@@ -23,6 +23,8 @@ from audit_stream.privacy.sealer import RecordSealer
 
 #: Header of a rekeyed or retried record: where it first stood, ``topic/partition/offset``.
 ORIGIN_HEADER = "audit-origin"
+#: How the name of a topic ends that has another's records, each under its message id.
+REKEYED = "-rekeyed"
 #: Quarantine reason of an unexpected exception in pure code; always alarms.
 INTERNAL = "internal"
 

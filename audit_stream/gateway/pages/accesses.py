@@ -7,15 +7,15 @@ Each sealed part is held against the one behind it, or against the head in the a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from audit_stream.errors import FormatError, Tampered
+from audit_stream.errors import FormatError, Tampered, UnknownVersion
 from audit_stream.evidence.access import (
     JournalHead,
     check_entry,
@@ -34,8 +34,9 @@ from audit_stream.gateway.parts import identity, part_lines, part_numbers
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.service import Service
 
+T = TypeVar("T")
 PAGE = 50
-_MOST_JOURNALS = 200
+_MOST_JOURNALS, _AT_ONCE = 200, 16
 #: Where a journal is to be read on, backwards: part, and how many of its entries are left.
 Mark = tuple[int, int]
 _ALL = 1 << 30
@@ -43,10 +44,12 @@ _ALL = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some entries, the newest first; `cursor` leads to older ones."""
+    """Some entries, the newest first; `cursor` leads to older ones, unless `more` of them are of
+    too many journals for one."""
 
     entries: list[dict[str, Any]]
     cursor: str | None
+    more: bool
 
 
 @dataclass(slots=True)
@@ -58,9 +61,12 @@ class Accesses:
     _heads: Mapping[str, JournalHead] = field(default_factory=dict)
 
     async def page(self, cursor: str | None) -> Page:
-        """`Tampered` when a part is not what was sealed, `StoreError`, `Problem` 400."""
+        """`Tampered` when a part is not what was sealed, `UnknownVersion`, `StoreError`, `Problem`
+        400."""
         try:
             return await self._page(cursor)
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise Tampered(error.message) from error
 
@@ -72,8 +78,7 @@ class Accesses:
             marks = _within(_parse_cursor(cursor), marks)
         newest: list[tuple[str, str, dict[str, Any], Mark]] = []  # a heap, of one entry a journal
         journals = {journal: self._backwards(journal, mark, own) for journal, mark in marks.items()}
-        for journal in list(journals):
-            await _advance(newest, journals, journal)
+        await _each(lambda journal: _advance(newest, journals, journal), journals)
         found: list[dict[str, Any]] = []
         while newest and len(found) < PAGE:
             _, journal, entry, mark = heappop(newest)
@@ -81,7 +86,8 @@ class Accesses:
             marks[journal] = mark
             await _advance(newest, journals, journal)
         left = {each[1]: marks[each[1]] for each in newest}
-        return Page(found, _cursor(left) if left else None)
+        fits = 0 < len(left) <= _MOST_JOURNALS
+        return Page(found, _cursor(left) if fits else None, bool(left) and not fits)
 
     async def _logged(self) -> Mapping[str, JournalHead]:
         """How far each journal is in the archive's log."""
@@ -98,7 +104,8 @@ class Accesses:
         places = filter(None, map(parse_access_name, names))
         first = {journal: 0 for journal, _ in places}
         first |= {journal: head.next for journal, head in self._heads.items()}
-        marks = {journal: (await self._end(journal, at), _ALL) for journal, at in first.items()}
+        ends = await _each(lambda journal: self._end(journal, first[journal]), first)
+        marks = {journal: (end, _ALL) for journal, end in zip(first, ends, strict=True)}
         here = await asyncio.to_thread(part_numbers, self.folder)
         marks[own] = max(marks.get(own, (0, _ALL)), (here[-1] if here else 0, _ALL))
         return marks
@@ -151,6 +158,17 @@ class Accesses:
         if leaf is not None and part.leaf != leaf:
             raise Tampered(f"{name} is not the part that was sealed")
         return list(part.entries), part.prev
+
+
+async def _each(call: Callable[[str], Awaitable[T]], journals: Iterable[str]) -> list[T]:
+    """What the call gives for each journal, in order; some of them wait for the store at once."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(journal: str) -> T:
+        async with room:
+            return await call(journal)
+
+    return await asyncio.gather(*map(one, journals))
 
 
 async def _advance(

@@ -15,7 +15,7 @@ class Step:
 
     status: str
     at: str  # by the carrier
-    archived: str  # by the broker
+    received: str  # by the broker
     carrier: str
     error: str | None
     revision: int
@@ -72,10 +72,19 @@ def checked(answer: Mapping[str, Any]) -> list[str]:
         found.append("Each file stands in the archive's log, which only grows.")
     else:
         found.append(
-            f"{placed} of {len(history)} files stand in the archive's log already; the rest follow "
-            "within minutes."
+            f"{placed} of {words.counted(len(history), 'file')} stand in the archive's log; the "
+            "rest is not in it yet, and the log does not vouch for it."
         )
     return found
+
+
+def is_anchored(answer: Mapping[str, Any]) -> bool | None:
+    """Whether what vouches from outside covers every file of the message; None: nobody does."""
+    size = (answer["as_of"] or {}).get("anchored_size")
+    if size is None:
+        return None
+    places = [each["evidence"]["log_index"] for each in answer["history"]]
+    return all(place is not None and place < size for place in places)
 
 
 def _step(each: Mapping[str, Any]) -> Step:
@@ -84,7 +93,7 @@ def _step(each: Mapping[str, Any]) -> Step:
     return Step(
         status=words.STATUS[each["delivery_status"]],
         at=words.moment(each["carrier_receipt_timestamp"]),
-        archived=words.moment(each["ingestion_timestamp"]), carrier=each["carrier_status"],
+        received=words.moment(each["ingestion_timestamp"]), carrier=each["carrier_status"],
         error=each["carrier_error_code"], revision=each["revision"],
         personal=words.PERSONAL[each["personal"]],
         proof={

@@ -6,34 +6,36 @@ topic, beside the personal data of the event: a gateway counts the reasons there
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 
-from audit_stream.gateway.pages.standing import places
+from audit_stream.gateway.pages.standing import OfTopic, by_topic, places
 from audit_stream.gateway.service import Service
 from audit_stream.index.counts import Run, date_of
+from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import Indexed
+from audit_stream.seal.judge import REKEYED
 
-_MOST_RUNS, _MOST_OFFSETS = 200, 1000
+#: That are listed: each offset costs a look into the index.
+_MOST_RUNS, _MOST_OFFSETS = 200, 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lying:
-    """Events that stood one behind the other; `retried` of them were archived since."""
+    """Events that stood one behind the other; `retried` of them were archived since, if that can be
+    told."""
 
     topic: str
     partition: int
     day: date
     first: int
     last: int
-    retried: int
+    retried: int | None
 
     @property
-    def left(self) -> int:
+    def left(self) -> int | None:
         """Those that were not."""
-        return self.last - self.first + 1 - self.retried
+        return None if self.retried is None else self.last - self.first + 1 - self.retried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,35 +58,40 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
-    """By topic how many were ever put there and how many are left; the newest of them."""
+    """By topic, and the newest of them."""
 
-    topics: list[tuple[str, int, int]]
+    topics: list[OfTopic]
     newest: list[Lying]
     more: bool  # whether there are older ones
 
 
 def quarantine(service: Service) -> Quarantine:
     """From the index alone."""
-    ever: Counter[str] = Counter()
-    retried: Counter[str] = Counter()
-    for each in places(service):
-        ever[each.topic] += each.counted["q"]
-        retried[each.topic] += each.counted.retried
-    runs = list(islice(service.index.quarantined(), _MOST_RUNS + 1))
-    named = service.index.places()
-    return Quarantine(
-        topics=[(topic, ever[topic], max(0, ever[topic] - retried[topic])) for topic in ever],
-        newest=[_lying(service, named[run.place], run) for run in runs[:_MOST_RUNS]],
-        more=len(runs) > _MOST_RUNS,
-    )  # fmt: skip
+    newest, more = _newest(service.index)
+    return Quarantine(topics=by_topic(places(service)), newest=newest, more=more)
 
 
-def _lying(service: Service, place: Indexed, run: Run) -> Lying:
-    retried = sum(
-        service.index.is_retried(f"{place.topic}/{place.partition}/{offset}")
-        for offset in range(run.offset, run.offset + min(run.length, _MOST_OFFSETS))
+def _newest(index: ArchiveIndex) -> tuple[list[Lying], bool]:
+    """Whole runs, until they are enough; whether there are older ones."""
+    found: list[Lying] = []
+    offsets, named = 0, None
+    for run in index.quarantined():
+        offsets += run.length
+        if found and (len(found) == _MOST_RUNS or offsets > _MOST_OFFSETS):
+            return found, True
+        if named is None or run.place not in named:
+            named = index.places()
+        found.append(_lying(index, named[run.place], run))
+    return found, False
+
+
+def _lying(index: ArchiveIndex, place: Indexed, run: Run) -> Lying:
+    retried = (
+        index.is_retried(f"{place.topic}/{place.partition}/{run.offset + n}", place.generation)
+        for n in range(run.length)
     )
     return Lying(
         topic=place.topic, partition=place.partition, day=date_of(run.day), first=run.offset,
-        last=run.offset + run.length - 1, retried=retried,
+        last=run.offset + run.length - 1,
+        retried=None if place.topic.endswith(REKEYED) else sum(retried),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The report: messages by workflow, channel, status and error code, without personal data.
 
-A message counts once, with its effective status, on the day that status was archived. Days are the
+A message counts once, with its effective status, on the day the broker received it. Days are the
 broker's, so no skewed clock hides a message; over all days the report has every message.
 """
 
@@ -12,15 +12,17 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 
-from audit_stream.gateway.auth import Caller
+from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.index.counts import Group, number_of_day
 from audit_stream.index.database import ArchiveIndex
 
 MOST_DAYS, MOST_LINES = 366, 20_000
+#: Rows of the index that a report may be made from: some seconds of work.
+MOST_ROWS = 500_000
 COLUMNS = ("tenant", "workflow", "channel", "status", "error_code", "messages")
-#: With one of these a spreadsheet would take a cell for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: With one of these a spreadsheet would take a cell for a formula; some take the wide ones, too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ def lines(index: ArchiveIndex, days: Days, caller: Caller) -> list[tuple[Group, 
     """What the caller may see of it, sorted. `Problem` 400 when it is too much for one report."""
     found: Counter[Group] = Counter()
     first, last = (number_of_day(each.isoformat()) for each in (days.first, days.last))
-    for _, group, count in index.grouped(first, last):
-        if caller.sees(group.tenant):
+    tenants = None if EVERY_TENANT in caller.tenants else caller.tenants
+    for row, (_, group, count) in enumerate(index.grouped(first, last, tenants)):
+        if caller.sees(group.tenant):  # rows have a tenant by a short hash
             found[group] += count
-            if len(found) > MOST_LINES:
-                raise Problem(400, f"more than {MOST_LINES:,} lines: choose fewer days")
+        if len(found) > MOST_LINES or row >= MOST_ROWS:
+            raise Problem(400, f"more than {MOST_LINES:,} lines, or too many to add up: choose "
+                               "fewer days")  # fmt: skip
     return sorted(found.items(), key=lambda each: tuple(part or "" for part in each[0]))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -21,7 +21,7 @@ from audit_stream.gateway.pages import render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures
 from audit_stream.gateway.pages.forms import SESSION, check_from_here, fields_of
-from audit_stream.gateway.pages.message import checked, shown
+from audit_stream.gateway.pages.message import checked, is_anchored, shown
 from audit_stream.gateway.pages.quarantine import Reasons, quarantine
 from audit_stream.gateway.pages.report import Days
 from audit_stream.gateway.pages.sessions import Session, Sessions
@@ -41,6 +41,7 @@ PATHS = (
 )  # fmt: skip
 _READ, _EXPORT = "audit:read", "audit:export"
 _REPORT_DAYS, _SHOWN_LINES = 30, 500
+T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -54,6 +55,7 @@ class Pages:
     alarms: Callable[[], list[dict[str, Any]]]  # that are open
     breaker: Callable[[], str]  # state of the store's
     reasons: Callable[[], Reasons | None]  # of quarantine; None: nobody counts them here
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), repr=False)
 
     def add(self, app: FastAPI) -> None:
         """The routes. None of them is part of the API or its description."""
@@ -111,7 +113,8 @@ class Pages:
             found = [shown(each) for each in answer["messages"]]
             return self._html("customer", session, found=found, cursor=answer["cursor"], **asked)
         return self._html(
-            "message", session, it=shown(answer), checked=checked(answer), **asked
+            "message", session, it=shown(answer), checked=checked(answer),
+            anchored=is_anchored(answer), **asked,
         )  # fmt: skip
 
     async def bundle(self, request: Request) -> Response:
@@ -130,8 +133,10 @@ class Pages:
         )  # fmt: skip
 
     def _state(self, answer: Any) -> dict[str, Any]:
-        """What a page says about the log behind an answer, and about who vouches for it."""
+        """What a page says about the log behind an answer, about who vouches for it, and about
+        what may be archived and was not seen."""
         return {
+            "unread": standing.unread(self.gateway.service),
             "as_of": answer["as_of"], "vouchers": words.vouchers(self.gateway.service.anchored),
             "no_anchor": words.NO_ANCHOR,
         }  # fmt: skip
@@ -143,8 +148,8 @@ class Pages:
         session = await self._whole_archive(request, "overview")
         now = milliseconds(self.gateway.now())
         last = _day(request, "until", self._today())
-        found = await asyncio.to_thread(pictures, self.gateway.service, last)
-        signs = await asyncio.to_thread(standing.signs, self.gateway.service, now)
+        found = await self._read(pictures, self.gateway.service, last)
+        signs = await self._read(standing.signs, self.gateway.service, now)
         return self._html(
             "overview", session, signs=signs, pictures=found, first=last - DAYS + 1, last=last,
             earlier=last - DAYS, later=last + DAYS, today=self._today(),
@@ -155,9 +160,9 @@ class Pages:
         session = await self._whole_archive(request, "archive")
         service = self.gateway.service
         return self._html(
-            "archive", session, places=await asyncio.to_thread(standing.places, service),
+            "archive", session, places=await self._read(standing.places, service),
             now=milliseconds(self.gateway.now()), head=service.head, breaker=self.breaker(),
-            alarms=self.alarms(), caught_up=service.caught_up, stopped=service.tail.stopped,
+            alarms=self.alarms(), unread=standing.unread(service),
             name=service.archive.keyring.archive, anchored=service.anchored,
             vouchers=words.vouchers(service.anchored), no_anchor=words.NO_ANCHOR,
         )  # fmt: skip
@@ -165,7 +170,7 @@ class Pages:
     async def quarantine(self, request: Request) -> Response:
         """What could not be understood, and whether a retry was archived."""
         session = await self._whole_archive(request, "quarantine")
-        found = await asyncio.to_thread(quarantine, self.gateway.service)
+        found = await self._read(quarantine, self.gateway.service)
         return self._html("quarantine", session, found=found, reasons=self.reasons())
 
     async def access(self, request: Request) -> Response:
@@ -183,6 +188,7 @@ class Pages:
         return self._html(
             "report", session, days=days, lines=found[:_SHOWN_LINES], total=len(found),
             messages=sum(count for _, count in found), sums=report.by_status(found),
+            unread=standing.unread(self.gateway.service),
         )  # fmt: skip
 
     async def csv(self, request: Request) -> Response:
@@ -196,18 +202,26 @@ class Pages:
         today = date.fromisoformat(self.gateway.now()[:10])
         days = report.days_of(given.get("from"), given.get("to"), today, _REPORT_DAYS)
         index = self.gateway.service.index
-        found = await asyncio.to_thread(report.lines, index, days, session.caller)
+        found = await self._read(report.lines, index, days, session.caller)
         await self.gateway.view("report", session.caller)
         return days, found
 
     # What all of them share
 
+    async def _read(self, call: Callable[..., T], *given: Any) -> T:
+        """What a call reads in the index; one at a time, so that look-ups go on beside it."""
+        async with in_time(LOOK_UP_SECONDS), self._reading:
+            return await asyncio.to_thread(call, *given)
+
     def _today(self) -> int:
         return number_of_day(self.gateway.now()[:10])
 
     def _session(self, request: Request) -> Session:
-        session = self.sessions.find(SESSION.of(request))
-        request.state.caller = session.caller.shown
+        """Found once a request: each time counts against the rate of the token."""
+        session: Session | None = getattr(request.state, "session", None)
+        if session is None:
+            session = self.sessions.find(SESSION.of(request))
+            request.state.session, request.state.caller = session, session.caller.shown
         return session
 
     async def _posted(self, request: Request) -> tuple[Session, dict[str, str]]:

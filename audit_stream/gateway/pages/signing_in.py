@@ -36,10 +36,11 @@ def sign_in_form(sessions: Sessions, request: Request, status: int = 200,
 async def sign_in(gateway: Gateway, sessions: Sessions, request: Request) -> Response:
     """A session for whoever has a token; who came in is written down."""
     check_from_here(request)
-    fields = await fields_of(request)
-    check_visitor(sessions.form_before(VISITOR.of(request) or ""), fields.get("form", ""))
-    if VISITOR.of(request) is None:
-        raise Problem(403, "this browser does not keep our cookie: pages need https")
+    fields, visitor = await fields_of(request), VISITOR.of(request)
+    if visitor is None:
+        raise Problem(403, "our cookie did not come with this form: open the page again; browsers "
+                           "keep it over https only")  # fmt: skip
+    check_visitor(sessions.form_before(visitor), fields.get("form", ""))
     try:
         name, session = sessions.begin(fields.get("token", ""), SESSION.of(request))
     except Problem as problem:

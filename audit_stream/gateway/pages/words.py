@@ -33,10 +33,11 @@ PERSONAL = {
     "another customer's": "closed: it is not the customer you named",
     "its year's key was destroyed": "closed for good: the key of its year was destroyed",
 }
-NO_ANCHOR = (
-    "No outside anchor: nobody outside this organisation has vouched for the archive's log yet. "
-    "Whoever owns both the storage and all keys could have rewritten it as a whole."
+NOBODY_OUTSIDE = (
+    "Nobody outside this organisation has vouched for the archive's log yet. Whoever owns both the "
+    "storage and all keys could have rewritten it as a whole."
 )
+NO_ANCHOR = f"No outside anchor. {NOBODY_OUTSIDE}"
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -53,7 +54,10 @@ def moment(text: str) -> str:
         return text
     if found.tzinfo is None:
         return text
-    return _written(found.astimezone(UTC))
+    try:
+        return _written(found.astimezone(UTC))
+    except OverflowError:  # in UTC it is before year 1 or behind 9999
+        return text
 
 
 def moment_ms(milliseconds: int) -> str:

@@ -76,6 +76,8 @@ async def test_a_stream_that_is_gone_is_missed(api: Api, scene: Scene) -> None:
     said = await asked(api, scene, Changed(left, scene.subjects))
     assert said.alarms == [f"tampered:{PLACE}"]
     assert statuses(said) == [404, 200, 200]
+    unknown = next(iter(said.answers.values()))[1]
+    assert "segments are missing or do not fit" in unknown["detail"]
 
 
 async def test_what_is_newer_than_the_log_is_answered(api: Api, scene: Scene) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import StoreTransient
+from audit_stream.gateway import service as module
 from audit_stream.gateway.service import Service
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
@@ -38,8 +43,10 @@ class Odd(FileStore):
         return await super().names(prefix, **named)
 
 
-async def test_an_error_nobody_thought_of_is_an_alarm_until_it_goes_well(tmp_path: Path) -> None:
-    settings, board = installed(tmp_path), AlarmBoard("gateway")
+@asynccontextmanager
+async def served(tmp_path: Path, board: AlarmBoard) -> AsyncIterator[tuple[Service, Odd]]:
+    """A service on a store that is odd at first."""
+    settings = installed(tmp_path)
     ring, store = load_keyring(settings.keyring), Odd(settings.archive_path, board)
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     archive = Archive(
@@ -57,16 +64,53 @@ async def test_an_error_nobody_thought_of_is_an_alarm_until_it_goes_well(tmp_pat
         collector=Collector(store=store, log=log, segment_keys=ring.trusted.publics),
     )  # fmt: skip
 
-    async def well() -> bool:
-        return service.caught_up and board.open() == []
+    yield service, store
+    index.close()
+    await store.close()
 
+
+@asynccontextmanager
+async def keeping(service: Service) -> AsyncIterator[None]:
     task = asyncio.create_task(service.keep_fresh(0.01))
-    await eventually(well)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_error_nobody_thought_of_is_an_alarm_until_it_goes_well(tmp_path: Path) -> None:
+    board = AlarmBoard("gateway")
+    async with served(tmp_path, board) as (service, store):
+
+        async def well() -> bool:
+            return service.caught_up and board.open() == []
+
+        async with keeping(service):
+            await eventually(well)
     assert store.open[0] == []
     (said,) = store.open[1]
     assert said.startswith("the index is not brought up to date: ValueError at test_fresh.py:")
     assert PERSONAL not in said
-    index.close()
-    await store.close()
+
+
+async def test_the_archive_is_followed_while_persons_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep reads as many objects as there are segments: that takes hours one day."""
+    sweeping = asyncio.Event()
+
+    async def endless(*_: Any) -> None:
+        sweeping.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "sweep", endless)
+    async with served(tmp_path, AlarmBoard("gateway")) as (service, store):
+
+        async def followed() -> bool:
+            return len(store.open) >= before + 3
+
+        async with keeping(service):
+            await sweeping.wait()
+            before = len(store.open)
+            await eventually(followed)

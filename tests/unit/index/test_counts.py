@@ -114,7 +114,8 @@ async def test_a_range_of_days_is_what_it_says(tmp_path: Path) -> None:
         await maker.add(0, 7, first_ts=first, last_ts=first + 9, sealed_at=sealed, ledger="5iqx")
     await maker.add(0, 3, first_ts=None, last_ts=None, sealed_at="2026-05-01T00:00:00.000Z",
                     ledger="2xl")  # fmt: skip
-    await maker.add(0, 2, first_ts=2**52, last_ts=-1, sealed_at="2026-05-01T00:00:00.000Z")
+    for odd in (2**52, -1):
+        await maker.add(0, 1, first_ts=odd, last_ts=-1, sealed_at="2026-05-01T00:00:00.000Z")
     archive = golden_archive(store, None)
     keyring = replace(archive.keyring, archive=chains.NAME)
     made = Indexing(replace(archive, keys=chains.TRUSTED, keyring=keyring), tmp_path / "index")
@@ -136,8 +137,9 @@ async def test_a_retry_is_counted_once_and_found(tmp_path: Path) -> None:
         stream = {n: d for n, d in OBJECTS.items() if n.startswith("streams/") and EMAIL in n}
         made = await indexed(relinked(stream | {base: data}), tmp_path / str(wanted))
         assert sum(each.retried for each in made.index.totals().values()) == wanted
-        assert made.index.is_retried(origin) is bool(wanted)
-        assert not made.index.is_retried(f"{EMAIL}/0/999")
+        assert made.index.is_retried(origin, 1) is bool(wanted)
+        assert not made.index.is_retried(f"{EMAIL}/0/999", 1)
+        assert not made.index.is_retried(origin, 2)  # that one is another event
         made.index.close()
 
 
@@ -150,6 +152,21 @@ async def test_two_retries_of_one_event_are_one(tmp_path: Path) -> None:
     assert made.tail.stopped == []
     assert sum(each.retried for each in made.index.totals().values()) == 1
     made.index.close()
+
+
+async def test_a_later_generation_s_retry_is_of_either(tmp_path: Path) -> None:
+    swap = (b'"origin":null', b'"origin":"%b/0/9999"' % EMAIL.encode())
+    objects = second_generation(EMAIL, closed=False)
+    first, second = name(EMAIL, 0), name(EMAIL, 0, generation=2)
+    for changed in ((first, second), (second,)):
+        edits = {each: edited(objects[each], 0, swap) for each in changed}
+        folder = tmp_path / str(len(changed))
+        made = await indexed(relinked(objects | edits), folder)
+        assert made.tail.stopped == []
+        assert sum(each.retried for each in made.index.totals().values()) == 1
+        assert made.index.is_retried(f"{EMAIL}/0/9999", 1)
+        assert made.index.is_retried(f"{EMAIL}/0/9999", 2)
+        made.index.close()
 
 
 async def test_each_generation_counts_for_itself(tmp_path: Path) -> None:

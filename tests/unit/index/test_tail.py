@@ -107,6 +107,17 @@ async def test_new_segments_topics_and_generations_appear(tmp_path: Path) -> Non
     assert made.alarmed == []
 
 
+async def test_a_stream_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    made = Indexing(golden_archive(await stored(OBJECTS), None), tmp_path)
+    await made.catch_up()
+    left = {n: data for n, data in OBJECTS.items() if f"streams/{EMAIL}" not in n}
+    made.archive = golden_archive(await stored(left), None)
+    made.reopen()
+    assert (await made.catch_up()).stopped == [f"{EMAIL}/1/0"]
+    assert made.alarmed == [f"fork:{EMAIL}/0"]
+    made.index.close()
+
+
 def broken(**changes: object) -> dict[str, bytes]:
     return OBJECTS | {name(MESSAGES, 120): resigned(OBJECTS[name(MESSAGES, 120)], **changes)}
 

@@ -16,6 +16,7 @@ import pytest
 from audit_stream.evidence.access import decode_part
 from audit_stream.evidence.encoding import b64u
 from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.pages import accesses
 from audit_stream.gateway.sealing import drain
 from audit_stream.stores.file import FileStore
 from tests.support.access import members
@@ -158,6 +159,36 @@ def test_a_cursor_does_not_lead_behind_the_end(shared: Site) -> None:
     for number, status in ((0, 200), (4, 200), (6, 400), (1 << 40, 400)):
         cursor = b64u(b'{"%b":[%d,3]}' % (journal.encode(), number))
         assert visitor.get("/access", cursor=cursor).status_code == status
+
+
+def test_of_too_many_journals_no_link_leads_nowhere(
+    shared: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = shared.signed_in()
+    assert "/access?cursor=" in visitor.get("/access").text
+    monkeypatch.setattr(accesses, "_MOST_JOURNALS", 1)
+    page = visitor.get("/access")
+    assert "/access?cursor=" not in page.text
+    assert "There are older accesses" in text_of(page)
+
+
+def test_many_journals_are_asked_for_at_once(shared: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The access log of years has those of gateways long gone: their store's delays do not add."""
+    waiting, most = 0, 0
+    get = FileStore.get
+
+    async def slow(store: FileStore, name: str) -> bytes | None:
+        nonlocal waiting, most
+        waiting += name.startswith("access/")
+        most = max(most, waiting)
+        await asyncio.sleep(0.01)
+        waiting -= name.startswith("access/")
+        return await get(store, name)
+
+    visitor = shared.signed_in()
+    monkeypatch.setattr(FileStore, "get", slow)
+    assert visitor.get("/access").status_code == 200
+    assert most > 1
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,13 @@ def test_from_the_form_to_a_verdict_of_one_s_own(
     assert verdict_of(browser, tampered(bundle, records), verifier)[0] == "INVALID"
 
 
+def test_a_browser_of_old_names_the_origin_of_its_forms(page: Page, site: Site) -> None:
+    """One without `Sec-Fetch-Site` is let in by it: a stricter referrer policy would hide it."""
+    with page.expect_request("**/look-up") as sent:
+        looked_up(page, site)
+    assert sent.value.header_value("origin") == site.asked.url
+
+
 def test_with_a_keyboard_alone(browser: Browser, site: Site) -> None:
     context = browser.new_context()
     page = context.new_page()

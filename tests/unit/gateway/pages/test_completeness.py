@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from audit_stream.evidence.digest import Covered, Digest
 from audit_stream.gateway.pages.completeness import GAP, GOOD, NOTHING, pictures
-from audit_stream.gateway.pages.standing import BAD, signs
+from audit_stream.gateway.pages.standing import BAD, places, signs
+from audit_stream.gateway.watch import Watch
 from audit_stream.index.counts import DAY_MS, number_of_day
 from audit_stream.index.tail import Archive
 from audit_stream.stores.memory import MemoryWormStore
@@ -53,11 +55,12 @@ async def made(tmp_path: Path) -> AsyncIterator[Indexing]:
     found.index.close()
 
 
-def service(made: Indexing) -> Any:
+def service(made: Indexing, **more: Any) -> Any:
     """What the pictures look at."""
-    return SimpleNamespace(
-        index=made.index, tail=made.tail, head=None, anchored=None, caught_up=True, broken=()
-    )
+    return SimpleNamespace(**{
+        "index": made.index, "tail": made.tail, "head": None, "anchored": None, "broken": (),
+        "behind_seconds": 0.0, "watch": Watch(),
+    } | more)  # fmt: skip
 
 
 async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None:
@@ -72,10 +75,55 @@ async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None
     assert missing.more == ("5 positions between two generations of a topic.",)
 
 
+async def test_of_an_older_generation_nothing_is_to_come(made: Indexing) -> None:
+    found = places(service(made))
+    assert [(each.generation, each.is_newest) for each in found] == [(1, False), (2, True)]
+    seen = [
+        Covered(topic="t", generation=number, partition=0, archived_next=reached, end=99 * ended)
+        for number, reached, ended in ((1, 20, 1), (2, 45, 0))
+    ]  # fmt: skip
+    before = Digest(archive=chains.NAME, coverage=seen, prev_root=bytes(32),
+                    time="2026-03-05T23:57:00.000Z")  # fmt: skip
+    watch = Watch()
+    watch.saw(before)
+    more = {"head": SimpleNamespace(digest=before, size=9), "watch": watch}
+    late = signs(service(made, **more), (FIRST + 5) * DAY_MS)[1]
+    assert late.answer == "Nothing is late"
+
+
 async def test_what_is_followed_no_further_is_missing(made: Indexing) -> None:
     made.tail._stopped["t/1/0"] = None
     missing = signs(service(made), 0)[0]
-    assert "t/1/0 does not fit its chain and is followed no further." in missing.more
+    assert any(each.startswith("t/1/0 is followed no further") for each in missing.more)
+    (picture,) = pictures(service(made), FIRST + 5)
+    assert "Partition 0, now: what follows position 20 does not fit, or is gone" in picture.findings
+
+
+async def test_an_empty_day_is_not_called_complete(made: Indexing) -> None:
+    (picture,) = pictures(service(made), FIRST - 1)
+    (strip,) = picture.strips
+    assert picture.is_empty
+    assert strip.said == "nothing archived in these days"
+
+
+async def test_a_generation_that_was_not_archived_to_its_end_is_short(tmp_path: Path) -> None:
+    store = MemoryWormStore()
+    before = await generation(store, 1, 0)
+    await add(before, 0)
+    after = await generation(
+        store, 2, 12, ended=[{"leaf": before.links[0].leaf, "next": 12, "partition": 0}]
+    )
+    await add(after, 1)
+    keyring = replace(golden.KEYRING, archive=chains.NAME)
+    found = Indexing(Archive(store, None, chains.TRUSTED, keyring), tmp_path)
+    await found.catch_up()
+    missing = signs(service(found), 0)[0]
+    assert (missing.state, missing.more) == (
+        BAD, ("2 positions at the end of a generation of a topic.",)
+    )  # fmt: skip
+    (picture,) = pictures(service(found), FIRST + 5)
+    assert picture.findings == ["Partition 0, now: 2 events missing at the end of a generation"]
+    found.index.close()
 
 
 async def test_an_empty_archive_promises_nothing(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_overview_names_every_flaw(site: Site, visitor: Visitor) -> None:
     day = {back: words.day((site.sample.end - timedelta(days=back)).date()) for back in range(DAYS)}
     for part in (
         "Something is missing", "14 events lost", "Nothing is late", "Write-once, locked",
-        "2 events in quarantine", "3 events were ever put there",
+        "2 events in quarantine", "3 events put there in all",
         "No outside anchor", f"Partition 1, {day[9]}: 14 events missing",
         f"Partition 0, {day[5]}: sealed up to 3 hours late",
     ):  # fmt: skip
@@ -136,18 +136,21 @@ def test_an_archive_without_flaws_says_so(tmp_path: Path) -> None:
         visitor.sign_in(asked.token())
         text = text_of(visitor.get("/overview"))
         for part in ("Nothing is missing", "Nothing is late", "Nothing in quarantine",
-                     "Vouched for from outside", "witness", "Complete on every day"):  # fmt: skip
+                     "Vouched for from outside", "witness",
+                     "Nothing is missing, late or in quarantine in what is archived"):  # fmt: skip
             assert part in text
         message = text_of(visitor.look_up(message_uuid=sample.read))
         assert "No outside anchor" not in message
         assert "They vouch for the first" in message
+        assert "Every file of this message is among them." in message
         visitor.client.close()
 
 
 @pytest.mark.parametrize(
     ("waiting", "ago", "said"),
     [
-        (7, timedelta(), ("Something is late", "7 events waited for more than 2 minutes")),
+        (7, timedelta(minutes=3), ("Something is late", "7 events waited for more than 2 min")),
+        (7, timedelta(), ("Partition 0, now: 7 events not archived yet", "has not watched for")),
         (0, timedelta(hours=1), ("The log is late",)),
     ],
 )
@@ -189,6 +192,14 @@ def test_an_end_that_was_cut_off_is_missing(tmp_path: Path) -> None:
         text = text_of(visitor.get("/overview"))
         assert "Something is missing" in text
         assert f"{MESSAGES}/1/1: the archive's log has other files" in text
+        assert "Partition 1, now: the archive's log has other files" in text
+        unknown = visitor.look_up(message_uuid="nobody")
+        assert (unknown.status_code, "may be archived" in text_of(unknown)) == (404, True)
+        assert "No such message is archived" not in text_of(unknown)
+        sound = next(p for p in pubs(Site(asked, sample)) if p["source"].startswith(EMAIL))
+        for page in (visitor.look_up(message_uuid=sound["message_uuid"]), visitor.get("/report")):
+            assert (page.status_code, "There may be more" in text_of(page)) == (200, True)
+        assert "has not read everything that is stored" in text_of(visitor.get("/archive"))
         visitor.client.close()
 
 
@@ -249,7 +260,9 @@ def test_a_report_s_days_are_those_of_the_broker(site: Site, visitor: Visitor) -
         assert visitor.get("/report", **{"from": first, "to": last}).status_code == 400
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=x"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=x", "\uff1d1", "\uff20x"]
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert harmless(text) == f"'{text}"
     assert harmless(f"a{text}") == f"a{text}"

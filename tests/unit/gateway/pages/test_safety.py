@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit_stream.gateway.auth import TokenFile
 from audit_stream.gateway.pages.routes import PATHS
+from tests.support.asking import serving
 from tests.support.sample import TENANTS
 from tests.support.visiting import Visitor, forms, tags, text_of
+from tests.unit.gateway.conftest import installed
 from tests.unit.gateway.pages.conftest import Site
 
 GETS = ("/", "/overview", "/archive", "/quarantine", "/access", "/report", "/report.csv")
@@ -110,7 +113,7 @@ def test_nobody_can_be_signed_in_by_someone_else(site: Site) -> None:
     assert answer.status_code == 403
     bare = site.visitor()  # keeps no cookie
     answer = bare.post("/sign-in", {"token": token, "form": form})
-    assert answer.status_code == 403
+    assert (answer.status_code, "over https only" in text_of(answer)) == (403, True)
     assert victim.get("/").status_code == 303
 
 
@@ -149,7 +152,9 @@ def test_every_page_has_the_headers_and_nothing_that_runs(site: Site, visitor: V
         headers = page.headers
         assert headers["cache-control"] == "no-store", name
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == (
+            "no-referrer" if name == "/report.csv" else "same-origin"
+        )
         assert len(headers.get_list("content-security-policy")) == 1
         if name == "/report.csv":
             continue
@@ -239,6 +244,17 @@ def test_nobody_comes_in_unseen(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
         answer = visitor.submit(page, "/sign-in", token=token)
         assert answer.status_code == 503
     assert visitor.get("/").status_code == 303
+
+
+def test_a_refused_page_counts_once_against_the_rate(tmp_path: Path) -> None:
+    settings = installed(tmp_path).model_copy(update={"gateway_rate": 2.0})  # four at once
+    with serving(settings) as asked:
+        visitor = Visitor(asked.url)
+        visitor.sign_in(asked.token("tenant_prod_01"))
+        for path in WHOLE[:2]:
+            refused = visitor.get(path)
+            assert (refused.status_code, "Signed in as" in text_of(refused)) == (403, True)
+        visitor.client.close()
 
 
 @pytest.mark.parametrize("held", [*TENANTS])
