@@ -29,7 +29,8 @@ _FOUND, _CANNOT_JUDGE = 1, 3
 def keys(log_key: LogKey = None, as_json: Json = False, config: Config = None) -> None:
     """The keys that the log knows, and from which leaf to which each counts.
 
-    Exit 1: it was not begun, or a line about a key breaks a rule. 3: the store cannot be read.
+    Exit 1: it was not begun, or a line about a key breaks a rule. 3: the store cannot be read, or
+    a newer release wrote a line about a key.
     """
     settings, out = Settings.load(config), Output(as_json)
     logged = asyncio.run(_read(settings, log_key_of(settings, log_key), out))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
-from audit_stream.errors import ConfigError, ForkAlarm, FormatError
+from audit_stream.errors import ConfigError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use, decode_key_line, is_key_line
 from audit_stream.evidence.log_tree import Frontier
@@ -32,7 +32,7 @@ class LoggedKeys:
 
     async def catch_up(self, head: Head | None) -> KeyHistory:
         """Read on to the head, whose root must be that of what was read. `FormatError`,
-        `ForkAlarm`."""
+        `ForkAlarm`; `UnknownVersion` of a line about a key, behind which nothing can be said."""
         size = 0 if head is None else head.size
         async for batch in self._log.whole_batches(self._frontier.size, size):
             self._take(batch)
@@ -57,6 +57,8 @@ class LoggedKeys:
             if leaf.name is None and is_key_line(leaf.line):
                 try:
                     self.history.add(index, decode_key_line(leaf.line, f"leaf {index}"))
+                except UnknownVersion:
+                    raise
                 except FormatError as error:
                     self.wrong.append(error.message)
         self._frontier = self._frontier.add(leaf.hash for leaf in batch.leaves)
