@@ -23,12 +23,17 @@ MOST_LINES = 16  # of a batch's leaves
 
 
 class LoggedKeys:
-    """What a log says of keys, as far as it was read; `wrong` has the lines that break a rule."""
+    """What a log says of keys, as far as it was read."""
 
     def __init__(self, log: ArchiveLog) -> None:
         self._log, self._frontier = log, Frontier()
         self.history = KeyHistory(log.key.name, log.key.public)
-        self.wrong: list[str] = []
+        self._broken: list[str] = []
+
+    @property
+    def wrong(self) -> list[str]:
+        """Lines that break a rule, and keys that count nowhere."""
+        return [*self._broken, *self.history.unfounded]
 
     async def catch_up(self, head: Head | None) -> KeyHistory:
         """Read on to the head, whose root must be that of what was read. `FormatError`,
@@ -60,7 +65,7 @@ class LoggedKeys:
                 except UnknownVersion:
                     raise
                 except FormatError as error:
-                    self.wrong.append(error.message)
+                    self._broken.append(error.message)
         self._frontier = self._frontier.add(leaf.hash for leaf in batch.leaves)
 
 

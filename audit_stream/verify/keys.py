@@ -48,8 +48,10 @@ class KeyRules:
         self._founded.append((index, name, data))
 
     def judge(self, checkpoints: Iterable[int]) -> None:
-        """At the end, for a revocation reaches back: objects, and checkpoints of these sizes."""
+        """At the end, for a revocation reaches back: keys, objects, checkpoints of these sizes."""
         known = {key.use for key in self._history.keys}
+        for what in self._history.unfounded:
+            self._wrong(LOG_FOLDER, what)
         if "segment" in known:
             for index, kid, name in self._sealed:
                 if self._history.key("segment", kid, index) is None:

@@ -189,6 +189,23 @@ async def test_a_revocation_reaches_back(store: MemoryWormStore, maker: ChainMak
     assert [(p.step, p.name) for p in (await judged(store)).problems] == [("V24", stolen[1])]
 
 
+async def test_a_key_that_a_stolen_key_announced_is_found(
+    store: MemoryWormStore, maker: ChainMaker
+) -> None:
+    desk = Desk(store)
+    thiefs = LineSigner(b"\x66" * 32)
+    at = (await desk.announce(BOTH)).size
+    line = KeyLine(archive=NAME, not_before_size=at + 1, public=thiefs.public, reason="",
+                   use="segment").signed(SIGNER)  # fmt: skip
+    await desk.write(lambda _said, _at: [line])
+    assert (await judged(store)).problems == []
+    await desk.revoke(SIGNER.kid, at)
+    [problem] = (await judged(store)).problems
+    assert (problem.step, problem.name) == ("V24", "log/")
+    assert f"leaf {at} announces the segment key {thiefs.kid}" in problem.what
+    assert desk.logged.wrong == [problem.what]
+
+
 async def test_a_log_without_lines_about_keys_is_good(
     store: MemoryWormStore, maker: ChainMaker
 ) -> None:
