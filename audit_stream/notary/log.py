@@ -139,9 +139,8 @@ class ArchiveLog:
         after = batch_name(start - MOST_LEAVES) if start >= MOST_LEAVES else LOG_FOLDER
         for name in await self._store.names(LOG_FOLDER, after=after, limit=MOST_LEAVES):
             old_size = parse_batch_name(name)
-            if old_size is None or old_size > start:
-                break
-            at = old_size
+            if old_size is not None and old_size <= start:
+                at = old_size
         while (batch := await self.batch(at)) is not None:
             if batch.new_size > start:
                 yield batch
