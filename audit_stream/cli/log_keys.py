@@ -75,7 +75,8 @@ def revoke(
     """Write into the log that a key counts no longer: for ever. Another of its use must count.
 
     What it signed and is a leaf before stays good. Stop who signs with it first, for what comes
-    after is refused by whoever verifies. A key that was stolen: --from the first leaf in doubt.
+    after is refused by whoever verifies: a key that signed a moment ago is not revoked. A key that
+    was stolen: --from the first leaf in doubt, which does not wait.
     """
     settings, out = Settings.load(config), Output(as_json)
 
