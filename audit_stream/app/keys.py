@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from audit_stream.app.notary import build_notary
 from audit_stream.app.places import archive_to_write
 from audit_stream.errors import ConfigError, FormatError
+from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use
+from audit_stream.evidence.layout import parse_segment_name
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.keys import LoggedKeys, announcements, revocation, unannounced
@@ -46,8 +48,15 @@ class Registry:
         return self.logged.history.keys[before:]
 
     async def revoke(self, kid: str, start: int | None, reason: str) -> KeyLine:
-        """Revoke one key; everything that waited is a leaf before its line. `ConfigError`."""
-        await self.notary.write()
+        """Revoke one key; everything that waited is a leaf before its line. `ConfigError`, also
+        when what waited is this key's, unless `start` says that this is known."""
+        before = 0 if self.notary.head is None else self.notary.head.size
+        head = (await self.notary.write()).head
+        if start is None and kid in await self._signers(before, head.size):
+            raise ConfigError(
+                f"the key {kid} has signed since the log was last written, and may still",
+                hint="stop who signs with it, wait a minute and try again; --from does not wait",
+            )
 
         def say(said: KeyHistory, index: int) -> list[KeyLine]:
             return [revocation(said, index, kid, self.signer, reason, start)]
@@ -55,6 +64,15 @@ class Registry:
         await self.notary.write(lines=self.logged.saying(say))
         history = await self.logged.catch_up(self.notary.head)
         return next(key for key in history.keys if key.kid == kid)
+
+    async def _signers(self, start: int, end: int) -> set[str]:
+        """Ids of the keys that signed the segments among these leaves."""
+        return {
+            str(parse_line(leaf.line, f"the leaf of {leaf.name}")["kid"])
+            async for batch in self.notary.log.whole_batches(start, end)
+            for leaf in batch.leaves
+            if leaf.name is not None and parse_segment_name(leaf.name) is not None
+        }
 
 
 @asynccontextmanager

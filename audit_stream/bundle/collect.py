@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentFact
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.record import Record, parse_record
-from audit_stream.evidence.segment import Header, decode
-from audit_stream.evidence.signing import encode_signature
+from audit_stream.evidence.segment import Segment, decode
+from audit_stream.evidence.signing import TrustedKeys, encode_signature
+from audit_stream.evidence.stream_object import decode_stream
 from audit_stream.evidence.tree import inclusion_path, root_hash, verify_inclusion
 from audit_stream.index.groups import leaves_of
 from audit_stream.notary.log import ArchiveLog, Head
@@ -40,33 +42,36 @@ async def collect(
 ) -> BundleFacts:  # fmt: skip
     """The facts of these records, proven to `head`. `FormatError`, `StoreError`."""
     records: list[RecordFact] = []
+    keys = TrustedKeys(*segment_keys)
     for each in wanted:
-        records += await _records(store, log, head, each, disclose)
+        records += await _records(store, log, head, each, disclose, keys)
     headers = [each.segment.header for each in records]
     streams = dict.fromkeys(layout.stream_name(each.topic, each.generation) for each in headers)
     named = [each.status_map for each in headers if each.status_map != layout.STAND_IN_MAP]
     maps = dict.fromkeys(layout.map_name(each) for each in named)
     return BundleFacts(
         records=records, checkpoint=head.note.encode(), custody=custody,
-        streams=[await _get(store, name) for name in streams],
-        status_maps=[await _get(store, name) for name in maps],
+        streams=[await _stream(store, name, keys) for name in streams],
+        status_maps=[await _map(store, name) for name in maps],
         segment_keys=segment_keys, log_keys=[log.key], anchors=await _anchors(store, head.size),
     )  # fmt: skip
 
 
 async def _records(
-    store: WormStore, log: ArchiveLog, head: Head, wanted: Wanted, disclose: Disclose
-) -> list[RecordFact]:
+    store: WormStore, log: ArchiveLog, head: Head, wanted: Wanted, disclose: Disclose,
+    keys: TrustedKeys,
+) -> list[RecordFact]:  # fmt: skip
     segment = decode(await _get(store, wanted.segment), wanted.segment)
     path = await log.inclusion(wanted.log_index, head)
     if not verify_inclusion(segment.leaf, wanted.log_index, head.size, path, head.root):
         raise FormatError(f"{wanted.segment} is not what the archive log has of it", hint=_HINT)
+    if not segment.is_signed(keys):
+        raise FormatError(f"{wanted.segment} is not signed by a trusted key", hint=_HINT)
     fact = SegmentFact(
         header_line=segment.header_line, log_index=wanted.log_index, log_path=path,
         signature_line=encode_signature(segment.signature),
     )  # fmt: skip
-    lines = segment.record_lines()
-    leaves = _leaves(lines, segment.header, wanted.segment)
+    lines, leaves = segment.record_lines(), _leaves(segment, wanted.segment)
     return [
         RecordFact(
             line=lines[at], segment=fact, index=at, path=inclusion_path(leaves, at),
@@ -76,14 +81,29 @@ async def _records(
     ]  # fmt: skip
 
 
-def _leaves(lines: Sequence[bytes], header: Header, name: str) -> list[bytes]:
+def _leaves(segment: Segment, name: str) -> list[bytes]:
+    """Of its records, as they were signed: `root` does not cover `pii`, and `body` does."""
     try:
-        leaves = leaves_of(lines)
+        leaves = leaves_of(segment.record_lines())
     except ValueError:
         leaves = []
-    if root_hash(leaves).hex() != header.root:
+    said = (segment.header.root, segment.header.body)
+    if (root_hash(leaves).hex(), sha256(segment.body).hexdigest()) != said:
         raise FormatError(f"{name} does not hold the records its header says", hint=_HINT)
     return leaves
+
+
+async def _stream(store: WormStore, name: str, keys: TrustedKeys) -> bytes:
+    data = await _get(store, name)
+    decode_stream(data, name, keys)
+    return data
+
+
+async def _map(store: WormStore, name: str) -> bytes:
+    data = await _get(store, name)
+    if layout.map_name(sha256(data).hexdigest()) != name:
+        raise FormatError(f"{name} has another hash", hint=_HINT)
+    return data
 
 
 async def _anchors(store: WormStore, size: int) -> dict[str, bytes]:

@@ -29,7 +29,8 @@ _FOUND, _CANNOT_JUDGE = 1, 3
 def keys(log_key: LogKey = None, as_json: Json = False, config: Config = None) -> None:
     """The keys that the log knows, and from which leaf to which each counts.
 
-    Exit 1: it was not begun, or a line about a key breaks a rule. 3: the store cannot be read.
+    Exit 1: it was not begun, or a line about a key breaks a rule. 3: the store cannot be read, or
+    a newer release wrote a line about a key.
     """
     settings, out = Settings.load(config), Output(as_json)
     logged = asyncio.run(_read(settings, log_key_of(settings, log_key), out))
@@ -74,7 +75,8 @@ def revoke(
     """Write into the log that a key counts no longer: for ever. Another of its use must count.
 
     What it signed and is a leaf before stays good. Stop who signs with it first, for what comes
-    after is refused by whoever verifies. A key that was stolen: --from the first leaf in doubt.
+    after is refused by whoever verifies: a key that signed a moment ago is not revoked. A key that
+    was stolen: --from the first leaf in doubt, which does not wait.
     """
     settings, out = Settings.load(config), Output(as_json)
 

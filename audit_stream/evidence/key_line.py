@@ -128,6 +128,8 @@ class KeyHistory:
     archive: str
     log_public: bytes
     _keys: dict[tuple[Use, str], KeyLine] = field(default_factory=dict)
+    _announced: dict[tuple[Use, str], tuple[int, str]] = field(default_factory=dict)  # leaf, signer
+    _founded: set[tuple[Use, str]] = field(default_factory=set)  # announced by one that counts
 
     def add(self, index: int, key: KeyLine) -> None:
         """Take the line that is leaf `index`; `FormatError` when nobody entitled says it."""
@@ -142,11 +144,15 @@ class KeyHistory:
         if not any(key.is_signed_by(each) for each in self._entitled(index, key, known)):
             raise FormatError(f"{what} is not signed by a key that may say so")
         self._keys[key.use, key.kid] = key
+        self._announced.setdefault((key.use, key.kid), (index, key.signer))
+        self._founded.add((key.use, key.kid))
+        if known is not None:
+            self._found_anew()
 
     def key(self, use: Use, kid: str, place: int) -> bytes | None:
         """The public key, if it is in force for that leaf index or checkpoint size."""
         found = self._keys.get((use, kid))
-        return found.public if found is not None and found.in_force(place) else None
+        return found.public if found is not None and self._counts(found, place) else None
 
     @property
     def keys(self) -> list[KeyLine]:
@@ -155,7 +161,29 @@ class KeyHistory:
 
     def in_force(self, use: Use, place: int) -> list[KeyLine]:
         """The keys of a use that count for that leaf index or checkpoint size, oldest first."""
-        return [key for key in self._keys.values() if key.use == use and key.in_force(place)]
+        return [key for key in self._keys.values() if key.use == use and self._counts(key, place)]
+
+    @property
+    def unfounded(self) -> list[str]:
+        """What is wrong with keys that count nowhere: as a later line says, who signed their
+        announcement counted no longer at its leaf."""
+        return [
+            f"leaf {index} announces the {use} key {kid} by one that does not count there"
+            for (use, kid), (index, _) in self._announced.items()
+            if (use, kid) not in self._founded
+        ]
+
+    def _counts(self, key: KeyLine, place: int) -> bool:
+        return key.in_force(place) and (key.use, key.kid) in self._founded
+
+    def _found_anew(self) -> None:
+        """In the order of announcement: who announces was announced before."""
+        self._founded = set()
+        for (use, kid), (index, signer) in self._announced.items():
+            uses: list[Use] = ["log", "segment"] if use == "segment" else ["log"]
+            signers = [self._keys[each, signer] for each in uses if (each, signer) in self._founded]
+            if (use == "log" and signer == kid) or any(each.in_force(index) for each in signers):
+                self._founded.add((use, kid))
 
     def _check_announced(self, index: int, key: KeyLine, what: str) -> None:
         first = not any(each.use == key.use for each in self._keys.values())

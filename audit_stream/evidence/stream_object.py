@@ -44,14 +44,23 @@ _MEMBERS = frozenset(StreamObject.__dataclass_fields__)
 
 def decode_stream(data: bytes, what: str, keys: TrustedKeys) -> StreamObject:
     """A stream object whose signature a trusted key made; `FormatError` otherwise."""
+    stream = _parse(_lines(data, what)[0], f"{what} line 1")
+    if signer_of(data, keys, what) is None:
+        raise FormatError(f"{what} line 2 is not the signature of a trusted key")
+    return stream
+
+
+def signer_of(data: bytes, keys: TrustedKeys, what: str = "a stream object") -> str | None:
+    """The key id of the trusted key that signed a stream object; it names none itself."""
+    line, second = _lines(data, what)
+    return keys.signer_of(line, parse_signature_line(second, f"{what} line 2"))
+
+
+def _lines(data: bytes, what: str) -> tuple[bytes, bytes]:
     lines = data.split(b"\n")
     if len(lines) != 3 or lines[2]:
         raise FormatError(f"{what} does not have two lines")
-    stream = _parse(lines[0], f"{what} line 1")
-    signature = parse_signature_line(lines[1], f"{what} line 2")
-    if keys.signer_of(lines[0], signature) is None:
-        raise FormatError(f"{what} line 2 is not the signature of a trusted key")
-    return stream
+    return lines[0], lines[1]
 
 
 def _parse(line: bytes, what: str) -> StreamObject:

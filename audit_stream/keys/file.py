@@ -158,13 +158,19 @@ def read_keyring(path: Path) -> Keyring:
 def _public(keyring_path: Path, ring: Keyring) -> PublicKeys | None:
     path = keyring_path.parent / PUBLIC
     try:
-        public = parse_public(path.read_text("ascii"))
-        if ring.log_key is not None and public.log != log_signer(ring).key:
-            raise FormatError("it is of another archive or log key than the keyring")
+        with path.open("rb") as file:
+            _refuse_writable(file, path)
+            public = parse_public(file.read().decode("ascii"))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, FormatError) as error:
         raise KeyringError(f"{path} cannot be used: {error}", hint=_RESTORE) from error
+    if public.log.name != ring.archive or (
+        ring.log_key is not None and public.log != log_signer(ring).key
+    ):
+        raise KeyringError(
+            f"{path} is of another archive or log key than the keyring", hint=_RESTORE
+        )
     return public
 
 
@@ -253,5 +259,15 @@ def _map_private(path: Path) -> memoryview:
 
 
 def _refuse_shared(file: BinaryIO, path: Path) -> None:
-    if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+    if _mode(file) & 0o077:
         raise KeyringError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")
+
+
+def _refuse_writable(file: BinaryIO, path: Path) -> None:
+    """No secret, but whoever adds a line to it is believed."""
+    if _mode(file) & 0o022:
+        raise KeyringError(f"{path} can be written by others", hint=f"chmod go-w {path}")
+
+
+def _mode(file: BinaryIO) -> int:
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)

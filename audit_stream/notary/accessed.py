@@ -20,6 +20,8 @@ from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.log_names import access_folder, access_name, parse_access_name
 from audit_stream.ports import Alerts, WormStore
 
+MOST_PARTS = 1024  # of a batch: one minute's at most, after months without a notary too
+
 
 class Accessed:
     """Follows every journal in the store, behind what the log has."""
@@ -36,21 +38,34 @@ class Accessed:
                 self._heads = decode_access_line(leaf.line, what).heads
 
     async def gather(self) -> list[Leaf]:
-        """The line of the next batch; none as long as there is no journal. `StoreError`."""
-        heads = dict(self._heads)
-        for journal in sorted({*heads, *await self._journals()}):
-            if (head := await self._follow(journal, heads.get(journal))) is not None:
+        """The line of the next batch; none as long as there is no journal. `StoreError`.
+
+        It goes at most `MOST_PARTS` on, the journals that are least far first: the next goes on.
+        """
+        heads, room = dict(self._heads), MOST_PARTS
+        journals = {*heads, *await self._journals()}
+        for journal in sorted(journals, key=lambda each: (self._next(each), each)):
+            head = await self._follow(journal, heads.get(journal), room)
+            if head is not None:
+                room -= head.next - self._next(journal)
                 heads[journal] = head
         return [Leaf(AccessLine(heads).line())] if heads else []
+
+    def _next(self, journal: str) -> int:
+        """Number of its next part to log."""
+        head = self._heads.get(journal)
+        return 0 if head is None else head.next
 
     async def _journals(self) -> list[str]:
         """Ids of those that have a first part."""
         names = await self._store.names(access_folder(0))
         return [place[0] for name in names if (place := parse_access_name(name)) is not None]
 
-    async def _follow(self, journal: str, head: JournalHead | None) -> JournalHead | None:
-        number = 0 if head is None else head.next
-        while True:
+    async def _follow(
+        self, journal: str, head: JournalHead | None, room: int
+    ) -> JournalHead | None:  # fmt: skip
+        number = self._next(journal)
+        for _ in range(room):
             name = access_name(journal, number)
             data = await self._store.get(name)
             if data is None:
@@ -66,3 +81,4 @@ class Accessed:
                 )
                 return head
             number, head = number + 1, JournalHead(number + 1, part.leaf)
+        return head

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
-from audit_stream.errors import ConfigError, ForkAlarm, FormatError
+from audit_stream.errors import ConfigError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use, decode_key_line, is_key_line
 from audit_stream.evidence.log_tree import Frontier
@@ -23,16 +23,21 @@ MOST_LINES = 16  # of a batch's leaves
 
 
 class LoggedKeys:
-    """What a log says of keys, as far as it was read; `wrong` has the lines that break a rule."""
+    """What a log says of keys, as far as it was read."""
 
     def __init__(self, log: ArchiveLog) -> None:
         self._log, self._frontier = log, Frontier()
         self.history = KeyHistory(log.key.name, log.key.public)
-        self.wrong: list[str] = []
+        self._broken: list[str] = []
+
+    @property
+    def wrong(self) -> list[str]:
+        """Lines that break a rule, and keys that count nowhere."""
+        return [*self._broken, *self.history.unfounded]
 
     async def catch_up(self, head: Head | None) -> KeyHistory:
         """Read on to the head, whose root must be that of what was read. `FormatError`,
-        `ForkAlarm`."""
+        `ForkAlarm`; `UnknownVersion` of a line about a key, behind which nothing can be said."""
         size = 0 if head is None else head.size
         async for batch in self._log.whole_batches(self._frontier.size, size):
             self._take(batch)
@@ -57,8 +62,10 @@ class LoggedKeys:
             if leaf.name is None and is_key_line(leaf.line):
                 try:
                     self.history.add(index, decode_key_line(leaf.line, f"leaf {index}"))
+                except UnknownVersion:
+                    raise
                 except FormatError as error:
-                    self.wrong.append(error.message)
+                    self._broken.append(error.message)
         self._frontier = self._frontier.add(leaf.hash for leaf in batch.leaves)
 
 

@@ -103,11 +103,12 @@ class ArchiveLog:
         return None
 
     async def _head_with(self, batch: Batch) -> Head:
-        name = batch_name(batch.old_size)
+        name, tiled = batch_name(batch.old_size), self._tiled
         try:
             return head_of(await self.frontier(batch.old_size), batch, self.key, name)
         except ForkAlarm:
-            if not self._leave_tiles():
+            self._leave_tiles()
+            if not tiled:
                 raise
             return head_of(await self.frontier(batch.old_size), batch, self.key, name)
 
@@ -139,9 +140,8 @@ class ArchiveLog:
         after = batch_name(start - MOST_LEAVES) if start >= MOST_LEAVES else LOG_FOLDER
         for name in await self._store.names(LOG_FOLDER, after=after, limit=MOST_LEAVES):
             old_size = parse_batch_name(name)
-            if old_size is None or old_size > start:
-                break
-            at = old_size
+            if old_size is not None and old_size <= start:
+                at = old_size
         while (batch := await self.batch(at)) is not None:
             if batch.new_size > start:
                 yield batch
@@ -169,19 +169,23 @@ class ArchiveLog:
 
     async def inclusion(self, index: int, head: Head) -> list[bytes]:
         """The audit path of leaf `index` in the log of the head, checked against its root."""
+        tiled = self._tiled
         path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
         leaf = await self._node(0, index)
         if not verify_inclusion(leaf, index, head.size, path, head.root):
-            if self._leave_tiles():
+            self._leave_tiles()
+            if tiled:
                 return await self.inclusion(index, head)
             raise FormatError(f"tiles and batches do not prove leaf {index} of the archive log")
         return path
 
     async def consistency(self, old: int, old_root: bytes, head: Head) -> list[bytes]:
         """The proof that the log of size `old` is a prefix of the head's, checked."""
+        tiled = self._tiled
         path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
         if not verify_consistency(old, head.size, old_root, head.root, path):
-            if self._leave_tiles():
+            self._leave_tiles()
+            if tiled:
                 return await self.consistency(old, old_root, head)
             raise FormatError(f"the archive log of size {old} is no prefix of that of {head.size}")
         return path
@@ -220,15 +224,15 @@ class ArchiveLog:
             for child in range(start, start + count)
         ]
 
-    def _leave_tiles(self) -> bool:
-        """Where they do not lead to what was signed, the batches tell; False if they have."""
-        left, self._tiled = self._tiled, False
+    def _leave_tiles(self) -> None:
+        """Where they do not lead to what was signed, the batches tell: also whoever was reading
+        them meanwhile."""
+        self._tiled = False
         self._hashes.clear()
-        return left
 
     async def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
         data = await self._store.get(tile_name(level, index)) if self._tiled else None
-        if data is None or len(data) != TILE_WIDTH * _HASH:
+        if data is None or len(data) != TILE_WIDTH * _HASH or not self._tiled:
             return None
         return self._kept(
             (level, index), tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))

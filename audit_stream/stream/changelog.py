@@ -19,6 +19,8 @@ from audit_stream.kafka.connect import REFUSALS
 
 _BATCH_BYTES = 512 << 10
 _REQUEST_TIMEOUT_MS = 30_000
+#: Below the time a stop may take: Faust cannot stop before a rebalance has returned.
+_OPEN_SECONDS = 20.0
 _CLOSE_SECONDS = 5.0
 Pair = tuple[bytes, bytes | None]
 
@@ -54,9 +56,10 @@ class ChangelogWriter:
             transaction_timeout_ms=_REQUEST_TIMEOUT_MS,
         )  # fmt: skip
         try:
-            await producer.start()
-        except (KafkaError, AssertionError) as error:
-            # The client asserts that it knows a broker: one that has just started names none.
+            await asyncio.wait_for(producer.start(), _OPEN_SECONDS)
+        except (KafkaError, AssertionError, TimeoutError) as error:
+            # The client asserts that it knows a broker: one that has just started names none. It
+            # looks for a coordinator of transactions for ever, and says nothing.
             await producer.stop()
             raise _told(f"own changelog partition {partition}", error) from error
         self._producers[partition] = producer

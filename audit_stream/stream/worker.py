@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,6 +122,7 @@ class Worker:
         )
         self.app.tables.add(self.table)
         self._channel = self.app.channel()
+        self._stop = asyncio.Event()
         self._define_agents()
 
     def _define_agents(self) -> None:
@@ -138,12 +140,22 @@ class Worker:
         self.context.metrics.rebalances_total.inc()
         retrying = AsyncRetrying(
             wait=wait_exponential(_FENCE_WAIT_SECONDS, max=_FENCE_WAIT_LIMIT_SECONDS),
-            retry=retry_if_exception(_is_away), before_sleep=_say_that_it_is_away, reraise=True,
+            retry=retry_if_exception(self._is_waited_out), sleep=self._pause,
+            before_sleep=_say_that_it_is_away, reraise=True,
         )  # fmt: skip
         try:
             await retrying(self._own, partitions)
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
+            if not (self._stop.is_set() and _is_away(error)):
+                self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
+
+    def _is_waited_out(self, error: BaseException) -> bool:
+        """Faust cannot stop before a rebalance has returned."""
+        return _is_away(error) and not self._stop.is_set()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _own(self, partitions: set[int]) -> None:
         await self._changelog.own(partitions)
@@ -196,6 +208,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; a crash of Faust ends the process."""
+        self._stop = stop
         self.app.finalize()
         self.pipeline.attach(self.app.consumer, self.table.batches)
         self.app.consumer.polled = lambda: self._watchdog.beat(_POLL)

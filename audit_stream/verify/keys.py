@@ -1,7 +1,8 @@
 """Verification of what the archive log says of keys, and of who signed what by it.
 
-V24 each line about a key keeps the rules; each segment that is a leaf, and each checkpoint, is
-    signed by a key that counts at its place. A log without such lines says nothing of keys
+V24 each line about a key keeps the rules; each segment and stream object that is a leaf, and each
+    checkpoint, is signed by a key that counts at its place. A log without such lines says nothing
+    of keys; behind one of a version that is not known here, nothing can be judged
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence.key_line import KeyHistory, decode_key_line
 from audit_stream.evidence.log_names import LOG_FOLDER
 from audit_stream.evidence.note import NoteKey
-from audit_stream.evidence.signing import key_id
+from audit_stream.evidence.signing import TrustedKeys, key_id
+from audit_stream.evidence.stream_object import signer_of
 from audit_stream.verify.report import Problem
 
 _STEP = "V24"
@@ -24,6 +26,7 @@ class KeyRules:
     def __init__(self, key: NoteKey) -> None:
         self._log_kid, self._history = key_id(key.public), KeyHistory(key.name, key.public)
         self._sealed: list[tuple[int, str, str]] = []  # leaf, kid, object's name
+        self._founded: list[tuple[int, str, bytes]] = []  # leaf, object's name, its bytes
         self.problems: list[Problem] = []
         self.unknown: list[Problem] = []
 
@@ -34,19 +37,28 @@ class KeyRules:
         except UnknownVersion as error:
             self.unknown.append(Problem(_STEP, LOG_FOLDER, error.message))
         except FormatError as error:
-            self.problems.append(Problem(_STEP, LOG_FOLDER, error.message))
+            self._wrong(LOG_FOLDER, error.message)
 
     def take_segment(self, index: int, kid: str, name: str) -> None:
         """The leaf of this index is a segment, whose header names a key."""
         self._sealed.append((index, kid, name))
 
+    def take_stream(self, index: int, data: bytes, name: str) -> None:
+        """The leaf of this index is a stream object, of these bytes: it names no key."""
+        self._founded.append((index, name, data))
+
     def judge(self, checkpoints: Iterable[int]) -> None:
-        """At the end, for a revocation reaches back: segments, and checkpoints of these sizes."""
+        """At the end, for a revocation reaches back: keys, objects, checkpoints of these sizes."""
         known = {key.use for key in self._history.keys}
+        for what in self._history.unfounded:
+            self._wrong(LOG_FOLDER, what)
         if "segment" in known:
             for index, kid, name in self._sealed:
                 if self._history.key("segment", kid, index) is None:
                     self._wrong(name, f"is leaf {index}, where its key {kid} does not count")
+            for index, name, data in self._founded:
+                if not self._is_signed(index, data):
+                    self._wrong(name, f"is leaf {index}, where no key counts that signed it")
         if "log" in known:
             for size in checkpoints:
                 if self._history.key("log", self._log_kid, size) is None:
@@ -55,5 +67,10 @@ class KeyRules:
                         f"has a checkpoint of {size} leaves, where its key does not count",
                     )
 
+    def _is_signed(self, index: int, data: bytes) -> bool:
+        keys = TrustedKeys(*(key.public for key in self._history.in_force("segment", index)))
+        return signer_of(data, keys) is not None
+
     def _wrong(self, name: str, what: str) -> None:
-        self.problems.append(Problem(_STEP, name, what))
+        found = self.unknown if self.unknown else self.problems
+        found.append(Problem(_STEP, name, what))

@@ -152,6 +152,7 @@ class LogVerifier:
             if layout.parse_stream_name(str(leaf.name)) is not None:
                 for partition, base in enumerate(said["genesis"]):
                     self._covered[topic, generation, partition] = base
+                self._note_stream(index, leaf)
                 return
             place = (topic, generation, said["partition"])
             if self._covered.get(place) != said["base"]:
@@ -160,6 +161,11 @@ class LogVerifier:
             self._keys.take_segment(index, str(said["kid"]), str(leaf.name))
         except (KeyError, TypeError) as error:
             raise FormatError(f"{batch} leaf of {leaf.name} is no line of its kind") from error
+
+    def _note_stream(self, index: int, leaf: Leaf) -> None:
+        """One that is not what was logged, or not a trusted key's, is wrong anyway."""
+        if self._leaves.get(name := str(leaf.name)) == leaf.hash:
+            self._keys.take_stream(index, self._read(name) or b"", name)
 
     def _check_complete(self) -> None:
         """Whatever the digests cover is logged; the rest is newer."""

@@ -8,6 +8,7 @@ import pytest
 
 from audit_stream.errors import BrokerError, Fenced
 from audit_stream.kafka.embedded import EmbeddedKafka
+from audit_stream.stream import changelog
 from audit_stream.stream.changelog import ChangelogWriter
 from tests.support.events import Events
 from tests.support.eventually import eventually
@@ -32,6 +33,17 @@ async def test_a_broker_that_knows_of_none_is_away_and_owning_again_is_right(
             await writer.write(0, [(b"k", b"v")])
 
 
+async def test_a_broker_that_finds_no_coordinator_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client would ask for ever, and say nothing."""
+    monkeypatch.setattr(changelog, "_OPEN_SECONDS", 0.3)
+    async with starting_broker("kafka://127.0.0.1:1") as broker:
+        writer = ChangelogWriter("a", "t", {"bootstrap_servers": broker.url.split("//")[1]})
+        broker.starting = broker.known = True
+        with pytest.raises(BrokerError, match="cannot own changelog partition 0: TimeoutError"):
+            await writer.own([0])
+        await writer.close()
+
+
 async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
     kafka: EmbeddedKafka, tmp_path: Path, fresh: str
 ) -> None:
@@ -51,6 +63,27 @@ async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
             await fleet.send(events.lines(200))
             await fleet.check(events.oracle)
             assert first.poll() is None
+        finally:
+            await fleet.close()
+
+
+async def test_a_worker_whose_rebalance_waits_for_the_broker_can_be_stopped(
+    kafka: EmbeddedKafka, tmp_path: Path, fresh: str
+) -> None:
+    async with starting_broker(kafka.url) as broker:
+        fleet = Fleet(broker.url, tmp_path, fresh)
+        await fleet.prepare()
+        events = Events(105, fleet.topic)
+        fleet.start(0)
+        try:
+            await fleet.send(events.lines(200))
+            await fleet.check(events.oracle)
+            broker.starting = True
+            fleet.broker = kafka.url
+            fleet.start(1)
+            await eventually(lambda: waits(fleet))
+            assert await fleet.stop(0) == 0
+            assert "the stop took longer" not in (fleet.folder / "worker-0.log").read_text()
         finally:
             await fleet.close()
 

@@ -59,7 +59,9 @@ async def test_workers_with_either_key_make_one_archive(fleet: Fleet) -> None:
 
     before = load_keyring(old).signer.kid
     assert set(signed(fleet)) == {before, new}
-    await document(fleet, "log", "revoke", before, "--reason", "yearly")
+    revoke = ("log", "revoke", before, "--reason", "yearly")
+    assert (await run(fleet, *revoke)).returncode == 2, "it signed what was not logged until now"
+    await document(fleet, *revoke)
     found = await document(fleet, "verify")
     assert (found["verdict"], found["log"]["newer"]) == ("verified", 0)
     assert all(name.count(".") == 2 for name in names(fleet)), "nothing was taken for junk"

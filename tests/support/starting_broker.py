@@ -1,5 +1,5 @@
 """A Kafka bootstrap address that can say what a broker says which has only just started: that
-there is no broker yet. Otherwise it passes everything on to a real one."""
+there is no broker yet, or none that coordinates. Else it passes everything on to a real one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.protocol.admin import ApiVersionResponse_v0
+from aiokafka.protocol.coordination import FindCoordinatorResponse_v1
 from aiokafka.protocol.metadata import MetadataResponse_v0
 
 _VERSIONS = ApiVersionResponse_v0(0, [(18, 0, 0), (3, 0, 0), (10, 0, 1), (22, 0, 1)]).encode()
-_NO_BROKERS = MetadataResponse_v0([], []).encode()
-_ANSWERS = {18: _VERSIONS, 3: _NO_BROKERS}
+_NOT_AVAILABLE = 15
+_NO_COORDINATOR = FindCoordinatorResponse_v1(0, _NOT_AVAILABLE, "", -1, "", -1).encode()
 _CHUNK = 1 << 16
 
 
 class StartingBroker:
-    """`starting` is asked at each new connection."""
+    """`starting` is asked at each new connection; `known`: then it names itself, as a broker."""
 
     def __init__(self, upstream: str) -> None:
         host, _, port = upstream.removeprefix("kafka://").rpartition(":")
         self._upstream = host, int(port)
-        self.starting = False
+        self.starting = self.known = False
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,8 +40,14 @@ class StartingBroker:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = await reader.readexactly(*struct.unpack(">i", await reader.readexactly(4)))
-            answer = request[4:8] + _ANSWERS[struct.unpack_from(">h", request)[0]]
+            answer = request[4:8] + self._answers()[struct.unpack_from(">h", request)[0]]
             writer.write(struct.pack(">i", len(answer)) + answer)
+
+    def _answers(self) -> dict[int, bytes]:
+        """By the API's number."""
+        itself = (0, "127.0.0.1", int(self.url.rpartition(":")[2]))
+        brokers = MetadataResponse_v0([itself] if self.known else [], []).encode()
+        return {18: _VERSIONS, 3: brokers, 10: _NO_COORDINATOR}
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,8 +9,9 @@ import pytest
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts
 from audit_stream.errors import FormatError
+from audit_stream.evidence import layout
 from audit_stream.evidence.segment import decode, encode
-from audit_stream.evidence.signing import LineSigner
+from audit_stream.evidence.signing import LineSigner, encode_signature
 from audit_stream.ports import WormStore
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support import bundles
@@ -54,3 +55,26 @@ async def test_what_is_missing_or_changed_is_refused(archive: bundles.Archive) -
     misplaced = replace(wanted, log_index=wanted.log_index + 1)
     with pytest.raises(FormatError, match="not what the archive log has"):
         await gathered(archive, await copied(archive), misplaced)
+
+
+async def test_what_no_root_covers_is_refused_too(archive: bundles.Archive) -> None:
+    """A signature, the encrypted fields, the stream object, the status map."""
+    wanted = (await bundles.wanted(archive, 1))[0]
+    segment = decode(await archive.store.get(wanted.segment) or b"", "it")
+    line, signature = segment.header_line, encode_signature(segment.signature)
+    forged = encode(line, LineSigner(b"\x11" * 32).signature_line(line), segment.body)
+    with pytest.raises(FormatError, match="not signed by a trusted key"):
+        await gathered(archive, await copied(archive, wanted.segment, forged), wanted)
+    start = segment.body.index(b'"pii":"') + len(b'"pii":"')
+    pii = segment.body[start : start + 4]
+    body = segment.body.replace(pii, b"AAAA" if pii != b"AAAA" else b"BBBB", 1)
+    spoilt = encode(line, signature, body)
+    with pytest.raises(FormatError, match="does not hold the records"):
+        await gathered(archive, await copied(archive, wanted.segment, spoilt), wanted)
+    stream = layout.stream_name(segment.header.topic, 1)
+    other = bundles.stream_of(segment.header.topic).encode(LineSigner(b"\x11" * 32))
+    with pytest.raises(FormatError, match="not the signature of a trusted key"):
+        await gathered(archive, await copied(archive, stream, other), wanted)
+    name = layout.map_name(segment.header.status_map)
+    with pytest.raises(FormatError, match="has another hash"):
+        await gathered(archive, await copied(archive, name, b"{}"), wanted)

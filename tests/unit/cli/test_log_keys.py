@@ -104,6 +104,37 @@ def test_the_signing_key_is_rotated(here: Installation, ask: Ask) -> None:
     assert problem.startswith("V24")
 
 
+def test_a_key_that_still_signs_is_not_revoked(
+    here: Installation, ask: Ask, capsys: Captured
+) -> None:
+    """What a forgotten worker goes on to sign could never be made good."""
+    old = load_keyring(here.keyring).signer
+    assert run_command(["log", "announce", "--reason", "the first"]) == 0
+    assert run_command(["keyring", "rotate", str(here.folder / "next")]) == 0
+    here.use(here.folder / "next" / "keyring.json")
+    assert run_command(["log", "announce", "--reason", "yearly"]) == 0
+    here.seal(old)
+    assert run_command(["log", "revoke", old.kid, "--reason", "yearly"]) == 2
+    assert "has signed since the log was last written" in capsys.readouterr().err
+    assert {key["revoked_at_size"] for key in ask("log", "keys")["keys"]} == {None}
+    [key] = ask("log", "revoke", old.kid, "--reason", "yearly")["keys"]
+    assert ask("verify")["verdict"] == "verified"
+    assert key["revoked_at_size"] is not None
+
+
+def test_a_stolen_key_that_still_signs_is_revoked(here: Installation, ask: Ask) -> None:
+    old = load_keyring(here.keyring).signer
+    assert run_command(["log", "announce", "--reason", "the first"]) == 0
+    assert run_command(["keyring", "rotate", str(here.folder / "next")]) == 0
+    here.use(here.folder / "next" / "keyring.json")
+    end = ask("log", "announce", "--reason", "yearly")["keys"][0]["not_before_size"]
+    here.seal(old)
+    [key] = ask("log", "revoke", old.kid, "--reason", "a thief", "--from", str(end))["keys"]
+    assert key["revoked_at_size"] == end
+    [problem] = ask("verify", code=1)["problems"]
+    assert problem.startswith("V24 segments/")
+
+
 def test_a_view_trusts_the_successor_too(here: Installation) -> None:
     assert run_command(["keyring", "rotate", str(here.folder / "next")]) == 0
     path = here.folder / "next" / "keyring.json"

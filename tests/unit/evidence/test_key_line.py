@@ -138,6 +138,26 @@ def test_the_log_key_is_followed_by_another() -> None:
         keys.add(8, announced(NEXT_SEGMENT.public, "segment", LOG, 9))
 
 
+def test_what_a_stolen_key_announced_counts_nowhere() -> None:
+    """Its revocation reaches back behind its last lines: else the thief would go on by them."""
+    keys = history()
+    thiefs, after = (LineSigner(bytes([n]) * 32) for n in (5, 6))
+    keys.add(5, announced(NEXT_SEGMENT.public, "segment", SEGMENT, 6))
+    keys.add(9, announced(thiefs.public, "segment", SEGMENT, 10))
+    keys.add(10, announced(after.public, "segment", thiefs, 11))
+    assert [key.kid for key in keys.in_force("segment", 20)] == [
+        SEGMENT.kid, NEXT_SEGMENT.kid, thiefs.kid, after.kid,
+    ]  # fmt: skip
+    keys.add(12, revoked(FIRST_SEGMENT, 9, LOG))
+    assert [key.kid for key in keys.in_force("segment", 20)] == [NEXT_SEGMENT.kid]
+    assert [what.split(" by ")[0] for what in keys.unfounded] == [
+        f"leaf 9 announces the segment key {thiefs.kid}",
+        f"leaf 10 announces the segment key {after.kid}",
+    ]
+    with pytest.raises(FormatError, match="not signed by a key"):
+        keys.add(13, revoked(announced(NEXT_SEGMENT.public, "segment", SEGMENT, 6), 14, thiefs))
+
+
 def test_a_key_may_revoke_itself() -> None:
     keys = history()
     keys.add(2, revoked(FIRST_SEGMENT, 2, SEGMENT))

@@ -64,6 +64,34 @@ def test_damaged_public_keys_are_said(path: Path, tmp_path: Path, text: str) -> 
         load_keyring(tmp_path / "g" / "keyring.json")
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_public_keys_of_another_archive_are_refused_beside_every_view(
+    path: Path, tmp_path: Path, role: str
+) -> None:
+    other = tmp_path / "other" / "keyring.json"
+    create_keyring(other, "audit.example/other")
+    for each, folder in ((path, tmp_path / "v"), (other, tmp_path / "w")):
+        write_view(load_keyring(each), each, role, folder)
+    (tmp_path / "w" / "public.txt").replace(tmp_path / "v" / "public.txt")
+    with pytest.raises(KeyringError, match="of another archive"):
+        load_keyring(tmp_path / "v" / "keyring.json")
+
+
+@pytest.mark.parametrize(("mode", "good"), [(0o644, True), (0o400, True), (0o664, False),
+                                            (0o602, False)])  # fmt: skip
+def test_public_keys_that_others_can_write_are_not_trusted(
+    path: Path, tmp_path: Path, mode: int, good: bool
+) -> None:
+    """They may be read by all; whoever adds one is believed."""
+    write_view(load_keyring(path), path, "worker", tmp_path / "w")
+    (tmp_path / "w" / "public.txt").chmod(mode)
+    if good:
+        assert load_keyring(tmp_path / "w" / "keyring.json").public is not None
+        return
+    with pytest.raises(KeyringError, match="can be written by others"):
+        load_keyring(tmp_path / "w" / "keyring.json")
+
+
 def test_the_command_writes_one(path: Path, tmp_path: Path) -> None:
     assert (
         run_command(["keyring", "view", "gateway", str(tmp_path / "v"), "--path", str(path)]) == 0

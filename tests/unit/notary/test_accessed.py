@@ -12,6 +12,7 @@ from audit_stream.evidence.access import (
     is_access_line,
 )
 from audit_stream.evidence.log_names import access_folder
+from audit_stream.notary.accessed import MOST_PARTS
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.access import JOURNAL, chained, entry, part
 from tests.support.logs import WrittenLog
@@ -103,6 +104,20 @@ async def test_a_notary_that_starts_does_not_read_what_is_logged_again() -> None
     store.read.clear()
     await again.grow(2)
     assert not {part.name for part in parts} & set(store.read)
+
+
+async def test_a_batch_does_not_wait_for_months_of_parts() -> None:
+    """A notary that comes late logs them over some batches, each journal in its turn."""
+    log, parts = WrittenLog(), chained(MOST_PARTS + 10)
+    young = JournalPart(archive=parts[0].archive, journal="f" * 16, number=0, prev=None,
+                        entries=(entry("x"),))  # fmt: skip
+    await put(log.store, *parts, young)
+    await log.grow(3)
+    first, second, third = await lines_in(log)
+    assert {name: head.next for name, head in first.heads.items()} == {JOURNAL: MOST_PARTS}
+    assert second == third == AccessLine({
+        JOURNAL: JournalHead(len(parts), parts[-1].leaf), "f" * 16: JournalHead(1, young.leaf),
+    })  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["forged", "another's", "no chain", "wrong name"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit_stream.errors import ConfigError, ForkAlarm, FormatError
+from audit_stream.errors import ConfigError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence.batch import Leaf, decode_batch
 from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use
@@ -155,6 +155,19 @@ async def test_what_a_key_signed_from_its_revocation_on_is_found(
     assert SIGNER.kid in problems[0].what
 
 
+async def test_a_stream_that_a_revoked_key_founded_is_found(
+    store: MemoryWormStore, maker: ChainMaker
+) -> None:
+    """A stream object names no key, and a thief may begin a topic of his own."""
+    await rotated(store, maker)
+    for topic, signer in (("ours", NEXT), ("theirs", SIGNER)):
+        await ChainMaker(store, stream_of(topic), signer).found()
+    await Desk(store).announce(BOTH)
+    [problem] = (await judged(store)).problems
+    assert (problem.step, problem.name) == ("V24", "streams/theirs/00001.json")
+    assert "no key counts that signed it" in problem.what
+
+
 async def test_what_a_key_signed_before_it_was_announced_is_found(
     store: MemoryWormStore, maker: ChainMaker
 ) -> None:
@@ -174,6 +187,23 @@ async def test_a_revocation_reaches_back(store: MemoryWormStore, maker: ChainMak
     head = await desk.announce(BOTH)
     await desk.revoke(SIGNER.kid, head.old_size + 1)
     assert [(p.step, p.name) for p in (await judged(store)).problems] == [("V24", stolen[1])]
+
+
+async def test_a_key_that_a_stolen_key_announced_is_found(
+    store: MemoryWormStore, maker: ChainMaker
+) -> None:
+    desk = Desk(store)
+    thiefs = LineSigner(b"\x66" * 32)
+    at = (await desk.announce(BOTH)).size
+    line = KeyLine(archive=NAME, not_before_size=at + 1, public=thiefs.public, reason="",
+                   use="segment").signed(SIGNER)  # fmt: skip
+    await desk.write(lambda _said, _at: [line])
+    assert (await judged(store)).problems == []
+    await desk.revoke(SIGNER.kid, at)
+    [problem] = (await judged(store)).problems
+    assert (problem.step, problem.name) == ("V24", "log/")
+    assert f"leaf {at} announces the segment key {thiefs.kid}" in problem.what
+    assert desk.logged.wrong == [problem.what]
 
 
 async def test_a_log_without_lines_about_keys_is_good(
@@ -215,9 +245,31 @@ async def test_a_line_of_a_newer_version_cannot_be_judged(
     async def newer(_head: Head | None, _index: int) -> list[Leaf]:
         return [Leaf(canonical({"v": "audit-key/2"}))]
 
+    await desk.announce(FIRST)
     await desk.notary.write(lines=newer)
     report = await judged(store)
     assert ([p.step for p in report.unknown], report.problems) == (["V24"], [])
+    maker.signer = NEXT  # which the newer line may have announced
+    name = await maker.add()
+    await desk.notary.write()
+    report = await judged(store)
+    assert ([p.name for p in report.unknown], report.problems) == (["log/", name], [])
+
+
+async def test_nothing_is_said_behind_a_line_of_a_newer_version(
+    store: MemoryWormStore, maker: ChainMaker
+) -> None:
+    """It may have announced or revoked what one is about to."""
+    desk = Desk(store)
+
+    async def newer(_head: Head | None, _index: int) -> list[Leaf]:
+        return [Leaf(canonical({"v": "audit-key/2"}))]
+
+    await desk.notary.write(lines=newer)
+    before = await store.names("log/")
+    with pytest.raises(UnknownVersion):
+        await desk.announce(FIRST)
+    assert await store.names("log/") == before
 
 
 @pytest.mark.parametrize(

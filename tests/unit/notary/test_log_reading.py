@@ -12,6 +12,7 @@ from audit_stream.errors import ForkAlarm, FormatError
 from audit_stream.evidence.batch import decode_batch
 from audit_stream.evidence.log_names import anchor_name, batch_name, tile_name
 from audit_stream.notary.log import ArchiveLog
+from audit_stream.stores.memory import MemoryWormStore
 from tests.campaigns.tampering.scene import LOG, Scene, build, stored
 
 
@@ -49,6 +50,26 @@ async def test_where_a_tile_is_wrong_the_batches_are_taken(scene: Scene) -> None
     other, old = ArchiveLog(await stored(wrong), LOG.key), scene.checkpoints[0]
     path = await good.consistency(old.size, old.root, head)
     assert await other.consistency(old.size, old.root, head) == path
+
+
+class Unhurried(MemoryWormStore):
+    """Lets others go first."""
+
+    async def get(self, name: str) -> bytes | None:
+        await asyncio.sleep(0)
+        return await super().get(name)
+
+
+async def test_who_reads_a_wrong_tile_at_the_same_time_takes_the_batches_too(scene: Scene) -> None:
+    store, tile = Unhurried(), scene.objects[tile_name(0, 0)]
+    for name, data in (scene.objects | {tile_name(0, 0): tile[:-1] + b"?"}).items():
+        await store.put_if_absent(name, data, {})
+    log, good = ArchiveLog(store, LOG.key), ArchiveLog(await stored(scene.objects), LOG.key)
+    head = await good.head()
+    assert head is not None
+    indexes = (255, 254, 3, 255)
+    paths = await asyncio.gather(*(log.inclusion(index, head) for index in indexes))
+    assert paths == [await good.inclusion(index, head) for index in indexes]
 
 
 async def test_a_log_that_is_wrong_itself_stays_so_without_tiles(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from audit_stream.evidence.log_names import batch_name
 from audit_stream.evidence.tree import verify_inclusion
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.stores.memory import MemoryWormStore
+from tests.support.access import chained
 from tests.support.logs import SIGNER, WrittenLog
 
 
@@ -56,3 +57,14 @@ async def test_a_batch_that_was_mended_is_read_again() -> None:
         await reader.inclusion(3, head)
     await other.put_if_absent(batch_name(2), await store.get(batch_name(2)) or b"", {})
     assert await reader.inclusion(3, head)
+
+
+@pytest.mark.parametrize("stray", ["log/-", "log/0"])
+async def test_a_stray_name_among_the_batches_hides_none(stray: str) -> None:
+    written = WrittenLog()
+    first = chained(1)[0]
+    await written.store.put_if_absent(first.name, first.encode(), {})
+    head = await written.grow(3)  # of two leaves each: that of a journal and the digest
+    await written.store.put_if_absent(stray, b"x", {})
+    assert [batch.old_size async for batch in written.log.batches(3)] == [2, 4]
+    assert await ArchiveLog(written.store, SIGNER.key).inclusion(3, head)
