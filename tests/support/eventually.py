@@ -13,3 +13,12 @@ async def eventually(check: Callable[[], Awaitable[bool]], limit_seconds: float 
     while not await check():
         assert time.monotonic() < deadline, "the condition did not come to hold"
         await asyncio.sleep(0.05)
+
+
+def until(check: Callable[[], bool], limit_seconds: float = 30.0) -> None:
+    """The same where no event loop runs."""
+
+    async def holds() -> bool:
+        return check()
+
+    asyncio.run(eventually(holds, limit_seconds))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ from audit_stream.gateway import loop, protocol
 from audit_stream.gateway.around import HEAD_BYTES
 from tests.support.asking import Asked, serving
 from tests.support.certificates import identity
-from tests.support.eventually import eventually
+from tests.support.eventually import until
 from tests.support.raw_http import Said, answers, connect, exchange, heard, trickle
 from tests.unit.gateway.conftest import installed
 
@@ -128,11 +127,7 @@ def test_who_hangs_up_in_the_body_is_no_error_of_ours(
     with caplog.at_level(logging.INFO):
         with connect(hurried.url) as connection:
             connection.sendall(sent + b"{")
-
-        async def told() -> bool:
-            return any("/search 408 " in message for message in caplog.messages)
-
-        asyncio.run(eventually(told))
+        until(lambda: any("/search 408 " in message for message in caplog.messages))
     assert "internal error" not in caplog.text
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from audit_stream.gateway.sealing import drain
 from audit_stream.stores.file import FileStore
 from tests.support.access import members
 from tests.support.asking import serving
+from tests.support.eventually import until
 from tests.support.sample import NAME, make_sample
 from tests.support.visiting import Visitor, tags, text_of
 from tests.unit.gateway.conftest import log_all
@@ -61,13 +61,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield found
         for each in found.visitors:
             each.client.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def rows(visitor: Visitor) -> list[str]:
