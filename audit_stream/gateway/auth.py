@@ -26,6 +26,7 @@ import orjson
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError, MissingKeyError
 
+from audit_stream.durable import put_in_place
 from audit_stream.errors import ConfigError
 from audit_stream.gateway.keysets import Keys, keys_at
 from audit_stream.gateway.problems import Problem
@@ -161,13 +162,8 @@ class TokenFile:
             os.close(handle)
 
     def _write(self, tokens: tuple[StoredToken, ...]) -> None:
-        temporary = self._path.with_suffix(f".{secrets.token_hex(4)}.tmp")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(orjson.dumps([asdict(each) for each in tokens], option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(handle)
-        temporary.replace(self._path)
+        document = [asdict(each) for each in tokens]
+        put_in_place(self._path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 def _parse(path: Path) -> tuple[StoredToken, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from audit_stream.durable import sync_folder, write_new
 from audit_stream.errors import ConfigError, FormatError, UnknownVersion
 from audit_stream.evidence.access import check_entry
 from audit_stream.evidence.log_names import is_journal
@@ -103,7 +104,7 @@ class PartFiles:
                 _put_aside(path, data[length:])
             os.ftruncate(handle, length)
             os.fsync(handle)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError:
             os.close(handle)
             raise
@@ -169,7 +170,7 @@ def _counted(data: bytes) -> int:
 def _put_aside(path: Path, data: bytes) -> None:
     """Whole lines behind the end of what counts: kept for people, in case the disk damaged them."""
     aside = path.with_name(f"torn-{path.stem}-{secrets.token_hex(4)}")
-    _write_new(aside, data)
+    write_new(aside, data)
     log.warning("%s is torn: what stands behind its last entry is in %s", path, aside.name)
 
 
@@ -190,22 +191,14 @@ def _part(folder: Path, number: int) -> Path:
 
 def _write_identity(folder: Path, archive: str) -> None:
     temporary = folder / f"{_IDENTITY}.{secrets.token_hex(4)}"
-    _write_new(temporary, orjson.dumps({"archive": archive, "journal": secrets.token_hex(8)}))
+    write_new(temporary, orjson.dumps({"archive": archive, "journal": secrets.token_hex(8)}))
     try:
         os.link(temporary, folder / _IDENTITY)  # never over another process's
     except FileExistsError:
         pass
     finally:
         temporary.unlink()
-    _sync_folder(folder)
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
+    sync_folder(folder)
 
 
 def _make_folder(folder: Path) -> None:
@@ -213,12 +206,4 @@ def _make_folder(folder: Path) -> None:
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
     for each in made:
-        _sync_folder(each.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(each.parent)

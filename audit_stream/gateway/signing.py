@@ -6,7 +6,6 @@ since every JOSE tool has it. Old public keys stay in the key set: answers outli
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from audit_stream.durable import put_in_place
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.canonical import canonical
 
@@ -93,7 +93,7 @@ class AnswerSigner:
                 )
             for path, key in zip(paths[:-1], keys[:-1], strict=True):
                 if key.is_private:
-                    _write(path, key.as_dict(private=False))
+                    put_in_place(path, orjson.dumps(key.as_dict(private=False)))
         except OSError as error:
             raise ConfigError(
                 f"AUDIT_ANSWER_KEYS: {error.filename}: {error.strerror}",
@@ -118,24 +118,9 @@ def _made(path: Path) -> int:
 
 def _make(folder: Path, moment: int) -> Path:
     path = folder / f"answer-{moment:012d}-{secrets.token_hex(4)}.json"
-    _write(path, ECKey.generate_key(_CURVE).as_dict(private=True))
+    # Durable: an answer must not outlive the key that verifies it.
+    put_in_place(path, orjson.dumps(ECKey.generate_key(_CURVE).as_dict(private=True)))
     return path
-
-
-def _write(path: Path, key: Any) -> None:
-    """In place of what stands there, or nothing."""
-    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # gateways may share the folder
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    with os.fdopen(handle, "wb") as file:
-        file.write(orjson.dumps(key))
-        file.flush()
-        os.fsync(handle)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # an answer must not outlive the key that verifies it
-    finally:
-        os.close(folder)
 
 
 def _load(path: Path) -> ECKey:

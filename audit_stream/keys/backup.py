@@ -16,6 +16,7 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
+from audit_stream.durable import sync_folder
 from audit_stream.errors import AuditError, FormatError, KeyringError, UnknownVersion
 from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.keys import age
@@ -24,7 +25,6 @@ from audit_stream.keys.file import (
     load_cover,
     load_keyring,
     role_of,
-    sync_folder,
     write_new,
 )
 from audit_stream.keys.public import FILE as PUBLIC

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from audit_stream import durable
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.evidence.note import NoteKey, NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
@@ -79,7 +80,7 @@ def create_keyring(path: Path, archive: str) -> Keyring:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_new(cover_path, cover)
         write_new(path, ring.encode() + b"\n")
-        sync_folder(path.parent)
+        durable.sync_folder(path.parent)
     except OSError as error:
         raise KeyringError(
             f"cannot make the keyring {path}: {error.strerror}",
@@ -118,26 +119,9 @@ def _exists(path: Path) -> KeyringError:
 def write_new(path: Path, data: bytes) -> None:
     """Write and sync a new file for its owner only; `KeyringError` rather than overwrite."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+        durable.write_new(path, data)
     except FileExistsError:
         raise _exists(path) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-    except OSError:  # a full disk: what is cut off must not pass for the whole
-        path.unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(path: Path) -> None:
-    """Make names in a folder last."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def load_keyring(path: Path) -> LoadedKeyring:
@@ -219,7 +203,7 @@ def _write_folder(ring: Keyring, publics: PublicKeys, path: Path, folder: Path) 
             write_new(folder / tree.cover, bytes(load_cover(path, tree)))
         write_new(folder / PUBLIC, publics.encode().encode())
         write_new(folder / path.name, ring.encode() + b"\n")
-        sync_folder(folder)
+        durable.sync_folder(folder)
     except OSError as error:
         raise KeyringError(f"cannot write the keyring to {folder}: {error.strerror}") from error
 

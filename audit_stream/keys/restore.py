@@ -13,9 +13,10 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from audit_stream.durable import sync_folder
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.keys.backup import Backup
-from audit_stream.keys.file import SIGNING, load_cover, load_keyring, sync_folder, write_new
+from audit_stream.keys.file import SIGNING, load_cover, load_keyring, write_new
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
 from audit_stream.privacy.keyring import Keyring, parse_keyring

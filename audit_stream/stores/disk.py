@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from audit_stream.durable import sync_folder
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
 from audit_stream.stores.listing import walk
 
@@ -200,15 +201,6 @@ class Tree:
         _mkdir(folder)
         sync_folder(folder.parent)
         self._durable.add(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the entries of `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open_file(path: str, flags: int) -> int:

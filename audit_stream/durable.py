@@ -1,0 +1,40 @@
+"""Files that last: what a call here wrote is on disk when it returns."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+_OWNER_ONLY = 0o600
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """A file for its owner only; its name lasts with `sync_folder`. `FileExistsError` rather than
+    overwrite; after another `OSError` (a full disk) nothing is there that could pass for it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def put_in_place(path: Path, data: bytes) -> None:
+    """The same in place of what stands there; whoever reads meanwhile gets one or the other."""
+    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # others may write it, too
+    write_new(temporary, data)
+    temporary.replace(path)
+    sync_folder(path.parent)
