@@ -32,11 +32,7 @@ def b64_decode(text: str, what: str, size: int | None = None) -> bytes:
         data = a2b_base64(text, strict_mode=True)
     except ValueError as error:  # `Error` is one
         raise FormatError(f"{what} is not base64") from error
-    if b64(data) != text:
-        raise FormatError(f"{what} is not the canonical base64 spelling")
-    if size is not None and len(data) != size:
-        raise FormatError(f"{what} has {len(data)} bytes, not {size}")
-    return data
+    return _canonical(data, b64(data) == text, "base64", what, size)
 
 
 def b64u(data: bytes) -> str:
@@ -52,8 +48,12 @@ def b64u_decode(text: object, what: str, size: int | None = None) -> bytes:
         data = a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
     except Error as error:
         raise FormatError(f"{what} is not base64url") from error
-    if b64u(data) != text:
-        raise FormatError(f"{what} is not the canonical base64url spelling")
+    return _canonical(data, b64u(data) == text, "base64url", what, size)
+
+
+def _canonical(data: bytes, holds: bool, spelling: str, what: str, size: int | None) -> bytes:
+    if not holds:
+        raise FormatError(f"{what} is not the canonical {spelling} spelling")
     if size is not None and len(data) != size:
         raise FormatError(f"{what} has {len(data)} bytes, not {size}")
     return data

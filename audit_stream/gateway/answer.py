@@ -52,18 +52,25 @@ def answer(
     message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None],
     through: Through,
 ) -> dict[str, Any]:  # fmt: skip
-    """The body without its signature. `leaf_index`: by segment name, None: not logged yet."""
-    effective = message.effective
+    """The body without its signature. `leaf_index` as `described`."""
     topics = {each.record.pub["source"].partition("/")[0] for each in message.revisions}
     return {
+        **described(message, leaf_index),
         "status": "verified",
-        "audit_record": audit_record(effective),
         "verification_timestamp": now,
+        "as_of": None if as_of is None else as_of.document(),
+        "archived_through": {topic: through[topic] for topic in sorted(topics & through.keys())},
+    }
+
+
+def described(message: Message, leaf_index: Mapping[str, int | None]) -> dict[str, Any]:
+    """What is said of the message itself, alone or on a page of them. `leaf_index`: by segment
+    name, None: not logged yet."""
+    return {
+        "audit_record": audit_record(message.effective),
         "history": [revision(each, leaf_index[each.segment]) for each in message.revisions],
         "conflict": message.conflict,
-        "as_of": None if as_of is None else as_of.document(),
         "assurance": lowest_assurance(each.header.assurance for each in message.revisions),
-        "archived_through": {topic: through[topic] for topic in sorted(topics & through.keys())},
         "evidence": {"bundle": BUNDLE, "keys": KEYS},
         "redaction": _redaction(message),
     }

@@ -28,7 +28,7 @@ from audit_stream.errors import (
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.evidence.vouching import Vouched
-from audit_stream.gateway.answer import RECORD, AsOf, answer, disclosable
+from audit_stream.gateway.answer import RECORD, AsOf, answer, described, disclosable
 from audit_stream.gateway.around import where
 from audit_stream.gateway.auth import EVERY_TENANT, Caller
 from audit_stream.gateway.covered import Coverage
@@ -281,26 +281,26 @@ class Service:
             raise Problem(400, error.message) from error
         if not page.messages and query.cursor is None:
             raise self.unknown()
-        answers = [self._answer(message) for message in page.messages]
-        for each in answers:
-            for name in ("status", "verification_timestamp", "as_of", "archived_through"):
-                del each[name]
+        found = [described(message, self._logged_at(message)) for message in page.messages]
         return {
-            "status": "verified", "messages": answers, "cursor": page.cursor,
+            "status": "verified", "messages": found, "cursor": page.cursor,
             "verification_timestamp": self.now(), "archived_through": self.archived_through(),
             **self._state(),
         }  # fmt: skip
 
     def _answer(self, message: Message) -> dict[str, Any]:
+        return answer(
+            message, now=self.now(), as_of=self.as_of, leaf_index=self._logged_at(message),
+            through=self.archived_through(),
+        )  # fmt: skip
+
+    def _logged_at(self, message: Message) -> dict[str, int | None]:
+        """Where its segments are leaves, once the log's coverage was held against them."""
         self._coverage.check(message)
-        indexes = {
+        return {
             each.segment: self.index.logged_at(leaf_hash(each.header_line))
             for each in message.revisions
         }
-        return answer(
-            message, now=self.now(), as_of=self.as_of, leaf_index=indexes,
-            through=self.archived_through(),
-        )  # fmt: skip
 
     def unknown(self) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's."""

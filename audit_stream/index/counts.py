@@ -27,7 +27,7 @@ import orjson
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger
-from audit_stream.evidence.segment import ASSURANCES, Header
+from audit_stream.evidence.segment import ASSURANCES, Header, lowest_assurance
 
 DAY, TOTAL, QUARANTINE, RETRIED, GROUP = b"d", b"D", b"q", b"o", b"n"
 Get = Callable[[bytes], bytes | None]
@@ -66,8 +66,9 @@ class Counted:
     @property
     def assurance(self) -> str | None:
         """The lowest level of its segments."""
-        found = (level for bit, level in enumerate(ASSURANCES) if self.levels >> bit & 1)
-        return next(found, None)
+        return lowest_assurance(
+            level for bit, level in enumerate(ASSURANCES) if self.levels >> bit & 1
+        )
 
     def plus(self, other: Counted) -> Counted:
         """Both together; `other` came later."""

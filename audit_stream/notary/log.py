@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -41,6 +41,10 @@ _CACHED = 64  # tiles, some 10 kB each
 _HASH = 32
 R = TypeVar("R")
 _FORKED = "stop the notaries and read docs/runbooks/fork.md"
+
+
+class _Unproven(FormatError):
+    """What was read does not lead to the signed root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +107,11 @@ class ArchiveLog:
         return None
 
     async def _head_with(self, batch: Batch) -> Head:
-        name, tiled = batch_name(batch.old_size), self._tiled
-        try:
+        async def head() -> Head:
+            name = batch_name(batch.old_size)
             return head_of(await self.frontier(batch.old_size), batch, self.key, name)
-        except ForkAlarm:
-            self._leave_tiles()
-            if not tiled:
-                raise
-            return head_of(await self.frontier(batch.old_size), batch, self.key, name)
+
+        return await self._checked(head)
 
     async def follow(self, head: Head) -> Head:
         """The head with every batch that was stored since."""
@@ -169,26 +170,41 @@ class ArchiveLog:
 
     async def inclusion(self, index: int, head: Head) -> list[bytes]:
         """The audit path of leaf `index` in the log of the head, checked against its root."""
-        tiled = self._tiled
-        path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
-        leaf = await self._node(0, index)
-        if not verify_inclusion(leaf, index, head.size, path, head.root):
-            self._leave_tiles()
-            if tiled:
-                return await self.inclusion(index, head)
-            raise FormatError(f"tiles and batches do not prove leaf {index} of the archive log")
-        return path
+
+        async def proof() -> list[bytes]:
+            path = await self._prove(lambda node_at: inclusion_proof(index, head.size, node_at))
+            leaf = await self._node(0, index)
+            if not verify_inclusion(leaf, index, head.size, path, head.root):
+                raise _Unproven(f"tiles and batches do not prove leaf {index} of the archive log")
+            return path
+
+        return await self._checked(proof)
 
     async def consistency(self, old: int, old_root: bytes, head: Head) -> list[bytes]:
         """The proof that the log of size `old` is a prefix of the head's, checked."""
+
+        async def proof() -> list[bytes]:
+            path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
+            if not verify_consistency(old, head.size, old_root, head.root, path):
+                raise _Unproven(
+                    f"the archive log of size {old} is no prefix of that of {head.size}"
+                )
+            return path
+
+        return await self._checked(proof)
+
+    async def _checked(self, attempt: Callable[[], Awaitable[R]]) -> R:
+        """Once more without tiles, where they do not lead to what was signed: the batches tell,
+        also to whoever was reading tiles meanwhile."""
         tiled = self._tiled
-        path = await self._prove(lambda node_at: consistency_proof(old, head.size, node_at))
-        if not verify_consistency(old, head.size, old_root, head.root, path):
-            self._leave_tiles()
-            if tiled:
-                return await self.consistency(old, old_root, head)
-            raise FormatError(f"the archive log of size {old} is no prefix of that of {head.size}")
-        return path
+        try:
+            return await attempt()
+        except (ForkAlarm, _Unproven):
+            self._tiled = False
+            self._hashes.clear()
+            if not tiled:
+                raise
+        return await self._checked(attempt)
 
     async def _prove(self, proof: Callable[[NodeAt], R]) -> R:
         """A proof takes its nodes one after the other: the first time round only to name them."""
@@ -223,12 +239,6 @@ class ArchiveLog:
             root_hash(await self.hashes(tile_level - 1, child * TILE_WIDTH, TILE_WIDTH))
             for child in range(start, start + count)
         ]
-
-    def _leave_tiles(self) -> None:
-        """Where they do not lead to what was signed, the batches tell: also whoever was reading
-        them meanwhile."""
-        self._tiled = False
-        self._hashes.clear()
 
     async def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
         data = await self._store.get(tile_name(level, index)) if self._tiled else None

@@ -120,8 +120,9 @@ def _now(service: Service, there: list[Place]) -> dict[tuple[str, int], list[str
 def _missing(service: Service) -> dict[tuple[str, int], dict[int, int]]:
     """Offsets between two generations, on the first day of the later one."""
     found: dict[tuple[str, int], dict[int, int]] = {}
+    indexed_there = service.index.places().values()
     for stream, partition, count in gaps(service.tail.streams):
-        for indexed in service.index.places().values():
+        for indexed in indexed_there:
             if (indexed.stream, indexed.partition) == (stream.stream, partition):
                 day = service.index.first_day(indexed.place)
                 if day is not None:

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from audit_stream.errors import FormatError
-from audit_stream.gateway.auth import EVERY_TENANT, Caller
+from audit_stream.gateway.auth import EVERY_TENANT
 from audit_stream.gateway.bodies import zipped
 from audit_stream.gateway.pages import render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
@@ -94,7 +94,7 @@ class Pages:
         """The form of a look-up."""
         session = self._session(request)
         session.caller.may(_READ)
-        return self._html("look_up", session, given={}, **self._scopes(session.caller))
+        return self._html("look_up", session, given={})
 
     async def look_up(self, request: Request) -> Response:
         """A message, or a customer's messages."""
@@ -108,7 +108,7 @@ class Pages:
             if problem.status in (404, 409):
                 return self._not_verified(session, problem, fields)
             raise
-        asked = {"given": fields, **self._scopes(caller), **self._state(answer)}
+        asked = {"given": fields, **self._state(answer)}
         if query.is_page:
             found = [shown(each) for each in answer["messages"]]
             return self._html("customer", session, found=found, cursor=answer["cursor"], **asked)
@@ -129,7 +129,7 @@ class Pages:
         return self._html(
             template, session, problem.status, problem=problem, failed=more.get("failed"),
             through=words.through(more.get("archived_through", {})), given=fields,
-            **self._scopes(session.caller), **self._state(more),
+            **self._state(more),
         )  # fmt: skip
 
     def _state(self, answer: Any) -> dict[str, Any]:
@@ -242,14 +242,11 @@ class Pages:
         await self.gateway.view(page, session.caller)
         return session
 
-    def _scopes(self, caller: Caller) -> dict[str, Any]:
-        return {"may_export": _EXPORT in caller.scopes}
-
     def _html(self, template: str, session: Session, status: int = 200, **values: Any) -> Response:
         caller = session.caller
         return render.html(
             template, status, who=caller, form=session.csrf, here=template,
-            whole=EVERY_TENANT in caller.tenants, **values,
+            whole=EVERY_TENANT in caller.tenants, may_export=_EXPORT in caller.scopes, **values,
         )  # fmt: skip
 
     def _guarded(self, handler: Handler) -> Handler:
