@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,13 +17,14 @@ from audit_stream.notary.gather import Gatherer
 from audit_stream.notary.keys import MOST_LINES, LoggedKeys, announcements, revocation
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.notary.notary import Notary
-from audit_stream.ports import PutResult, WormStore
+from audit_stream.ports import WormStore
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.log import LogVerifier
 from audit_stream.verify.report import LogReport
 from tests.support.chains import NAME, SIGNER, ChainMaker, stream_of
+from tests.support.overtaken import Overtaken
 
 SECRET = b"\x22" * 32
 LOG, SPEAKER = NoteSigner(NAME, SECRET), LineSigner(SECRET)
@@ -114,18 +115,6 @@ async def test_nothing_is_announced_twice(store: MemoryWormStore, maker: ChainMa
     await desk.announce(BOTH)
     assert [kid for kid, _, _ in sizes(desk)] == [SPEAKER.kid, SIGNER.kid, NEXT.kid]
     assert (await judged(store)).problems == []
-
-
-class Overtaken(MemoryWormStore):
-    """Somebody else writes while one is about to put its batch."""
-
-    rival: Callable[[], Awaitable[object]] | None = None
-
-    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
-        rival, self.rival = self.rival, None
-        if rival is not None:
-            await rival()
-        return await super().put_if_absent(name, data, metadata)
 
 
 @pytest.mark.parametrize("theirs", [FIRST, BOTH, []], ids=["the same", "more", "none"])

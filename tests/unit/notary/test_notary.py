@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,12 +18,13 @@ from audit_stream.evidence.tree import root_hash
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.notary.notary import Notary
-from audit_stream.ports import PutResult, WormStore
+from audit_stream.ports import WormStore
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support.access import chained
 from tests.support.chains import NAME, TRUSTED, ChainMaker, stream_of
+from tests.support.overtaken import Overtaken
 
 SIGNER = NoteSigner(NAME, b"\x22" * 32)
 
@@ -171,18 +171,6 @@ async def test_two_notaries_write_one_log(store: WormStore, time: Time, maker: C
     await two.notary.catch_up()
     assert one.notary.head == two.notary.head
     assert two.notary.seconds_until_due() == 60  # nothing to do: the other one did it
-
-
-class Overtaken(MemoryWormStore):
-    """Another notary writes while one is about to put its batch."""
-
-    rival: Callable[[], Awaitable[object]] | None = None
-
-    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
-        rival, self.rival = self.rival, None
-        if rival is not None:
-            await rival()
-        return await super().put_if_absent(name, data, metadata)
 
 
 async def test_the_loser_of_a_put_logs_what_the_winner_did_not(time: Time) -> None:
