@@ -13,7 +13,13 @@ from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.canonical import canonical, check_members, check_version, parse_line
+from audit_stream.evidence.canonical import (
+    canonical,
+    check_members,
+    check_version,
+    kind_of,
+    parse_line,
+)
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.log_names import access_name, is_journal
 from audit_stream.evidence.tree import leaf_hash
@@ -22,6 +28,7 @@ PART, LINE, ENTRY = "audit-journal/1", "audit-access/1", "audit-access-entry/1"
 _ENTRY_MEMBERS = {
     "caller", "found", "kind", "messages", "query", "status", "tenants", "time", "v",
 }  # fmt: skip
+KIND = "audit-access/"
 _HEADS = {"journal", "leaf", "next"}
 
 
@@ -137,7 +144,7 @@ def decode_access_line(line: bytes, what: str) -> AccessLine:
 
 def is_access_line(line: bytes) -> bool:
     """Whether a leaf that names no object is of this kind, of whatever version."""
-    return str(parse_line(line, "a leaf").get("v")).startswith("audit-access/")
+    return kind_of(line, "a leaf") == KIND
 
 
 def _journal(value: Any, what: str) -> str:

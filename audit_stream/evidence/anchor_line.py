@@ -17,6 +17,7 @@ from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.log_names import parse_anchor_name
 
 VERSION = "audit-anchor/1"
+KIND = "audit-anchor/"
 _MEMBERS = {"name", "sha256", "v"}
 
 

@@ -44,6 +44,13 @@ def parse_line(line: bytes, what: str) -> dict[str, Any]:
     return value
 
 
+def kind_of(line: bytes, what: str) -> str:
+    """What a line is, of whatever version: ``audit-key/`` of ``audit-key/1``. `FormatError` when it
+    is no line."""
+    kind, slash, _ = str(parse_line(line, what).get("v")).partition("/")
+    return kind + slash
+
+
 def check_version(value: Mapping[str, Any], known: str, what: str, name: str = "v") -> None:
     """That a line is of the version ``kind/n`` known here. `UnknownVersion` for another of its
     kind, which says nothing of right or wrong; `FormatError` for another kind."""

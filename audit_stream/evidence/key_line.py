@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import Any, Literal, get_args
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.canonical import canonical, check_version, parse_line
+from audit_stream.evidence.canonical import canonical, check_version, kind_of, parse_line
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.note import verifies
 from audit_stream.evidence.signing import LineSigner, key_id
 
 VERSION = "audit-key/1"
+KIND = "audit-key/"
 Use = Literal["answer", "log", "segment"]
 _SIGNATURE_BYTES = 64
 _POINT_BYTES = 65  # 04 || x || y
@@ -81,7 +82,7 @@ def thumbprint(point: bytes) -> str:
 
 def is_key_line(line: bytes) -> bool:
     """Whether a leaf's line is of this kind, of any version; `FormatError` when it is no line."""
-    return str(parse_line(line, "a leaf").get("v")).startswith("audit-key/")
+    return kind_of(line, "a leaf") == KIND
 
 
 def decode_key_line(line: bytes, what: str) -> KeyLine:

@@ -20,13 +20,15 @@ from typing import Any
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
-from audit_stream.evidence.access import AccessLine, decode_access_line, is_access_line
+from audit_stream.evidence.access import KIND as ACCESS
+from audit_stream.evidence.access import AccessLine, decode_access_line
+from audit_stream.evidence.anchor_line import KIND as ANCHOR
 from audit_stream.evidence.anchor_line import AnchorLine, anchor_line, decode_anchor_line
 from audit_stream.evidence.batch import Batch, Leaf, decode_batch
-from audit_stream.evidence.canonical import parse_line
+from audit_stream.evidence.canonical import kind_of, parse_line
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.digest import decode_digest
-from audit_stream.evidence.key_line import is_key_line
+from audit_stream.evidence.key_line import KIND as KEY
 from audit_stream.evidence.log_names import (
     ACCESS_FOLDER,
     TILE_WIDTH,
@@ -136,12 +138,12 @@ class LogVerifier:
 
     def _note_line(self, index: int, line: bytes, batch: str) -> None:
         """Leaves of other kinds say nothing that can be held against an object."""
-        if is_access_line(line):
+        kind = kind_of(line, f"{batch} leaf")
+        if kind == ACCESS:
             self._accessed.append(decode_access_line(line, f"{batch} access line"))
-        version = str(parse_line(line, f"{batch} leaf").get("v"))
-        if version.startswith("audit-anchor/"):
+        elif kind == ANCHOR:
             self._anchors.append(decode_anchor_line(line, f"{batch} leaf"))
-        if is_key_line(line):
+        elif kind == KEY:
             self._keys.take_line(index, line)
 
     def _cover(self, index: int, leaf: Leaf, batch: str) -> None:
