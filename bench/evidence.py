@@ -29,7 +29,7 @@ from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import Custody
 from audit_stream.bundle.messages import Collector
 from audit_stream.evidence.note import NoteSigner
-from audit_stream.gateway.auth import TokenFile
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail

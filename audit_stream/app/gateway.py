@@ -29,7 +29,7 @@ from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway import loop
 from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
-from audit_stream.gateway.auth import Door, JwtRules, TokenFile, load_rules
+from audit_stream.gateway.auth import Door, JwtRules, load_rules
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
@@ -38,6 +38,7 @@ from audit_stream.gateway.reads import Gateway
 from audit_stream.gateway.sealing import drain, unsealed_seconds
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail

@@ -43,7 +43,7 @@ def create(
     config: Config = None,
 ) -> None:
     """Make a token and show it, this once: only its hash is kept."""
-    from audit_stream.gateway.auth import TokenFile
+    from audit_stream.gateway.tokens import TokenFile
 
     settings, out = Settings.load(config), Output()
     expires = None if days is None else int(time.time()) + days * _DAY
@@ -55,7 +55,7 @@ def create(
 @tokens.command("list")
 def list_tokens(as_json: Json = False, config: Config = None) -> None:
     """Which tokens there are; never the tokens themselves."""
-    from audit_stream.gateway.auth import TokenFile
+    from audit_stream.gateway.tokens import TokenFile
 
     settings, out = Settings.load(config), Output(as_json)
     found = TokenFile(settings.gateway_tokens).tokens()
@@ -77,7 +77,7 @@ def revoke(
     config: Config = None,
 ) -> None:
     """Refuse a token from now on; a gateway that runs notices."""
-    from audit_stream.gateway.auth import TokenFile
+    from audit_stream.gateway.tokens import TokenFile
 
     settings = Settings.load(config)
     TokenFile(settings.gateway_tokens).revoke(token_id)

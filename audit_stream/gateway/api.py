@@ -17,8 +17,8 @@ from audit_stream import __version__
 from audit_stream.gateway import schema
 from audit_stream.gateway.answer import BUNDLE, KEYS
 from audit_stream.gateway.around import INTERNAL, Around, Observe
-from audit_stream.gateway.auth import Caller
 from audit_stream.gateway.bodies import body_of, zipped
+from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.pages.routes import PATHS, Pages
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs

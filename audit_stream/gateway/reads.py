@@ -11,7 +11,8 @@ from typing import Any
 
 from audit_stream.errors import StateError
 from audit_stream.evidence.access import ENTRY
-from audit_stream.gateway.auth import Caller, Door
+from audit_stream.gateway.auth import Door
+from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query

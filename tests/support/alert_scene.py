@@ -16,7 +16,8 @@ import aiohttp
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from audit_stream.gateway.auth import SCOPES, TokenFile
+from audit_stream.gateway.caller import SCOPES
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.kafka.partitioner import partition_of

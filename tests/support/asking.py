@@ -15,7 +15,8 @@ import httpx
 import uvicorn
 
 from audit_stream.app.gateway import server_config
-from audit_stream.gateway.auth import SCOPES, TokenFile
+from audit_stream.gateway.caller import SCOPES
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.settings import Settings
 from tests.support import golden
 

@@ -30,9 +30,9 @@ from audit_stream.evidence.log_names import (
     is_journal,
     parse_access_name,
 )
+from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.parts import identity, part_lines, part_numbers
 from audit_stream.gateway.problems import Problem
-from audit_stream.gateway.service import Service
 
 T = TypeVar("T")
 PAGE = 50
@@ -56,7 +56,7 @@ class Page:
 class Accesses:
     """Reads the journals of all gateways; `folder` is this one's own."""
 
-    service: Service
+    service: Followed
     folder: Path
     _heads: Mapping[str, JournalHead] = field(default_factory=dict)
 

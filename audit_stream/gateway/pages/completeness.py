@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from audit_stream.evidence.ledger import MEANING
+from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.pages import words
 from audit_stream.gateway.pages.standing import LATE_MS, Place, cut_short, gaps, places
-from audit_stream.gateway.service import Service
 from audit_stream.index.counts import Counted, date_of
 
 NOTHING, GOOD, QUARANTINE, LATE, GAP = "nothing", "good", "quarantine", "late", "gap"
@@ -76,7 +76,7 @@ class Picture:
         return not any(strip.counted.offsets for strip in self.strips)
 
 
-def pictures(service: Service, last: int) -> list[Picture]:
+def pictures(service: Followed, last: int) -> list[Picture]:
     """Of every topic, the `DAYS` up to the day `last`."""
     first, there = last - DAYS + 1, places(service)
     found: dict[str, dict[int, dict[int, Counted]]] = defaultdict(lambda: defaultdict(dict))
@@ -98,7 +98,7 @@ def pictures(service: Service, last: int) -> list[Picture]:
     ]  # fmt: skip
 
 
-def _now(service: Service, there: list[Place]) -> dict[tuple[str, int], list[str]]:
+def _now(service: Followed, there: list[Place]) -> dict[tuple[str, int], list[str]]:
     """What stands out of each partition today, whatever days are shown."""
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for each in there:
@@ -117,7 +117,7 @@ def _now(service: Service, there: list[Place]) -> dict[tuple[str, int], list[str
     return found
 
 
-def _missing(service: Service) -> dict[tuple[str, int], dict[int, int]]:
+def _missing(service: Followed) -> dict[tuple[str, int], dict[int, int]]:
     """Offsets between two generations, on the first day of the later one."""
     found: dict[tuple[str, int], dict[int, int]] = {}
     indexed_there = service.index.places().values()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.pages.standing import OfTopic, by_topic, places
-from audit_stream.gateway.service import Service
 from audit_stream.index.counts import Run, date_of
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import Indexed
@@ -65,7 +65,7 @@ class Quarantine:
     more: bool  # whether there are older ones
 
 
-def quarantine(service: Service) -> Quarantine:
+def quarantine(service: Followed) -> Quarantine:
     """From the index alone."""
     newest, more = _newest(service.index)
     return Quarantine(topics=by_topic(places(service)), newest=newest, more=more)

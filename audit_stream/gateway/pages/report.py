@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 
-from audit_stream.gateway.auth import EVERY_TENANT, Caller
+from audit_stream.gateway.caller import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.index.counts import Group, number_of_day
 from audit_stream.index.database import ArchiveIndex

@@ -15,8 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from audit_stream.errors import FormatError
-from audit_stream.gateway.auth import EVERY_TENANT
 from audit_stream.gateway.bodies import zipped
+from audit_stream.gateway.caller import EVERY_TENANT
 from audit_stream.gateway.pages import render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures

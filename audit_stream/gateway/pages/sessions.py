@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from audit_stream.gateway.auth import Caller, Door
+from audit_stream.gateway.auth import Door
+from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.problems import Problem
 
 IDLE_SECONDS, LONGEST_SECONDS = 15 * 60.0, 8 * 3600.0

@@ -15,8 +15,8 @@ from audit_stream.evidence.digest import Covered
 from audit_stream.evidence.segment import lowest_assurance
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.evidence.vouching import Vouched
+from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.pages import words
-from audit_stream.gateway.service import Service
 from audit_stream.gateway.watch import WATCHED_MS
 from audit_stream.index.counts import Counted, milliseconds
 from audit_stream.seal.judge import REKEYED
@@ -88,7 +88,7 @@ class OfTopic:
         return None if self.since is None else max(0, self.ever - self.since)
 
 
-def places(service: Service) -> list[Place]:
+def places(service: Followed) -> list[Place]:
     """Every partition of every stream, by topic, generation and partition."""
     totals, index = service.index.totals(), service.index.places()
     known = {(each.topic, each.generation, each.partition): each for each in index.values()}
@@ -143,7 +143,7 @@ def cut_short(streams: list[StreamObject], found: list[Place]) -> Iterator[tuple
                 yield place, ended["next"] - place.next
 
 
-def unread(service: Service) -> list[str]:
+def unread(service: Followed) -> list[str]:
     """What this gateway knows it has not read, a sentence each: a record may be there."""
     more = [f"{each} is followed no further: what is stored there does not fit, or is gone."
             for each in service.tail.stopped]  # fmt: skip
@@ -155,7 +155,7 @@ def unread(service: Service) -> list[str]:
     return more
 
 
-def signs(service: Service, now_ms: int) -> list[Sign]:
+def signs(service: Followed, now_ms: int) -> list[Sign]:
     """The dashboard."""
     found = places(service)
     return [
@@ -164,7 +164,7 @@ def signs(service: Service, now_ms: int) -> list[Sign]:
     ]  # fmt: skip
 
 
-def _missing(service: Service, found: list[Place], now_ms: int) -> Sign:
+def _missing(service: Followed, found: list[Place], now_ms: int) -> Sign:
     more, whole = _losses(service, found), sum(each.counted.offsets for each in found)
     if service.tail.stopped or service.broken:
         more += unread(service)
@@ -179,7 +179,7 @@ def _missing(service: Service, found: list[Place], now_ms: int) -> Sign:
     return Sign(question="Missing", state=GOOD, answer="Nothing is missing", more=(read,))
 
 
-def _losses(service: Service, found: list[Place]) -> list[str]:
+def _losses(service: Followed, found: list[Place]) -> list[str]:
     lost = sum(each.counted["l"] for each in found)
     overtaken = sum(each.overtaken for each in found)
     between = sum(missing for *_, missing in gaps(service.tail.streams))
@@ -197,7 +197,7 @@ def _losses(service: Service, found: list[Place]) -> list[str]:
     return more
 
 
-def _blind(service: Service, found: list[Place], now_ms: int) -> list[str]:
+def _blind(service: Followed, found: list[Place], now_ms: int) -> list[str]:
     """Why something could be missing or late without being seen, a sentence each."""
     if service.head is None:
         return ["The archive has no log yet: were its newest files gone, nothing would show it."]
@@ -214,7 +214,7 @@ def _blind(service: Service, found: list[Place], now_ms: int) -> list[str]:
     return more
 
 
-def _late(service: Service, found: list[Place], now_ms: int) -> Sign:
+def _late(service: Followed, found: list[Place], now_ms: int) -> Sign:
     if service.head is None:
         return Sign(question="Late", state=UNSURE, answer="Not known",
                     more=("The archive has no log yet.",))  # fmt: skip
@@ -265,7 +265,7 @@ def _assurance(found: list[Place]) -> Sign:
     return Sign(question="Protection", state=state, answer=answer, more=(more,))
 
 
-def _anchors(service: Service, now_ms: int) -> Sign:
+def _anchors(service: Followed, now_ms: int) -> Sign:
     if service.anchored is None:
         return Sign(question="Outside anchors", state=UNSURE, answer="No outside anchor",
                     more=(words.NOBODY_OUTSIDE,))  # fmt: skip

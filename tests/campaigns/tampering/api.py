@@ -21,11 +21,13 @@ from audit_stream.evidence.policy import any_of
 from audit_stream.evidence.vouching import Trust
 from audit_stream.gateway.answer import BUNDLE
 from audit_stream.gateway.api import LOOK_UP, build_app
-from audit_stream.gateway.auth import SCOPES, Door, TokenFile
+from audit_stream.gateway.auth import Door
+from audit_stream.gateway.caller import SCOPES
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.reads import Gateway
 from audit_stream.gateway.service import Service
 from audit_stream.gateway.signing import AnswerSigner, load_signer
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail

@@ -241,7 +241,7 @@ def test_nothing_personal_and_no_token_in_the_log(
 
 
 def test_a_revoked_token_is_refused_at_once(asked: Asked) -> None:
-    from audit_stream.gateway.auth import TokenFile
+    from audit_stream.gateway.tokens import TokenFile
 
     headers = asked.token("*")
     message = PUBS[0]["message_uuid"]

@@ -14,8 +14,10 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from audit_stream.cli.main import run_command
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.encoding import b64u
-from audit_stream.gateway.auth import Caller, Door, JwtRules, TokenFile, load_rules
+from audit_stream.gateway.auth import Door, JwtRules, load_rules
+from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.problems import Problem
+from audit_stream.gateway.tokens import TokenFile
 
 NOW = 1_764_000_000.0
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"})

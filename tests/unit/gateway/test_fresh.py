@@ -12,7 +12,7 @@ import pytest
 
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import StoreTransient
-from audit_stream.gateway import service as module
+from audit_stream.gateway import followed as module
 from audit_stream.gateway.service import Service
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup

@@ -21,7 +21,8 @@ from joserfc.jwk import ECKey
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.encoding import b64u
 from audit_stream.gateway.answer import BUNDLE
-from audit_stream.gateway.auth import SCOPES, JwtRules
+from audit_stream.gateway.auth import JwtRules
+from audit_stream.gateway.caller import SCOPES
 from audit_stream.gateway.keysets import KeyUrl, keys_at
 from tests.support.asking import Asked, serving
 from tests.support.certificates import HOST, identity

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from audit_stream.gateway.auth import SCOPES, TokenFile
+from audit_stream.gateway.caller import SCOPES
+from audit_stream.gateway.tokens import TokenFile
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.settings import Settings
 from tests.support.eventually import eventually

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from audit_stream.gateway.auth import SCOPES
+from audit_stream.gateway.caller import SCOPES
 from tests.support.asking import Asked, serving
 from tests.support.sample import Sample, make_sample
 from tests.support.visiting import Visitor

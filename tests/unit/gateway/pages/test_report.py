@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from audit_stream.gateway.auth import Caller
+from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.pages import report
 from audit_stream.gateway.pages.report import Days, lines
 from audit_stream.gateway.problems import Problem

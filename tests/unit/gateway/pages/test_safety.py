@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from audit_stream.gateway.auth import TokenFile
 from audit_stream.gateway.pages.routes import PATHS
+from audit_stream.gateway.tokens import TokenFile
 from tests.support.asking import serving
 from tests.support.sample import TENANTS
 from tests.support.visiting import Visitor, forms, tags, text_of

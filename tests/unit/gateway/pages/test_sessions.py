@@ -13,11 +13,12 @@ from joserfc.jwk import ECKey, KeySet
 from starlette.requests import Request
 from starlette.responses import Response
 
-from audit_stream.gateway.auth import Door, JwtRules, TokenFile
+from audit_stream.gateway.auth import Door, JwtRules
 from audit_stream.gateway.pages import sessions as module
 from audit_stream.gateway.pages.forms import Cookie, check_from_here
 from audit_stream.gateway.pages.sessions import IDLE_SECONDS, LONGEST_SECONDS, Sessions
 from audit_stream.gateway.problems import Problem
+from audit_stream.gateway.tokens import TokenFile
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"})
 

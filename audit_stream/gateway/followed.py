@@ -1,0 +1,148 @@
+"""An archive as one gateway knows it: index and log, kept up to date in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
+from audit_stream.evidence.vouching import Vouched
+from audit_stream.gateway.answer import AsOf
+from audit_stream.gateway.around import where
+from audit_stream.gateway.covered import Coverage
+from audit_stream.gateway.watch import Watch
+from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.rows import log_rows
+from audit_stream.index.sweep import sweep
+from audit_stream.index.tail import Archive, Tail
+from audit_stream.notary.log import ArchiveLog, Head
+from audit_stream.ports import Alerts
+
+log = logging.getLogger(__name__)
+_SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Followed:
+    """How far the archive is known here, and what of it does not fit."""
+
+    archive: Archive
+    index: ArchiveIndex
+    tail: Tail
+    archive_log: ArchiveLog
+    alarms: Alerts
+    vouched: Callable[[], Awaitable[Vouched | None]]  # the newest that anyone outside vouches for
+    head: Head | None = None
+    anchored: Vouched | None = None
+    told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
+    broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
+    caught_up: bool = False
+    caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
+    watch: Watch = field(default_factory=Watch)
+    _judged_size: int = -1
+    _coverage: Coverage = field(default_factory=Coverage)
+
+    async def refresh(self) -> None:
+        """Index what is stored by now, and follow the log. What it covers must be there."""
+        taken = await self.tail.catch_up()
+        await self._follow_log()
+        coverage = Coverage(() if self.head is None else self.head.digest.coverage)
+        broken = coverage.compare(self.tail.places, self.index)
+        if broken:  # or it was stored and logged meanwhile
+            taken = await self.tail.catch_up()
+            broken = coverage.compare(self.tail.places, self.index)
+        self._coverage = coverage  # not before that is sure: answers are given all the time
+        self.broken = broken
+        for each in broken:
+            self.alarms.raise_alarm(
+                f"tampered:{each}", f"{each}: the archive log has other segments, or more of them"
+            )
+        self.caught_up = not taken.stopped and not broken
+        if self.caught_up:
+            self.caught_up_at = time.monotonic()
+        self.told(self.caught_up)
+
+    async def keep_fresh(self, seconds: float) -> None:
+        """For ever. Every hour the persons' rows are held against the subject objects, beside it:
+        that reads all there are, and what is stored meanwhile is to be found, too."""
+
+        async def swept() -> None:
+            await sweep(self.archive, self.index)
+
+        await asyncio.gather(
+            self._kept("refresh", "the index", self.refresh, seconds),
+            self._kept("sweep", "the index of persons", swept, _SWEEP_SECONDS),
+        )
+
+    async def _kept(
+        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float
+    ) -> None:
+        """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
+        while True:
+            pause = seconds
+            try:
+                await work()
+            except StoreError as error:
+                log.warning("%s could not be brought up to date: %s", what, error.message)
+                pause = min(seconds, _AGAIN_SECONDS)
+            except AuditError as error:
+                self.alarms.raise_alarm("fork:log", str(error))
+            except Exception as error:  # what nobody thought of must not leave it stale unsaid
+                said = f"{what} is not brought up to date: {type(error).__name__}"
+                self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
+            else:
+                self.alarms.close_alarm(f"index:{key}", f"{what} is brought up to date again")
+            await asyncio.sleep(pause)
+
+    async def _follow_log(self) -> None:
+        size = self.index.log_size()
+        if self.head is None and size:
+            head = await self.archive_log.head_at(size)
+            if head is None:
+                raise StateError(
+                    f"the index knows an archive log of {size} leaves, which the archive has not",
+                    hint="was the log cut off? audit-stream log check, then index rebuild --fresh",
+                )
+            if self.index.log_root() not in (None, head.root):
+                raise ForkAlarm(
+                    f"the archive log of {size} leaves has another root than when it was indexed",
+                    hint="audit-stream log check with a kept checkpoint; docs/runbooks/fork.md",
+                )
+            self.head = head
+            self.watch.saw(head.digest)
+        while (batch := await self.archive_log.batch(size)) is not None:
+            self.head = self.archive_log.head_behind(self.head, batch)
+            self.index.write(log_rows(batch, self.head.root))
+            size = self.head.size
+            self.watch.saw(self.head.digest)
+        if size != self._judged_size:
+            self.anchored = await self.vouched()
+        self._judged_size = size
+
+    @property
+    def behind_seconds(self) -> float:
+        """Since when it does not know what is stored."""
+        return time.monotonic() - self.caught_up_at
+
+    @property
+    def as_of(self) -> AsOf | None:
+        """The log as it is known here; None before its first batch."""
+        if self.head is None:
+            return None
+        head = self.head
+        return AsOf(
+            size=head.size, root=head.root.hex(), time=head.digest.time,
+            anchored_size=None if self.anchored is None else self.anchored.checkpoint.size,
+        )  # fmt: skip
+
+    def archived_through(self) -> dict[str, list[dict[str, int]]]:
+        """By topic: the first offset of each partition that is not indexed yet."""
+        found: dict[str, list[dict[str, int]]] = {}
+        for each in sorted(self.index.places().values(), key=str):
+            found.setdefault(each.topic, []).append({
+                "generation": each.generation, "partition": each.partition, "next": each.link.next,
+            })  # fmt: skip
+        return found
