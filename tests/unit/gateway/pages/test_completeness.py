@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +12,11 @@ import pytest
 from audit_stream.evidence.digest import Covered, Digest
 from audit_stream.gateway.pages.completeness import GAP, GOOD, NOTHING, pictures
 from audit_stream.gateway.pages.standing import BAD, places, signs
-from audit_stream.gateway.watch import Watch
 from audit_stream.index.counts import DAY_MS, number_of_day
-from audit_stream.index.tail import Archive
 from audit_stream.stores.memory import MemoryWormStore
-from tests.support import chains, golden
+from tests.support import chains
 from tests.support.chains import ChainMaker
+from tests.support.following import followed, indexed_chains
 from tests.support.indexing import Indexing
 
 FIRST = number_of_day("2026-03-01")
@@ -48,35 +46,24 @@ async def made(tmp_path: Path) -> AsyncIterator[Indexing]:
     after = await generation(store, 2, 25, ended=[{"leaf": leaf, "next": 20, "partition": 0}])
     await add(after, 3)
     await add(after, 4)
-    keyring = replace(golden.KEYRING, archive=chains.NAME)
-    found = Indexing(Archive(store, None, chains.TRUSTED, keyring), tmp_path)
-    assert (await found.catch_up()).stopped == []
-    yield found
-    found.index.close()
-
-
-def service(made: Indexing, **more: Any) -> Any:
-    """What the pictures look at."""
-    return SimpleNamespace(**{
-        "index": made.index, "tail": made.tail, "head": None, "anchored": None, "broken": (),
-        "behind_seconds": 0.0, "watch": Watch(),
-    } | more)  # fmt: skip
+    async with indexed_chains(store, tmp_path) as found:
+        yield found
 
 
 async def test_offsets_between_two_generations_are_a_gap(made: Indexing) -> None:
-    (picture,) = pictures(service(made), FIRST + 5)
+    (picture,) = pictures(followed(made), FIRST + 5)
     (strip,) = picture.strips
     states = [cell.state for cell in strip.cells[-6:]]
     assert states == [GOOD, GOOD, NOTHING, GAP, GOOD, NOTHING]
     assert picture.findings == ["Partition 0, 4 March 2026: 5 events missing"]
     assert strip.counted.offsets == 40
-    missing = signs(service(made), (FIRST + 5) * DAY_MS)[0]
+    missing = signs(followed(made), (FIRST + 5) * DAY_MS)[0]
     assert (missing.state, missing.answer) == (BAD, "Something is missing")
     assert missing.more == ("5 positions between two generations of a topic.",)
 
 
 async def test_of_an_older_generation_nothing_is_to_come(made: Indexing) -> None:
-    found = places(service(made))
+    found = places(followed(made))
     assert [(each.generation, each.is_newest) for each in found] == [(1, False), (2, True)]
     seen = [
         Covered(topic="t", generation=number, partition=0, archived_next=reached, end=99 * ended)
@@ -84,23 +71,20 @@ async def test_of_an_older_generation_nothing_is_to_come(made: Indexing) -> None
     ]  # fmt: skip
     before = Digest(archive=chains.NAME, coverage=seen, prev_root=bytes(32),
                     time="2026-03-05T23:57:00.000Z")  # fmt: skip
-    watch = Watch()
-    watch.saw(before)
-    more = {"head": SimpleNamespace(digest=before, size=9), "watch": watch}
-    late = signs(service(made, **more), (FIRST + 5) * DAY_MS)[1]
+    late = signs(followed(made, before), (FIRST + 5) * DAY_MS)[1]
     assert late.answer == "Nothing is late"
 
 
 async def test_what_is_followed_no_further_is_missing(made: Indexing) -> None:
     made.tail._stopped["t/1/0"] = None
-    missing = signs(service(made), 0)[0]
+    missing = signs(followed(made), 0)[0]
     assert any(each.startswith("t/1/0 is followed no further") for each in missing.more)
-    (picture,) = pictures(service(made), FIRST + 5)
+    (picture,) = pictures(followed(made), FIRST + 5)
     assert "Partition 0, now: what follows position 20 does not fit, or is gone" in picture.findings
 
 
 async def test_an_empty_day_is_not_called_complete(made: Indexing) -> None:
-    (picture,) = pictures(service(made), FIRST - 1)
+    (picture,) = pictures(followed(made), FIRST - 1)
     (strip,) = picture.strips
     assert picture.is_empty
     assert strip.said == "nothing archived in these days"
@@ -114,24 +98,18 @@ async def test_a_generation_that_was_not_archived_to_its_end_is_short(tmp_path: 
         store, 2, 12, ended=[{"leaf": before.links[0].leaf, "next": 12, "partition": 0}]
     )
     await add(after, 1)
-    keyring = replace(golden.KEYRING, archive=chains.NAME)
-    found = Indexing(Archive(store, None, chains.TRUSTED, keyring), tmp_path)
-    await found.catch_up()
-    missing = signs(service(found), 0)[0]
-    assert (missing.state, missing.more) == (
-        BAD, ("2 positions at the end of a generation of a topic.",)
-    )  # fmt: skip
-    (picture,) = pictures(service(found), FIRST + 5)
-    assert picture.findings == ["Partition 0, now: 2 events missing at the end of a generation"]
-    found.index.close()
+    async with indexed_chains(store, tmp_path) as found:
+        missing = signs(followed(found), 0)[0]
+        assert (missing.state, missing.more) == (
+            BAD, ("2 positions at the end of a generation of a topic.",)
+        )  # fmt: skip
+        (picture,) = pictures(followed(found), FIRST + 5)
+        assert picture.findings == ["Partition 0, now: 2 events missing at the end of a generation"]
 
 
 async def test_an_empty_archive_promises_nothing(tmp_path: Path) -> None:
-    keyring = replace(golden.KEYRING, archive=chains.NAME)
-    empty = Indexing(Archive(MemoryWormStore(), None, chains.TRUSTED, keyring), tmp_path)
-    await empty.catch_up()
-    answers = {each.question: each.answer for each in signs(service(empty), 0)}
-    assert answers["Missing"] == answers["Protection"] == "Nothing is archived yet"
-    assert answers["Late"] == "Not known"
-    assert pictures(service(empty), FIRST) == []
-    empty.index.close()
+    async with indexed_chains(MemoryWormStore(), tmp_path) as empty:
+        answers = {each.question: each.answer for each in signs(followed(empty), 0)}
+        assert answers["Missing"] == answers["Protection"] == "Nothing is archived yet"
+        assert answers["Late"] == "Not known"
+        assert pictures(followed(empty), FIRST) == []
