@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import decode
 from audit_stream.index.counts import Counted, Group, date_of, number_of_day
 from audit_stream.precedence.matrix import RANK
-from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
-from tests.support import chains, golden
-from tests.support.indexing import PUBS, Indexing, golden_archive, golden_subjects
+from tests.support import chains
+from tests.support.indexing import PUBS, Indexing, golden_archive
 from tests.support.resealed import (
     EMAIL,
     MESSAGES,
@@ -30,13 +28,6 @@ from tests.support.resealed import (
 
 ALL = (0, 10**6)
 HEADERS = [decode(data, n).header for n, data in OBJECTS.items() if n.startswith("segments/")]
-
-
-@pytest.fixture
-def indexing(tmp_path: Path) -> Iterator[Indexing]:
-    made = Indexing(golden_archive(FileStore(golden.ARCHIVE, True), golden_subjects()), tmp_path)
-    yield made
-    made.index.close()
 
 
 async def indexed(objects: dict[str, bytes], folder: Path) -> Indexing:

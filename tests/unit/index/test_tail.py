@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +38,6 @@ from tests.support.resealed import (
 ROOT = Path(__file__).parents[3]
 RECORDS = 112
 SEGMENTS = 7
-
-
-@pytest.fixture
-def indexing(tmp_path: Path) -> Iterator[Indexing]:
-    made = Indexing(golden_archive(FileStore(golden.ARCHIVE, True), golden_subjects()), tmp_path)
-    yield made
-    made.index.close()
 
 
 async def indexed(objects: dict[str, bytes], folder: Path) -> Indexing:

@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from audit_stream.errors import AuditError, FormatError, KeyringError, UnknownVersion
 from audit_stream.keys import age
 from audit_stream.keys.age import CHUNK_BYTES, MOST_WORK, WORK_FACTOR, decrypt, encrypt
+from tests.unit.keys.conftest import CHEAP, PHRASE
 
-PHRASE = b"six words are drawn by lot"
-CHEAP = 2  # log2 of scrypt's N
 SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 150_000]
 
 

@@ -18,18 +18,9 @@ import pytest
 from audit_stream.errors import KeyringError, UnknownVersion
 from audit_stream.keys import age
 from audit_stream.keys.backup import About, open_backup, read_about, write_backup
-from audit_stream.keys.file import ROLES, create_keyring, load_keyring, write_successor, write_view
+from audit_stream.keys.file import ROLES, load_keyring, write_successor, write_view
 from tests.support.keyrings import erase, secrets_of
-
-NAME = "archive.example"
-PHRASE = b"six words are drawn by lot"
-CHEAP = 2
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    create_keyring(tmp_path / "keys" / "keyring.json", NAME)
-    return tmp_path / "keys" / "keyring.json"
+from tests.unit.keys.conftest import CHEAP, NAME, PHRASE
 
 
 def backed_up(path: Path, name: str = "b") -> Path:

@@ -17,18 +17,10 @@ from audit_stream.keys.backup import Backup, open_backup, write_backup
 from audit_stream.keys.file import create_keyring, load_keyring, write_successor, write_view
 from audit_stream.keys.restore import restore
 from tests.support.keyrings import TAG, erase, opens, rewrite
+from tests.unit.keys.conftest import CHEAP, NAME, PHRASE
 
 ROOT = Path(__file__).parents[3]
-NAME = "archive.example"
-PHRASE = b"six words are drawn by lot"
-CHEAP = 2
 OTHER = bytes([255]) * 16
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    create_keyring(tmp_path / "keys" / "keyring.json", NAME)
-    return tmp_path / "keys" / "keyring.json"
 
 
 def backup_of(path: Path, name: str = "b") -> Backup:

@@ -11,14 +11,6 @@ from audit_stream.cli.main import run_command
 from audit_stream.errors import KeyringError
 from audit_stream.keys.file import ROLES, create_keyring, load_keyring, log_signer, write_view
 
-NAME = "audit.example/views"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    create_keyring(tmp_path / "keys" / "keyring.json", NAME)
-    return tmp_path / "keys" / "keyring.json"
-
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_view_lacks_keys_and_trusts_the_same(path: Path, tmp_path: Path, role: str) -> None:
