@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from audit_stream.stream.changelog import ChangelogWriter
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
-from tests.support.starting_broker import starting_broker
+from tests.support.starting_broker import StartingBroker, starting_broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -44,14 +46,16 @@ async def test_a_broker_that_finds_no_coordinator_is_away(monkeypatch: pytest.Mo
         await writer.close()
 
 
-async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
-    kafka: EmbeddedKafka, tmp_path: Path, fresh: str
-) -> None:
+@asynccontextmanager
+async def waiting(
+    kafka: EmbeddedKafka, tmp_path: Path, prefix: str, seed: int
+) -> AsyncIterator[tuple[Fleet, Events, StartingBroker]]:
+    """A fleet whose first worker waits for its broker in a rebalance: the second one's start."""
     async with starting_broker(kafka.url) as broker:
-        fleet = Fleet(broker.url, tmp_path, fresh)
+        fleet = Fleet(broker.url, tmp_path, prefix)
         await fleet.prepare()
-        events = Events(104, fleet.topic)
-        first = fleet.start(0)
+        events = Events(seed, fleet.topic)
+        fleet.start(0)
         try:
             await fleet.send(events.lines(200))
             await fleet.check(events.oracle)
@@ -59,33 +63,27 @@ async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
             fleet.broker = kafka.url
             fleet.start(1)  # and the first has to own its partition anew
             await eventually(lambda: waits(fleet))
-            broker.starting = False
-            await fleet.send(events.lines(200))
-            await fleet.check(events.oracle)
-            assert first.poll() is None
+            yield fleet, events, broker
         finally:
             await fleet.close()
+
+
+async def test_p8_a_rebalance_that_meets_a_starting_broker_is_waited_out(
+    kafka: EmbeddedKafka, tmp_path: Path, fresh: str
+) -> None:
+    async with waiting(kafka, tmp_path, fresh, 104) as (fleet, events, broker):
+        broker.starting = False
+        await fleet.send(events.lines(200))
+        await fleet.check(events.oracle)
+        assert fleet.workers[0].poll() is None
 
 
 async def test_a_worker_whose_rebalance_waits_for_the_broker_can_be_stopped(
     kafka: EmbeddedKafka, tmp_path: Path, fresh: str
 ) -> None:
-    async with starting_broker(kafka.url) as broker:
-        fleet = Fleet(broker.url, tmp_path, fresh)
-        await fleet.prepare()
-        events = Events(105, fleet.topic)
-        fleet.start(0)
-        try:
-            await fleet.send(events.lines(200))
-            await fleet.check(events.oracle)
-            broker.starting = True
-            fleet.broker = kafka.url
-            fleet.start(1)
-            await eventually(lambda: waits(fleet))
-            assert await fleet.stop(0) == 0
-            assert "the stop took longer" not in (fleet.folder / "worker-0.log").read_text()
-        finally:
-            await fleet.close()
+    async with waiting(kafka, tmp_path, fresh, 105) as (fleet, _, _):
+        assert await fleet.stop(0) == 0
+        assert "the stop took longer" not in (fleet.folder / "worker-0.log").read_text()
 
 
 async def waits(fleet: Fleet) -> bool:
