@@ -1,0 +1,1 @@
+"""Erasing a person: what is theirs in the archive, and what links them to it."""
