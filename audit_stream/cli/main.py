@@ -54,6 +54,7 @@ COMMANDS = {
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "privacy": Entry("privacy:app", "Where personal data lives, for how long, and who reads it."),
     "alerts": Entry("alerts:app", "Try the ways alarms leave by."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
