@@ -69,6 +69,12 @@ PLACES: tuple[Place, ...] = (
         readers="workers, notaries, gateways, operators", kept=_TOPIC_RETENTION, erasure=_NOTHING,
     ),
     Place(
+        name="brokers-own-topics", group=Group.TOPICS, form=Form.NONE,
+        at=topics("__consumer_offsets", "__transaction_state"),
+        holds="positions, members and transactions, by the names of groups, topics and instances",
+        readers="who runs the brokers", kept="until replaced (compacted)", erasure=_NOTHING,
+    ),
+    Place(
         name="records", group=Group.ARCHIVE, form=Form.ENCRYPTED, at=archive("segments/"),
         holds="customer id and address, encrypted under a key of the person and the year (`pii`), "
         f"and salted digests of them (`_sd`); in clear {_CLEAR_FIELDS}",
