@@ -123,13 +123,14 @@ PLACES: tuple[Place, ...] = (
     Place(
         name="worker-state", group=Group.PROCESSES, form=Form.PSEUDONYMOUS,
         at=settings("state_dir"),
-        holds="as the changelog; and the error code of the last end",
+        holds="as the changelog, also for `replay` and `backfill`; the error code of the last end",
         readers=_OPERATOR, kept="until rebuilt; it can be deleted",
         erasure="nothing: as the changelog",
     ),
     Place(
         name="index", group=Group.PROCESSES, form=Form.PSEUDONYMOUS, at=settings("index_dir"),
-        holds="keyed hashes of ids and tenants, tags of persons, counts by workflow and status",
+        holds="keyed hashes of message and carrier ids, tags of persons; in clear tenants, "
+        "workflow ids and error codes, with counts",
         readers=_OPERATOR, kept="until rebuilt; it can be deleted",
         erasure="the person's tags go from it; `index rebuild` makes one that has none of them",
     ),

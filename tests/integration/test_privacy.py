@@ -9,13 +9,17 @@ object, database, topic, line and answer is searched, and judged by the very tab
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from audit_stream.cli.main import run_command
+from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
 from audit_stream.privacy.place import At, Where
 from tests.support.events import Events
@@ -129,6 +133,7 @@ async def operating(scene: Scene) -> None:
     assert await scene.command("quarantine", "list") == 0
     assert await scene.command("quarantine", "retry", "--json") == 1
     assert await scene.command_apart("replay", "--compare", "--processes", "1") == 0
+    assert await scene.command("state", "rebuild") == 0
     assert await scene.command("topics", "apply", "--dry-run") == 0
     await scene.command("keyring", "status", "--json")
     await scene.command("archive", "check")
@@ -180,3 +185,27 @@ def _assert_that_the_clear_places_were_used(seen: list[Seen]) -> None:
     } <= held  # fmt: skip
     there = {each.at.where for each in seen}
     assert there == set(Where) - {Where.BEYOND}
+
+
+async def test_a_retention_that_somebody_raised_is_found(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in fleet.environment.items():
+        monkeypatch.setenv(name, value)
+    assert await asyncio.to_thread(run_command, ["privacy", "map"]) == 0
+    assert f"{fleet.topic}: 30 days declared, 30 days in force, the last record gone after 37" in (
+        capsys.readouterr().out
+    )
+    raised = ConfigResource(
+        ConfigResourceType.TOPIC, fleet.topic, {"retention.ms": str(31 * 86_400_000)}
+    )
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.alter_configs([raised])
+
+    async def found() -> bool:
+        capsys.readouterr()
+        return await asyncio.to_thread(run_command, ["privacy", "map", "--json"]) == 1
+
+    await eventually(found)
+    (raw,) = [each for each in json.loads(capsys.readouterr().out) if each["name"] == "raw-topics"]
+    assert raw["retention"][0]["standing"] == "longer than declared"
