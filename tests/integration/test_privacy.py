@@ -60,18 +60,22 @@ async def crashing(scene: Scene) -> None:
 
 
 async def archiving(scene: Scene) -> None:
-    """On a store that fails two puts of three; alarms go out by webhook and topic."""
-    fleet = scene.fleet
+    """On a store that is away at first; alarms go out by webhook and topic."""
+    fleet, away = scene.fleet, scene.folder / "away"
+    fleet.extra |= {"AUDIT_BREAKER_ATTEMPTS": "1", "AUDIT_BREAKER_PROBE_SECONDS": "0.5"}
+    away.touch()
     with receiving() as receiver:
         fleet.extra["AUDIT_ALERT_WEBHOOK"] = receiver.url
         port = fleet.serve()
-        fleet.start(0, "faulty-store")
-        await fleet.settled()
+        fleet.start(0, "away", str(away))
+        opened = await asyncio.to_thread(receiver.take, 1)
         await _web_pages(scene, port)
-        alarms = await asyncio.to_thread(receiver.take, 2)  # the breaker's, opened and closed
+        away.unlink()
+        closed = await asyncio.to_thread(receiver.take, 1)
+        await fleet.settled()
         assert await fleet.stop(0) == 0
         del fleet.extra["AUDIT_ALERT_WEBHOOK"]
-        scene.say("webhook", "alarms", repr([*alarms, *receiver.taken()]).encode())
+        scene.say("webhook", "alarms", repr([*opened, *closed, *receiver.taken()]).encode())
 
 
 async def _web_pages(scene: Scene, port: int) -> None:
