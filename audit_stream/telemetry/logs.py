@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from audit_stream.errors import AuditError
 from audit_stream.telemetry.discreet import said, traced
 
 _LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -67,6 +68,8 @@ def _discreet(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _harmless(value: object) -> object:
+    if isinstance(value, AuditError):
+        return value  # as it is written: our own lines are made of them
     return said(value) if isinstance(value, BaseException) else value
 
 

@@ -91,6 +91,12 @@ def test_neither_traceback_nor_argument_quotes_it(logged: io.StringIO) -> None:
     assert told.count("ValueError") == 4
 
 
+def test_an_error_of_ours_is_written_as_it_is(logged: io.StringIO) -> None:
+    logging.getLogger("audit_stream").warning("%s", StoreTransient("the store is away"))
+    assert "the store is away" in logged.getvalue()
+    assert "StoreTransient" not in logged.getvalue()
+
+
 def test_another_handler_does_not_bring_the_text_back(logged: io.StringIO) -> None:
     record = logging.LogRecord("a", logging.ERROR, "f", 1, "m", (), None)
     record.exc_info = (ValueError, raised(ValueError(SECRET)), None)
