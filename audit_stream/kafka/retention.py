@@ -26,8 +26,9 @@ class Standing(Enum):
 class Retention:
     """Of one topic, in milliseconds; -1 is for ever, None unknown.
 
-    `gone_after_ms`: when the last copy of a record is deleted at the latest. Kafka deletes whole
-    log segments, by the newest record in each, so a record can stay for the segment's time longer.
+    `gone_after_ms`: when a record is deleted at the latest. Kafka deletes whole log segments, by
+    the newest record in each, so a record can stay for the segment's time longer (`segment.ms`),
+    and for the minutes until the broker looks.
     """
 
     topic: str
