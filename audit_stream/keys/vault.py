@@ -40,7 +40,7 @@ _OPERATIONS = ["wrapKey", "unwrapKey"]
 _RSA_BITS = 3072
 _PLAIN_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*").fullmatch
 _LONGEST = 80  # of 127 characters that a key's name may have
-_TOLD_APART = re.compile(r".*-[0-9a-f]{16}").fullmatch
+_TOLD_APART = re.compile(r"(?:.*-)?[0-9a-f]{16}").fullmatch
 
 Found = TypeVar("Found")
 

@@ -125,11 +125,11 @@ def status_of(error: AzureError) -> int | None:
 
 
 def may_pass(error: AzureError) -> bool:
-    """Whether the same call may go through later."""
+    """Whether the same call may go through later; 409 is a key that is just being deleted."""
     if isinstance(error, ClientAuthenticationError):
         return False
     status = status_of(error)
-    return status is None or status in (408, 429) or status >= 500
+    return status is None or status in (408, 409, 429) or status >= 500
 
 
 def _distrusted(error: AzureError) -> bool:

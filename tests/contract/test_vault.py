@@ -54,6 +54,9 @@ def test_names_are_readable_and_told_apart() -> None:
     assert NAME.startswith("as-tree-audit-example-acme-")
     hashed = NAME.removeprefix("as-tree-").removesuffix("-1")
     assert len({key_name(each, 1) for each in ("acme", "Acme", "ac.me", "a" * 128, hashed)}) == 5
+    alone = key_name("…", 1).removeprefix("as-tree-").removesuffix("-1")
+    assert len(alone) == 16
+    assert key_name(alone, 1) != key_name("…", 1)
     assert key_name(hashed, 1) != NAME
 
 
@@ -188,7 +191,7 @@ def test_a_stranger_that_finds_nothing_destroys_nothing(
     assert NAME in double.vault.keys
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_what_may_pass_is_told_apart(double: VaultDouble, become: Become, status: int) -> None:
     covers = become("keeper")
     data = covers.wrap(1, COVER)
@@ -309,6 +312,18 @@ def test_a_key_that_was_switched_off_is_told_from_one_that_is_gone(
     data = covers.wrap(1, COVER)
     double.vault.keys[NAME].enabled = False
     with pytest.raises(KeyringError, match=r"refused \(Forbidden\)"):
+        covers.unwrap(data)
+
+
+def test_what_the_vault_cannot_unwrap_again_is_no_cover(
+    double: VaultDouble, become: Become
+) -> None:
+    covers = become("keeper")
+    data = covers.wrap(1, COVER)
+    double.vault.garbled = True
+    with pytest.raises(KeyringError, match="does not unwrap what it has wrapped"):
+        covers.wrap(2, COVER)
+    with pytest.raises(KeyringError, match="wrapped under another key"):
         covers.unwrap(data)
 
 

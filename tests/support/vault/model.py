@@ -64,6 +64,7 @@ class Vault:
     purge_protection: bool = False
     #: So many looks at a deleted key say that it is not there yet, or still.
     slow: int = 0
+    garbled: bool = False  # what is unwrapped is not what was wrapped
     keys: dict[str, Key] = field(default_factory=dict)
     deleted: dict[str, Key] = field(default_factory=dict)
     _made: int = 0
@@ -113,7 +114,7 @@ class Vault:
         try:
             if operation == "wrapKey":
                 return private.public_key().encrypt(value, _OAEP)
-            return private.decrypt(value, _OAEP)
+            return private.decrypt(value, _OAEP)[:: -1 if self.garbled else 1]
         except ValueError:
             raise Refused(400, "BadParameter", "The parameter is incorrect.") from None
 
