@@ -158,6 +158,20 @@ class Fenced(BrokerError):
     code = "AS-5002"
 
 
+class RequestError(AuditError):
+    """A request (of an erasure, a hold, a disposal) that cannot be filed, approved or undone."""
+
+    code = "AS-8001"
+    fault = Fault.INPUT
+
+
+class BarrierError(AuditError):
+    """A process has not taken over the newest key epoch yet, and is not known to be gone."""
+
+    code = "AS-8002"
+    fault = Fault.OPERATOR
+
+
 class AlertError(AuditError):
     """The receiver of alarms did not take one: the same alarm may go through later."""
 

@@ -106,11 +106,18 @@ class KeyDeriver:
             return found
         found = self._old.get(key, _UNKNOWN)
         if found is _UNKNOWN:
-            found = self.keys_of_tag(self._tags.tag(subject), year)
+            found = self._derived(subject, year)
         if len(self._young) >= CACHED_SUBJECTS:
             # Two generations: dropping a dict's oldest entry one by one would scan the dropped.
             self._old, self._young = self._young, {}
         self._young[key] = found
+        return found
+
+    def _derived(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
+        first = self._tags.tag(subject)
+        found = self.keys_of_tag(first, year)
+        if found is None and (generation := self._keyring.returned.get(first)) is not None:
+            return self.keys_of_tag(self._tags.tag((*subject, generation)), year)
         return found
 
     def keys_of_tag(self, tag: bytes, year: int) -> SubjectKeys | None:
@@ -119,6 +126,20 @@ class KeyDeriver:
         if leaf is None:
             return None
         return SubjectKeys(tag, *derive(leaf, self._stream, tag, self._keyring.year_key(year)))
+
+
+def tags_of(
+    keyring: Keyring, subject: tuple[str, str, str], only: Tree | None = None
+) -> list[bytes]:  # fmt: skip
+    """Every tag that the subject has or had: of each tree, or `only` one, the first one first, and
+    of each time that it returned."""
+    found = []
+    for tree in keyring.trees if only is None else (only,):
+        maker = TagMaker(tree.pepper)
+        first = maker.tag(subject)
+        again = range(1, keyring.returned.get(first, 0) + 1)
+        found += [first, *(maker.tag((*subject, generation)) for generation in again)]
+    return found
 
 
 def tree_at(keyring: Keyring, epoch: int) -> Tree:

@@ -1,0 +1,1 @@
+"""Erasing persons: requests, the protocol that carries them out, what certifies it."""
