@@ -132,11 +132,13 @@ def destroy_keys(path: Path, epoch: int, covers: CoverWrapper) -> Destruction:
     `destroy_strays`. Whoever was brought back has left one of an epoch before, too.
     """
     ring, wrapped, clear = parse_keyring(read_private(path)), dict[int, bytes](), list[bytes]()
+    if epoch >= ring.epoch:
+        raise KeyringError(f"the keys of epoch {epoch} are in force and are not destroyed")
     for stray in _strays(path, ring):
         data = read_private(stray, "cover")
         if not is_wrapped(data):
             clear.append(data)
-        elif (of := _epoch_of(data)) <= min(epoch, ring.epoch - 1):  # never the one in force
+        elif (of := _epoch_of(data)) <= epoch:
             wrapped[of] = data
     done = [covers.destroy(of, wrapped[of]) for of in sorted(wrapped)]
     if epoch not in wrapped:

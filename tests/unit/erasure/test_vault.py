@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from audit_stream.app.adoption import KeyringWatch
 from audit_stream.erasure.returning import bring_back
 from audit_stream.errors import KeyringError, UnknownVersion, VaultAway
 from audit_stream.evidence.encoding import time_text
 from audit_stream.keys.epochs import advance, destroy_keys, read_master
-from audit_stream.keys.file import load_keyring, write_view
+from audit_stream.keys.file import LoadedKeyring, load_keyring, write_view
 from audit_stream.keys.vault import VaultCovers, key_name
 from audit_stream.keys.wrapping import LOCAL, header_of, is_wrapped
 from audit_stream.privacy.subjects import TagMaker
 from tests.support import golden
 from tests.support.erasing import ANOTHER, SOMEBODY
+from tests.support.eventually import eventually
 from tests.support.keeping import NAME, Kept, Kill, Killed, sources
 from tests.support.vault import DAY, VaultDouble
 
@@ -108,6 +111,7 @@ async def test_a_run_that_was_ended_is_finished(
     assert await kinds(kept) == ["key-vault-purged"]
     assert keys(double) == [3]
     assert [len(key.versions) for key in double.vault.keys.values()] == [1]
+    assert kept.destroyed == [2]  # what was found before the files went is what is said
     assert len(files(kept)) == 1
     assert kept.erased() == sources(SOMEBODY)
 
@@ -177,6 +181,9 @@ def test_the_key_in_force_is_never_destroyed(kept: Kept, double: VaultDouble) ->
     cut.write_bytes(cover.read_bytes()[:50])
     cut.chmod(0o600)
     destroy_keys(kept.path, 1, kept.covers)
+    for epoch in (2, 3):
+        with pytest.raises(KeyringError, match="are in force"):
+            destroy_keys(kept.path, epoch, kept.covers)
     assert 2 in keys(double)
     assert kept.ring.cover
 
@@ -188,6 +195,40 @@ def test_a_stray_of_a_newer_release_is_not_passed_over(kept: Kept, double: Vault
     stray.chmod(0o600)
     with pytest.raises(UnknownVersion):
         destroy_keys(kept.path, 1, kept.covers)
+
+
+async def test_a_process_takes_a_wrapped_cover_over_once_the_vault_is_back(
+    kept: Kept, double: VaultDouble
+) -> None:
+    taken: list[LoadedKeyring] = []
+
+    async def adopt(newer: LoadedKeyring) -> None:
+        taken.append(newer)
+
+    async def newest() -> int:
+        return 3
+
+    watch = KeyringWatch(
+        kept.path, 2, await kept.member(epoch=2), newest, adopt, kept.alarms, kept.covers
+    )
+    advance(kept.path, read_master(kept.path), lambda _: (), covers=kept.covers)
+    double.stop()
+    running = asyncio.create_task(watch.run())
+
+    async def alarmed() -> bool:
+        return any(alarm["key"] == "keyring:load" for alarm in kept.alarms.open())
+
+    async def took() -> bool:
+        watch.look()
+        return bool(taken) and not await alarmed()
+
+    await eventually(alarmed)
+    assert taken == []
+    double.start()
+    await eventually(took)
+    running.cancel()
+    [newer] = taken
+    assert (newer.keyring.epoch, len(newer.cover)) == (3, 40)
 
 
 async def test_a_view_gets_the_cover_wrapped(kept: Kept, double: VaultDouble) -> None:
