@@ -34,6 +34,7 @@ from audit_stream.kafka.ask import topic_configs
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.group import group_processes
 from audit_stream.kafka.redactions import publish_certificates
+from audit_stream.kafka.retention import FOR_EVER, gone_after_ms
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.wrapping import CoverWrapper
@@ -141,14 +142,11 @@ def _destroyed(path: Path, covers: CoverWrapper, epoch: int) -> Destroyed:
 
 
 async def _longest_copy(settings: Settings, connection: KafkaConnection) -> timedelta | None:
-    """Kafka drops a log segment once its newest record is older than `retention.ms`, and closes it
-    after `segment.ms` at the latest. `BrokerError`."""
+    """Of what a topic may hold in clear. `BrokerError`."""
     topics: Collection[str] = {*archived_topics(settings), *archived_topics(settings).values()}
     configs = await topic_configs(connection, [*topics, *_COPIES])
-    kept = [(int(each["retention.ms"]), int(each["segment.ms"])) for each in configs.values()]
-    if any(retention < 0 for retention, _ in kept):
-        return None
-    return timedelta(milliseconds=max((sum(each) for each in kept), default=0))
+    kept = [gone_after_ms(each) for each in configs.values()]
+    return None if FOR_EVER in kept else timedelta(milliseconds=max(kept, default=0))
 
 
 @asynccontextmanager
