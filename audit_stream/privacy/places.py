@@ -165,8 +165,8 @@ PLACES: tuple[Place, ...] = (
         name="keyring-backups", group=Group.KEYS, form=Form.KEYS, at=files("keyring backup"),
         holds="a keyring of one epoch, encrypted under a passphrase",
         readers="who has file and passphrase", kept="until destroyed by hand",
-        erasure="backups of older epochs must be destroyed by hand: they open the erased, but where "
-        "a key vault wraps the cover: then they open nobody once the epoch's key is purged",
+        erasure="backups of older epochs must be destroyed by hand: they open the erased, but "
+        "where a key vault wraps the cover: then they open nobody once the epoch's key is purged",
     ),
     Place(
         name="answers", group=Group.SPOKEN, form=Form.CLEAR,
