@@ -49,18 +49,18 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
     """The keys given, or the keyring's own public key."""
     if given:
         return TrustedKeys(*map(parse_public_key, given))
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
-    return load_keyring(settings.keyring).trusted
+    return load_closed(settings.keyring).trusted
 
 
 def log_key_of(settings: Settings, given: str | None) -> NoteKey:
     """The log key given, or the keyring's own."""
     if given is not None:
         return parse_vkey(given)
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
-    return load_keyring(settings.keyring).log_key
+    return load_closed(settings.keyring).log_key
 
 
 def verify(
