@@ -64,6 +64,7 @@ class RegisterReader:
         self._next = 0 if begin is None else begin.next
         self._leaf = None if begin is None else begin.leaf
         self._last: Entry | None = None
+        self._was_read = False
         self.junk: list[str] = []  # names passed over
 
     @property
@@ -95,7 +96,7 @@ class RegisterReader:
         return self._taken(walked), walked.wrong
 
     def _taken(self, walked: _Walked) -> Sequence[Entry]:
-        self._next, self._leaf = walked.next, walked.leaf
+        self._next, self._leaf, self._was_read = walked.next, walked.leaf, True
         self._last = walked.entries[-1] if walked.entries else self._last
         self.junk += walked.junk
         return walked.entries
@@ -164,12 +165,14 @@ class RegisterWriter(RegisterReader):
     """Appends to one register, too."""
 
     async def append(self, said: Mapping[str, Any], signer: LineSigner) -> Entry:
-        """Put an entry with these members behind all there are, and read it back.
+        """Put an entry with these members behind all there are, and read it back. The register is
+        only read again where another writer was first, or junk was: many in a row cost no more.
 
         Not idempotent by itself: who must not say a thing twice reads `new_entries` first.
         """
-        while True:
+        if not self._was_read:
             await self.new_entries()
+        while True:
             entry = Entry(
                 register=self._register, archive=self._archive, kid=signer.kid,
                 number=self.next_number, prev=self._leaf, said=said,
@@ -178,5 +181,7 @@ class RegisterWriter(RegisterReader):
             if await self._store.put_if_absent(entry.name, data, {}) is PutResult.STORED:
                 if await self._store.get(entry.name) != data:
                     raise StoreError(f"{entry.name} was stored and reads back as something else")
-                await self.new_entries()
-                return entry
+                stored = decode_entry(data, entry.name)
+                self._taken(_Walked(stored.number + 1, stored.leaf, [stored]))
+                return stored
+            await self.new_entries()

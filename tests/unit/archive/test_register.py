@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -10,6 +11,7 @@ from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import ForkAlarm, StoreTransient, UnknownVersion
 from audit_stream.evidence.register import Entry, Register, decode_entry
 from audit_stream.evidence.signing import LineSigner
+from audit_stream.ports import PutResult
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.chains import NAME, SIGNER, TRUSTED
 
@@ -76,6 +78,38 @@ def test_a_newer_releases_entry_is_not_judged() -> None:
     data = entry.encode(SIGNER).replace(b"audit-hold/1", b"audit-hold/2")
     with pytest.raises(UnknownVersion):
         decode_entry(data, entry.name)
+
+
+class Counting(MemoryWormStore):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    async def get(self, name: str) -> bytes | None:
+        self.asked += 1
+        return await super().get(name)
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        self.asked += 1
+        return await super().put_if_absent(name, data, metadata)
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        self.asked += 1
+        return await super().names(prefix, after=after, limit=limit)
+
+
+async def test_many_in_a_row_cost_a_put_and_a_read_each() -> None:
+    store = Counting()
+    appending = writer(store)
+    for number in range(50):
+        entry = await appending.append({"a": number}, SIGNER)
+        assert entry.is_signed(TRUSTED)
+        assert appending.last == entry
+    assert store.asked == 1 + 2 * 50
+    await writer(store).append({"a": 50}, SIGNER)  # another one, meanwhile
+    assert (await appending.append({"a": 51}, SIGNER)).number == 51
+    reader = RegisterReader(store, TRUSTED, NAME, Register.HOLDS)
+    assert [each.said["a"] for each in await reader.new_entries()] == list(range(52))
 
 
 async def test_nobody_can_use_up_the_numbers() -> None:
