@@ -14,9 +14,11 @@ from typing import Any
 from audit_stream.errors import FormatError, KeyringError, NoYearKey
 from audit_stream.evidence.canonical import canonical, parse_line
 from audit_stream.evidence.encoding import b64u, b64u_decode, hex_decode
-from audit_stream.privacy.keytree import genesis_cover
+from audit_stream.privacy.keytree import TAG_BYTES, genesis_cover
 
 VERSION = "audit-keyring/1"
+#: Of a keyring that knows of subjects that returned: it has the member `returned`.
+VERSION_RETURNED = "audit-keyring/2"
 YEARS_AHEAD = 30
 KEY_BYTES = 32
 _ARCHIVE_NAME = re.compile(r"[^\s+]{1,128}").fullmatch
@@ -45,6 +47,9 @@ class Keyring:
     segment_key: bytes | None = field(repr=False)
     trees: tuple[Tree, ...]
     years: Mapping[int, bytes] = field(repr=False)
+    #: Of subjects that were erased and returned: the tag they had first -> the epochs from which on
+    #: they were back, ascending. Their generation at an epoch is how many of these it has reached.
+    returned: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def year_key(self, year: int) -> bytes:
         """The key of one UTC year; `NoYearKey` when it is missing or was destroyed."""
@@ -67,9 +72,11 @@ class Keyring:
                  "pepper": b64u(t.pepper)}
                 for t in self.trees
             ],
-            "v": VERSION,
+            "v": VERSION_RETURNED if self.returned else VERSION,
             "years": {f"{year:04d}": b64u(key) for year, key in self.years.items()},
         }  # fmt: skip
+        if self.returned:
+            value["returned"] = {tag.hex(): epochs for tag, epochs in self.returned.items()}
         for name, key in (("log_key", self.log_key), ("segment_key", self.segment_key)):
             if key is not None:  # a view by role leaves out what the role must not hold
                 value[name] = b64u(key)
@@ -118,6 +125,7 @@ def parse_keyring(data: bytes) -> Keyring:
             years={
                 int(y): b64u_decode(k, f"year {y}", KEY_BYTES) for y, k in value["years"].items()
             },
+            returned=_parse_returned(value.get("returned", {}), value["epoch"]),
         )
     except FormatError as error:
         raise KeyringError(
@@ -131,9 +139,11 @@ def _optional_key(value: Mapping[str, Any], name: str) -> bytes | None:
 
 
 def _check(value: Mapping[str, Any]) -> None:
-    if value.get("v") != VERSION:
-        raise FormatError(f"v is not {VERSION}")
-    if not set(value) <= _MEMBERS or _MEMBERS - set(value) - {"log_key", "segment_key"}:
+    versions = {VERSION: _MEMBERS, VERSION_RETURNED: _MEMBERS | {"returned"}}
+    members = versions.get(str(value.get("v")))
+    if members is None:
+        raise FormatError(f"v is neither {VERSION} nor {VERSION_RETURNED}")
+    if not set(value) <= members or members - set(value) - {"log_key", "segment_key"}:
         raise FormatError("members are missing or unknown")
     if type(value["archive"]) is not str or type(value["epoch"]) is not int or value["epoch"] < 1:
         raise FormatError("archive or epoch has the wrong type")
@@ -144,6 +154,19 @@ def _check(value: Mapping[str, Any]) -> None:
         raise FormatError("years is not an object of four-digit years")
     if not isinstance(value["trees"], list) or not value["trees"]:
         raise FormatError("trees is empty")
+
+
+def _parse_returned(items: Any, epoch: int) -> dict[bytes, tuple[int, ...]]:
+    if not isinstance(items, dict):
+        raise FormatError("returned is not an object")
+    found: dict[bytes, tuple[int, ...]] = {}
+    for tag, epochs in items.items():
+        if not isinstance(epochs, list) or not all(type(each) is int for each in epochs):
+            raise FormatError("returned holds something other than lists of epochs")
+        if not epochs or sorted(set(epochs)) != epochs or not 1 < epochs[0] <= epochs[-1] <= epoch:
+            raise FormatError("returned holds epochs that are not ascending up to the keyring's")
+        found[hex_decode(tag, "a returned tag", TAG_BYTES)] = tuple(epochs)
+    return found
 
 
 def _parse_trees(items: list[Any], epoch: int) -> tuple[Tree, ...]:

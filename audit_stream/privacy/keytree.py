@@ -8,7 +8,7 @@ loaded: it grows by up to 83 entries an erasure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from audit_stream.errors import FormatError
 from audit_stream.privacy.plain import ARITY, DEPTH
@@ -90,11 +90,13 @@ class Cover:
         return walk(node, path, depth, DEPTH)
 
     def find(self, path: int) -> tuple[int, bytes] | None:
-        """The covering entry ``(depth, node)`` of `path`, or None.
+        """The covering entry ``(depth, node)`` of `path`, or None."""
+        index = self._covering(path)
+        return None if index is None else (self._data[index * ENTRY], self._node(index))
 
-        Entries cover disjoint ranges in the order of their prefixes, so only the last one that
-        begins at or before the path can cover it.
-        """
+    def _covering(self, path: int) -> int | None:
+        """Entries cover disjoint ranges in the order of their prefixes, so only the last one that
+        begins at or before the path can cover it."""
         low, high = 0, self._size
         while low < high:
             middle = (low + high) // 2
@@ -109,17 +111,30 @@ class Cover:
         spare = 2 * (DEPTH - depth)
         if depth > DEPTH or path >> spare != self._prefix(index) >> spare:
             return None
-        return depth, self._node(index)
+        return index
 
-    def puncture(self, paths: Sequence[int]) -> bytes:
-        """The cover's bytes without any of `paths`; a path already erased changes nothing."""
-        entries = {self._key(i): self._node(i) for i in range(self._size)}
+    def puncture(self, paths: Iterable[int]) -> bytes:
+        """The cover's bytes without any of `paths`; a path already erased changes nothing.
+
+        What an entry is replaced by lies in its range, so the rest is copied as it stands.
+        """
+        hit: dict[int, list[int]] = {}
         for path in paths:
-            _puncture(entries, path)
-        if not entries:
+            if (index := self._covering(path)) is not None:
+                hit.setdefault(index, []).append(path)
+        parts, done = [], 0
+        for index in sorted(hit):
+            entries = {self._key(index): self._node(index)}
+            for path in hit[index]:
+                _puncture(entries, path)
+            order = sorted(entries, key=lambda key: (key[1:], key[0]))
+            parts.append(bytes(self._data[done * ENTRY : index * ENTRY]))
+            parts += [key + entries[key] for key in order]
+            done = index + 1
+        parts.append(bytes(self._data[done * ENTRY :]))
+        if not (cover := b"".join(parts)):
             raise FormatError("puncturing would leave an empty cover")
-        order = sorted(entries, key=lambda key: (key[1:], key[0]))
-        return b"".join(key + entries[key] for key in order)
+        return cover
 
     def _key(self, index: int) -> bytes:
         return bytes(self._data[index * ENTRY : index * ENTRY + 1 + PREFIX_BYTES])
