@@ -26,7 +26,9 @@ from audit_stream.app.checks import (
 from audit_stream.app.ends import EndNote
 from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
+from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
+from audit_stream.app.repeated import repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
@@ -34,6 +36,7 @@ from audit_stream.errors import AuditError, BrokerError, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
+from audit_stream.holds.following import LOOK_SECONDS
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintWriter
 from audit_stream.privacy import primitives
@@ -147,7 +150,8 @@ async def _run(
     )
     options = connection.client_options()
     hints = HintWriter(options)
-    context = replace(context, stored=hints.tell)
+    held = await follow_holds(store, stores.subjects, ring, alarms)
+    context = replace(context, stored=hints.tell, held=held)
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = {t: a for t, a in archived_topics(settings).items() if t != a}
@@ -172,6 +176,7 @@ async def _run(
     watching = [
         asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
         asyncio.create_task(watch_disks(metrics, folders_of(settings))),
+        asyncio.create_task(repeated(held.look, LOOK_SECONDS, alarms, *LOOKING)),
         asyncio.create_task(AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings)),
     ]
     try:

@@ -15,17 +15,20 @@ from pathlib import Path
 from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
+HOLDING_FILE = ".holding.lock"  # of who makes the store hold what is declared, which takes long
 WAIT_SECONDS = 30.0
 _POLL = 0.05  # seconds
 
 
 @contextlib.contextmanager
-def keyring_lock(path: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
+def keyring_lock(
+    path: Path, wait: float = WAIT_SECONDS, file: str = LOCK_FILE
+) -> Iterator[None]:  # fmt: skip
     """Hold the lock of the folder of the keyring at `path` for the block.
 
     `KeyringError` when another process has it for longer than `wait` seconds.
     """
-    place = path.parent / LOCK_FILE
+    place = path.parent / file
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
