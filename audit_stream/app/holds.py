@@ -51,11 +51,10 @@ def holds_reader(
 
 
 async def follow_holds(
-    store: WormStore, subjects: SubjectStore, ring: LoadedKeyring, alarms: Alerts
+    store: WormStore, private: PrivateObjects, ring: LoadedKeyring, alarms: Alerts
 ) -> Held:  # fmt: skip
     """What a worker starts with. That holds cannot be read keeps nothing from being archived: what
     was sealed without one gets it from the keeper."""
-    private = PrivateObjects(subjects, ring.keyring.index_key)
     held = Held(holds_reader(store, private, ring.trusted, ring.keyring.archive), store)
     try:
         await held.look()
@@ -128,7 +127,7 @@ class HoldKeeper:
             self.store, self.subjects, self._container, self.private, self.reader, ring.trusted,
             ring.keyring.archive, ring.keyring.index_key,
         )  # fmt: skip
-        with keyring_lock(settings.keyring, file=HOLDING_FILE):
+        with keyring_lock(settings.keyring, name=HOLDING_FILE):
             return await enforcing.run(now(), recheck=recheck)
 
 

@@ -16,19 +16,21 @@ from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
 HOLDING_FILE = ".holding.lock"  # of who makes the store hold what is declared, which takes long
+#: Held by a run of erasures from its beginning to its end, which may wait for the fleet.
+RUN_FILE = ".erasing.lock"
 WAIT_SECONDS = 30.0
 _POLL = 0.05  # seconds
 
 
 @contextlib.contextmanager
 def keyring_lock(
-    path: Path, wait: float = WAIT_SECONDS, file: str = LOCK_FILE
+    path: Path, wait: float = WAIT_SECONDS, name: str = LOCK_FILE
 ) -> Iterator[None]:  # fmt: skip
     """Hold the lock of the folder of the keyring at `path` for the block.
 
     `KeyringError` when another process has it for longer than `wait` seconds.
     """
-    place = path.parent / file
+    place = path.parent / name
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +47,15 @@ def _nobody(_: Sealed) -> None:
     """Nobody is told."""
 
 
+async def _none_told() -> int:
+    """Nobody was ever erased."""
+    return 0
+
+
+def _unheard() -> None:
+    """Nobody watches the keyring."""
+
+
 @dataclass(frozen=True, slots=True)
 class Brake:
     """When a flood of quarantine stops a partition: share of the window, or a run in a row."""
@@ -82,3 +91,5 @@ class Context:
     hook: StepHook = no_hook
     held: Held = no_holds
     stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands
+    newest_epoch: Callable[[], Awaitable[int]] = _none_told  # below which a keyring is refused
+    outdated: Callable[[], None] = _unheard  # told that there is a newer one than this keyring's
