@@ -17,13 +17,15 @@ from audit_stream.app.standing import tell_standing
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import AuditError
+from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import TrustedKeys
-from audit_stream.holds.active import HoldsReader
+from audit_stream.holds.active import ActiveHolds, HoldsReader
 from audit_stream.holds.declaring import CarriedOut, Declaring
 from audit_stream.holds.enforcing import Enforced, Enforcing
 from audit_stream.holds.filing import Holds
 from audit_stream.holds.following import Held
+from audit_stream.holds.looking import Looking
 from audit_stream.holds.standing import HoldStanding, Standings
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import HOLDING_FILE, keyring_lock
@@ -92,6 +94,12 @@ class HoldKeeper:
     def may_declare(self) -> bool:
         """Whether this view of the keyring can append what was filed."""
         return self.ring.keyring.segment_key is not None
+
+    async def held_by(self, active: ActiveHolds, name: SegmentName, stop: int) -> Sequence[str]:
+        """Ids of the holds on a segment that ends before the offset `stop`; `active` as the
+        `reader` has it now, filed ones among them."""
+        looking = Looking(self.store, self.subjects, self.ring.keyring.index_key)
+        return await looking.held_by(active, name, stop)
 
     def erased(self, tags: Sequence[bytes]) -> bool:
         """Whether the keyring, as it is now, opens nothing under one of the tags any more."""

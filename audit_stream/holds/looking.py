@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
+from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import decode
 from audit_stream.holds.active import ActiveHolds, Place
 from audit_stream.ports import SubjectStore, WormStore
@@ -51,6 +52,15 @@ class Looking:
             Slot(base, stop, segments[base], subjects.get(base, ()))
             for base, stop in pairwise([*bases, _NO_END])
         ]
+
+    async def held_by(self, active: ActiveHolds, name: SegmentName, stop: int) -> list[str]:
+        """Ids of the holds on one segment with the offsets [`name.base`, `stop`): what a disposal
+        asks before it removes anything."""
+        place = (name.topic, name.generation, name.partition)
+        base = f"{name.base:0{layout.BASE_DIGITS}d}"
+        subjects = await self._subjects.names(f"{layout.subject_folder(*place)}{base}-")
+        slot = Slot(name.base, stop, (str(name),), subjects)
+        return sorted(await self._look(active, place, slot))
 
     async def holders(
         self, active: ActiveHolds, place: Place, slots: Sequence[Slot]

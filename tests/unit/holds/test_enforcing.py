@@ -13,13 +13,14 @@ from audit_stream.holds.active import ActiveHolds
 from audit_stream.holds.enforcing import container_tag
 from audit_stream.holds.following import Held
 from audit_stream.holds.hold import State
+from audit_stream.holds.looking import Looking
 from audit_stream.holds.standing import LOST, Standings
 from audit_stream.ports import HoldLevel
 from audit_stream.seal.builder import Sealed
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.chains import NAME
-from tests.support.holding import AT, LATER, Holding, wanted
+from tests.support.holding import AT, INDEX_KEY, LATER, Holding, wanted
 
 
 @pytest.fixture
@@ -208,6 +209,17 @@ async def test_a_lost_customers_hold_is_missing_and_said(holding: Holding) -> No
     standings = Standings(holding.store, None, holding.private, holding.reader, NAME)
     [standing] = (await standings.look(read_back=False))[1]
     assert (standing.state, standing.missing) == (LOST, True)
+
+
+async def test_a_disposal_is_told_of_every_hold_on_a_segment(holding: Holding) -> None:
+    sealed = await holding.archive()
+    tag = rarest(sealed)
+    filed = (await holding.holds.file(wanted(tags=(tag,)), AT)).hold_id  # not declared yet
+    looking = Looking(holding.store, holding.subjects, INDEX_KEY)
+    active = await holding.reader.now()
+    told = [await looking.held_by(active, each.name, each.header.next) for each in sealed]
+    assert [n for n, ids in enumerate(told) if ids == [filed]] == having(sealed, tag)
+    assert [ids for ids in told if ids not in ([], [filed])] == []
 
 
 # Where not each object has a hold
