@@ -91,7 +91,8 @@ def _tell_found(
 ) -> None:  # fmt: skip
     told = found.found(found.chosen(with_variants))
     out.document({
-        "held_by": list(held), "records": told.records, "tenants": told.tenants, "first": told.first, "last": told.last,
+        "held_by": list(held), "records": told.records, "tenants": told.tenants,
+        "first": told.first, "last": told.last,
         "spellings": [
             {"spelling": each.spelling.text, "reason": each.spelling.reason,
              "records": each.records}
