@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
+import resource
 import statistics
 import tempfile
 import time
@@ -36,7 +38,7 @@ from audit_stream.privacy.subject_object import NO_TAG, open_tags
 from audit_stream.telemetry.alerts import AlarmBoard
 from bench.archive import COVER, KEYRING, NAME, TRUSTED, BenchArchive
 from bench.contenders import AuditStream, Run
-from bench.generate import Workload
+from bench.generate import Event, Workload
 from bench.load import encode
 from bench.measure import Result, in_alternation, measure
 
@@ -138,6 +140,32 @@ async def measure_batches(
     console.print(f"median {statistics.median(times):.1f} ms a subject (goal 50)")
 
 
+async def measure_one(folder: Path, events: int, console: Console) -> None:
+    """Erase one subject whose records are all there are."""
+    archive = BenchArchive(folder=folder)
+    records = await asyncio.to_thread(archive.make, events, 1, _of_one_person)
+    [tag] = await asyncio.to_thread(all_tags, archive)
+    place = installation(folder, archive)
+    requests = Requests(place.private)
+    found = Found(records=0, tenants=(), first=None, last=None)
+    await requests.file(new_request(
+        ref="R-1", kind="customer", basis="GDPR", tags=[tag], found=found, by="a", at=_AT,
+    ))  # fmt: skip
+    await requests.approve("R-1", "b", _AT)
+    started = time.perf_counter()
+    [entry] = (await Keeper(place).run()).certified
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MEGABYTE
+    console.print(f"one subject with {records:,} records, {entry.said['count']:,} counted: "
+                  f"{seconds:.0f} s, at most {peak:,.0f} MB")  # fmt: skip
+
+
+def _of_one_person(event: Event) -> Event:
+    value = json.loads(event.value)
+    value["tenant"]["id"], value["recipient"]["external_id"] = "one", "one"
+    return event._replace(value=json.dumps(value).encode())
+
+
 async def measure_ingest(
     folder: Path, events: int, erased: Sequence[int], repeat: int, console: Console
 ) -> None:
@@ -175,6 +203,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=900_000)
     parser.add_argument("--batch", type=int, default=1_000)
     parser.add_argument("--batches", type=int, default=3)
+    parser.add_argument("--one", type=int, default=2_750_000, help="events of one person; 0: none")
     parser.add_argument("--ingest-events", type=int, default=300_000)
     parser.add_argument("--erased", type=int, nargs="*", default=[0, 10_000, 100_000])
     parser.add_argument("--repeat", type=int, default=3)
@@ -183,6 +212,9 @@ def main() -> None:
         asyncio.run(measure_batches(
             Path(folder), given.events, given.batch, given.batches, console
         ))  # fmt: skip
+    if given.one:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(measure_one(Path(folder), given.one, console))
     if given.erased:
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(measure_ingest(

@@ -44,12 +44,17 @@ def retention_of(topic: Topic, in_force: Mapping[str, str] | None) -> Retention:
     if in_force is None:
         return Retention(topic=topic.topic, declared_ms=declared, standing=Standing.NO_TOPIC)
     kept = _kept_ms(in_force)
-    slack = int(in_force["segment.ms"]) + int(in_force["file.delete.delay.ms"])
     return Retention(
         topic=topic.topic, declared_ms=declared, in_force_ms=kept,
-        gone_after_ms=FOR_EVER if kept == FOR_EVER else kept + slack,
-        standing=_compared(kept, declared),
+        gone_after_ms=gone_after_ms(in_force), standing=_compared(kept, declared),
     )  # fmt: skip
+
+
+def gone_after_ms(in_force: Mapping[str, str]) -> int:
+    """When a record of a topic with these settings is deleted at the latest; -1 is never."""
+    kept = _kept_ms(in_force)
+    slack = int(in_force["segment.ms"]) + int(in_force["file.delete.delay.ms"])
+    return FOR_EVER if kept == FOR_EVER else kept + slack
 
 
 def unasked(topic: Topic, standing: Standing) -> Retention:

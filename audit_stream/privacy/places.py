@@ -165,7 +165,8 @@ PLACES: tuple[Place, ...] = (
         name="keyring-backups", group=Group.KEYS, form=Form.KEYS, at=files("keyring backup"),
         holds="a keyring of one epoch, encrypted under a passphrase",
         readers="who has file and passphrase", kept="until destroyed by hand",
-        erasure="backups of older epochs must be destroyed by hand: they open the erased",
+        erasure="backups of older epochs must be destroyed by hand: they open the erased, but "
+        "where a key vault wraps the cover: then they open nobody once the epoch's key is purged",
     ),
     Place(
         name="answers", group=Group.SPOKEN, form=Form.CLEAR,
@@ -239,7 +240,8 @@ PLACES: tuple[Place, ...] = (
         name="copies-of-disks", group=Group.BEYOND, form=Form.KEYS, at=beyond("copies of disks"),
         holds="keyring and subject objects of before, in snapshots, versions, soft-deleted copies",
         readers="who runs the storage", kept="as set there",
-        erasure="none of ours: keep none of those two places",
+        erasure="none of ours: keep none of those two places; a cover that a key vault wraps is "
+        "closed in them, too, once its epoch's key is purged",
     ),
     Place(
         name="in-front", group=Group.BEYOND, form=Form.CLEAR, at=beyond("in front"),

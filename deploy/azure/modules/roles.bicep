@@ -5,6 +5,7 @@ param subjectsAccount string
 param subjectsContainer string
 param workerId string
 param gatewayId string
+param keeperId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
 param policyOfficersGroupId string
@@ -232,6 +233,27 @@ resource gatewayReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-0
     principalId: gatewayId
     principalType: 'ServicePrincipal'
     roleDefinitionId: reader.id
+  }
+}
+
+resource keeperErases 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, keeperId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privacyOfficer.id
+  }
+}
+
+// Certificates are added to the archive.
+resource keeperAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, keeperId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
   }
 }
 
