@@ -68,7 +68,11 @@ class Keeper:
         if batch.step is not Step.TAKEN:
             return batch
         with keyring_lock(self._place.keyring):
-            return await self._puncture(batch)
+            if read_master(self._place.keyring).epoch != batch.epochs[0]:
+                return await self._puncture(batch)
+            # Nothing is punctured: a hold may have come since, so its requests are taken anew.
+            await self._private.remove(kept)
+            return None
 
     # -- what must not race with holds
 
