@@ -19,7 +19,7 @@ from audit_stream.replay.cursor import Cursor, RawSource, RetentionOvertook
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.segment import Compared, compare_segment
 from audit_stream.replay.states import States
-from audit_stream.replay.tally import ANOTHER_LOG, LOG_ENDS, NO_MAP, RETENTION, Tally
+from audit_stream.replay.tally import ANOTHER_LOG, DISPOSED, LOG_ENDS, NO_MAP, RETENTION, Tally
 from audit_stream.seal.builder import Link, SegmentBuilder
 from audit_stream.stream.table import changes_of
 
@@ -74,7 +74,7 @@ class Comparison:
             return
         status_map = await self._maps.get(header.status_map)
         while True:
-            reason = self._why_not(header, status_map)
+            reason = DISPOSED if found.disposed else self._why_not(header, status_map)
             if reason is not None or status_map is None:
                 self.tally.pass_over(header, reason or NO_MAP)
                 await self._fold(found)
