@@ -143,13 +143,13 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
 
 
 async def check_epoch(
-    store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject]
+    store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject], told: int = 0
 ) -> None:
-    """Refuse a keyring older than the archive's newest segments: it would revive the erased."""
-    for topic in streams:
-        epoch = await newest_epoch(store, ring.trusted, topic)
-        if epoch > ring.keyring.epoch:
-            raise KeyringError(
-                f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
-                hint="use the newest keyring: an older one could open what was erased",
-            )
+    """Refuse a keyring older than the archive's newest segments, or than the epoch the keeper has
+    told of: it would revive the erased."""
+    found = [await newest_epoch(store, ring.trusted, topic) for topic in streams]
+    if (epoch := max([told, *found])) > ring.keyring.epoch:
+        raise KeyringError(
+            f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
+            hint="use the newest keyring: an older one could open what was erased",
+        )

@@ -11,8 +11,14 @@ _SEGMENT = re.compile(
 )
 _DISPOSED = re.compile(r"disposed/(?P<rest>.+)\.json")
 _STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\.json")
-_SUBJECT = re.compile(r"(?P<base>\d{20})-[0-9a-f]{16}\.bin")
+_SUBJECT = re.compile(
+    r"subjects/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
+    r"(?P<base>\d{20})-(?P<leaf>[0-9a-f]{16})\.bin",
+    re.ASCII,
+)
 _CANARY = re.compile(r"posture/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\.json")
+#: The folder, with its slash, of every subject object.
+SUBJECTS = "subjects/"
 DISPOSED_FOLDER = "disposed/"
 #: Base of a segment name as a part of the name: 20 decimal digits.
 BASE_DIGITS = 20
@@ -111,19 +117,29 @@ def map_name(map_hash: str) -> str:
 
 def subject_folder(topic: str, generation: int, partition: int) -> str:
     """The prefix, with its slash, of the subject objects of one stream and partition."""
-    return f"subjects/{topic}/{generation:05d}/{partition:05d}/"
+    return f"{SUBJECTS}{topic}/{generation:05d}/{partition:05d}/"
 
 
 def subject_name(segment: SegmentName, leaf: bytes) -> str:
     """Name of the subject object of the segment whose header has this leaf hash."""
     folder = subject_folder(segment.topic, segment.generation, segment.partition)
-    return f"{folder}{segment.base:020d}-{leaf.hex()[:16]}.bin"
+    return f"{folder}{segment.base:020d}-{leaf_prefix(leaf)}.bin"
 
 
-def subject_base(name: str) -> int | None:
-    """The base of the segment of a subject object's name, or None when `name` is none."""
-    match = _SUBJECT.fullmatch(name.rpartition("/")[2])
-    return None if match is None else int(match["base"])
+def leaf_prefix(leaf: bytes) -> str:
+    """What a subject object's name says of its segment's leaf hash."""
+    return leaf.hex()[:16]
+
+
+def parse_subject_name(name: str) -> tuple[SegmentName, str] | None:
+    """The segment's place, its `attempt` 0 as unsaid, and `leaf_prefix`; None for another name."""
+    match = _SUBJECT.fullmatch(name)
+    if match is None:
+        return None
+    place = SegmentName(
+        match["topic"], int(match["generation"]), int(match["partition"]), int(match["base"])
+    )
+    return place, match["leaf"]
 
 
 def source_position(topic: str, generation: int, partition: int, offset: int) -> str:

@@ -197,7 +197,8 @@ class Purging:
         if self._subjects is None:
             return
         for name in await subjects_in(self._subjects, stretch):
-            if layout.subject_base(name) not in stay:
+            place = layout.parse_subject_name(name)
+            if place is not None and place[0].base not in stay:
                 await self._remove_subject(self._subjects, name)
 
     async def _remove_subject(self, subjects: SubjectStore, name: str) -> None:
@@ -246,9 +247,8 @@ async def standing_in(archived: Archived, stretch: Stretch) -> list[SegmentName]
 async def subjects_in(subjects: SubjectStore, stretch: Stretch) -> list[str]:
     """Names of the subject objects of a stretch's segments that are still there."""
     folder = layout.subject_folder(stretch.topic, stretch.generation, stretch.partition)
-    found = [(layout.subject_base(name), name) for name in await subjects.names(folder)]
-    return [name for base, name in found
-            if base is not None and stretch.base <= base < stretch.next]  # fmt: skip
+    found = [(layout.parse_subject_name(name), name) for name in await subjects.names(folder)]
+    return [name for place, name in found if place is not None and stretch.covers(place[0])]
 
 
 async def owed_by(archived: Archived, subjects: SubjectStore | None) -> list[Owed]:
