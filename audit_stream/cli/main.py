@@ -52,6 +52,7 @@ COMMANDS = {
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
+    "retention": Entry("retention:app", "What has expired; disposing of it, by two people's word."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
     "alerts": Entry("alerts:app", "Try the ways alarms leave by."),

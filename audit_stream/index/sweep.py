@@ -9,13 +9,14 @@ objects that were away and are there again. Rows of segments that were disposed 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from audit_stream.archive.chain import Found
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.tags import Tags
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.forgetting import forget_disposed, is_disposed
@@ -35,6 +36,7 @@ class Swept:
     untagged: int = 0  # segments without a readable subject object
     removed: int = 0  # tag rows whose tag is gone
     added: int = 0  # tag rows of objects that were away
+    disposed: Sequence[Disposal] = ()  # certificates there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ async def sweep(archive: Archive, index: ArchiveIndex) -> Swept:
     """
     disposed = DisposedSegments(archive.store, archive.keys, archive.keyring.archive)
     certificates = await forget_disposed(disposed, index)
-    swept, places = Swept(), index.places()
+    swept, places = Swept(disposed=certificates), index.places()
     rows = (row for row in index.segments() if not is_disposed(row, places, certificates))
     while group := list(islice(rows, _GROUP)):
         changed = [each for row in group if (each := await _look(archive, places, row, swept))]
