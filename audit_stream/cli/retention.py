@@ -131,9 +131,10 @@ def run(as_json: Json = False, config: Config = None) -> None:
     """Carry out what was approved, and what a run that was cut off left: certificate, segments,
     subject objects, keys of years. Needs the whole keyring, and an identity that may delete.
 
-    Exit 1: something is owed, for the store or a hold keeps it still. 3: a store cannot be read.
+    Exit 1: something is owed, for a store, a hold or a later segment keeps it still. 3: a store cannot be read.
     """
     from audit_stream.cli.retention_parts import carry_out
+    from audit_stream.retention.purge import State
 
     settings, out = Settings.load(config), Output(as_json)
     carried = _translated(out, lambda: asyncio.run(carry_out(settings, _clock())))
@@ -148,7 +149,7 @@ def run(as_json: Json = False, config: Config = None) -> None:
                     "views anew, older ones are refused")  # fmt: skip
     if not carried:
         out.say("nothing is approved, nothing is owed")
-    if any(each.owed for each in carried):
+    if any(each.purge.state is State.CERTIFIED for each in carried):
         raise typer.Exit(_FOUND)
 
 

@@ -74,9 +74,9 @@ class Comparison:
             return
         status_map = await self._maps.get(header.status_map)
         while True:
-            reason = DISPOSED if found.disposed else self._why_not(header, status_map)
+            reason = self._why_not(header, status_map)
             if reason is not None or status_map is None:
-                self.tally.pass_over(header, reason or NO_MAP)
+                self.tally.pass_over(header, DISPOSED if found.disposed else reason or NO_MAP)
                 await self._fold(found)
                 return
             try:
@@ -109,6 +109,12 @@ class Comparison:
         start = max(header.base, self._log_start)
         compared = Compared(None, records=header.count)
         await self._fold_below(found, start)
+        if found.disposed:  # there is nothing to compare, and states that go on behind it
+            if not self._dry_run:
+                await self._derive(found, status_map, start, cursor)
+            self.tally.pass_over(header, DISPOSED)
+            self._commit(found)
+            return
         if not self._dry_run:
             derived = await self._derive(found, status_map, start, cursor)
             compared = await asyncio.to_thread(

@@ -91,10 +91,13 @@ class Purging:
         years: Sequence[int] = ()
         if not owed:
             years = await self._forget_years(purge, disposal[1], head, now_ms)
-            purge = await self._purges.change(
-                purge.id, lambda each: replace(each, state=State.DONE)
-            )
+            if set(years) >= self._years_of(disposal[1]):
+                purge = await self._purges.change(purge.id, _done)
         return Carried(purge=purge, plan=plan, removed=removed, owed=owed, years=years)
+
+    def _years_of(self, disposal: Disposal) -> set[int]:
+        """Those whose keys were still there when the run began."""
+        return set(disposal.years) & set(self._archived.years)
 
     async def _certificate(self, purge_id: str) -> tuple[Entry, Disposal] | None:
         for entry in await self._register(RegisterReader).new_entries():
@@ -211,7 +214,7 @@ class Purging:
     async def _forget_years(
         self, purge: Purge, disposal: Disposal, head: Head, now_ms: int
     ) -> Sequence[int]:
-        wanted = sorted(set(disposal.years) & set(self._archived.years))
+        wanted = sorted(self._years_of(disposal))
         if not wanted:
             return ()
         survey = Survey(self._archived, purge.regulatory_tag, purge.days, now_ms, only=())
@@ -220,6 +223,10 @@ class Purging:
         if years:
             self._destroy_years(years)
         return years
+
+
+def _done(purge: Purge) -> Purge:
+    return replace(purge, state=State.DONE)
 
 
 def _why_stays(segment: Segment, name: str, before_ms: int, tag: str) -> str | None:

@@ -4,7 +4,7 @@ purges of it that can be cut off at any step."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,11 +91,12 @@ class Scene:
     move: Callable[[int], None]  # the service's clock, to Unix ms
     clock_ms: int = golden.FIRST_MS
     held: HeldBy = nobody_holds
+    tag: str = TAG  # the class of every topic
     cuts: Cuts = field(default_factory=Cuts)
 
-    async def fill(self) -> None:
-        """Golden's objects, its log, its subject objects."""
-        for name, data in golden.archive_objects().items():
+    async def fill(self, objects: Mapping[str, bytes] | None = None) -> None:
+        """Golden's objects (or others of it), its log, its subject objects."""
+        for name, data in (objects or golden.archive_objects()).items():
             await self.store.put_if_absent(name, data, {})
         for path in (golden.GOLDEN / "subjects").rglob("*.bin"):
             name = path.relative_to(golden.GOLDEN).as_posix()
@@ -120,7 +121,7 @@ class Scene:
         store: WormStore = Cutting(self.store, self.cuts, "put_if_absent")  # type: ignore[assignment]
         return Archived(
             store=store, log=ArchiveLog(store, LOG.key), keys=golden.trusted(),
-            inventory=self.disposer, class_of=lambda _: TAG, held=self.held,
+            inventory=self.disposer, class_of=lambda _: self.tag, held=self.held,
             years=tuple(load_keyring(self.keyring).keyring.years),
         )  # fmt: skip
 
@@ -133,13 +134,15 @@ class Scene:
         changes = ("create", "replace", "remove")
         return Cutting(self.subjects, self.cuts, *changes)  # type: ignore[return-value]
 
-    async def survey(self, tag: str = TAG) -> Plan:
+    async def survey(self) -> Plan:
         head, now = await judged_now(self.archived.log, self.clock_ms)
-        return await Survey(self.archived, tag, DAYS, now).run(head)
+        return await Survey(self.archived, self.tag, DAYS, now).run(head)
 
     async def approved(self) -> Purge:
         """All there is to purge now, filed and approved."""
-        purge = new_purge(await self.survey(), TAG, DAYS, "clerk", "over", time_text(self.clock_ms))
+        purge = new_purge(
+            await self.survey(), self.tag, DAYS, "clerk", "over", time_text(self.clock_ms)
+        )
         await self.purges.file(purge)
         return await self.purges.approve(purge.id, "officer", time_text(self.clock_ms))
 

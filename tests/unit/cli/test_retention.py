@@ -15,6 +15,7 @@ import pytest
 
 from audit_stream.cli.main import run_command
 from audit_stream.evidence.segment import decode
+from tests.support import bundles
 from tests.support.asking import serving
 from tests.support.eventually import until
 from tests.support.sample import EMAIL, MESSAGES, VOICE, Sample, make_sample
@@ -51,9 +52,9 @@ def run(sample: Sample, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("AUDIT_RETENTION", f"{TAG}={DAYS}d")
 
     def run(*words: str) -> tuple[int, Any]:
-        code = run_command([*words, "--json"])
+        code = run_command([*words, *([] if "export" in words else ["--json"])])
         out = capsys.readouterr().out
-        return code, json.loads(out) if out else None
+        return code, json.loads(out) if out.startswith("{") else None
 
     return run
 
@@ -68,7 +69,9 @@ def messages_of(sample: Sample) -> dict[str, list[str]]:
     return found
 
 
-def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(sample: Sample, run: Run) -> None:
+def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(
+    sample: Sample, run: Run, tmp_path: Path
+) -> None:
     now = datetime.now(UTC)
     before = (now - timedelta(days=DAYS)).isoformat()
     messages = messages_of(sample)
@@ -76,6 +79,8 @@ def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(sample: Sample
     new = next(each for each, times in messages.items() if min(times) > before)
     with serving(sample.settings) as gateway:
         assert gateway.get(gateway.token("*"), message_uuid=old).status_code == 200
+    bundle = tmp_path / "old.zip"
+    assert run("export", "--message", old, "-o", str(bundle))[0] == 0
     code, plan = run("retention", "purge", "--class", TAG)
     assert code == 0
     assert plan["purge"] is None
@@ -95,6 +100,9 @@ def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(sample: Sample
     code, status = run("retention", "status")
     assert (code, status["owed"]) == (0, [])
     assert status["purges"][0]["approved_by"] == "officer-2"
+    checked = bundles.check(bundle, tmp_path)  # made before, it needs nothing of the archive
+    assert bundles.steps(checked, "FAILED") == set()
+    assert len(bundles.steps(checked, "ok")) >= 7
     left = messages_of(sample)
     assert old not in left
     assert new in left
