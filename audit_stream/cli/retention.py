@@ -131,7 +131,8 @@ def run(as_json: Json = False, config: Config = None) -> None:
     """Carry out what was approved, and what a run that was cut off left: certificate, segments,
     subject objects, keys of years. Needs the whole keyring, and an identity that may delete.
 
-    Exit 1: something is owed, for a store, a hold or a later segment keeps it still. 3: a store cannot be read.
+    Exit 1: something is owed, for a store, a hold or a later segment keeps it still. 3: a store
+    cannot be read.
     """
     from audit_stream.cli.retention_parts import carry_out
     from audit_stream.retention.purge import State
