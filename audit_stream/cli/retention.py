@@ -146,8 +146,8 @@ def run(as_json: Json = False, config: Config = None) -> None:
         if each.plan is not None:
             _say_blocked(out, each.plan)
         if each.years:
-            out.say(f"destroyed the keys of {', '.join(map(str, each.years))}: make backups and "
-                    "views anew, older ones are refused")  # fmt: skip
+            out.say(f"destroyed the keys of {', '.join(map(str, each.years))}: make a backup "
+                    "anew, older ones are refused")  # fmt: skip
     if not carried:
         out.say("nothing is approved, nothing is owed")
     if any(each.purge.state is State.CERTIFIED for each in carried):

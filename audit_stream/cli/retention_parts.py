@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from audit_stream.app.checks import load_archive_keyring
-from audit_stream.app.places import archive_access, archive_to_write, subject_store
+from audit_stream.app.places import archive_access, archive_to_write, subjects_to_write
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.keys.epochs import read_master
-from audit_stream.keys.file import LoadedKeyring, load_keyring
+from audit_stream.erasure.batch import JOURNAL
+from audit_stream.keys.epochs import bring_up, read_master
+from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Disposer, SubjectStore
@@ -65,7 +67,7 @@ def holds_of(_settings: Settings) -> HeldBy:
 async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
     """The parts, for the block."""
     ring = load_archive_keyring(settings)
-    store, subjects = archive_to_write(settings), subject_store(settings)
+    store, subjects = archive_to_write(settings), subjects_to_write(settings)
     disposer = disposer_of(settings, tag)
     try:
         archived = Archived(
@@ -88,7 +90,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
         ring = load_archive_keyring(settings)
         async with open_parts(settings, None) as parts:
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
-            await _tell_epoch(settings, parts)  # where a run ended before it came to that
+            await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
             for purge in await parts.purges.to_carry_out():
                 disposer = disposer_of(settings, purge.regulatory_tag)
@@ -97,23 +99,35 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
                     carried.append(await purging.run(purge, head, now_ms))
                 finally:
                     await disposer.close()
-            await _tell_epoch(settings, parts)
             return carried
 
 
-async def _tell_epoch(settings: Settings, parts: Parts) -> None:
-    """So that no keyring with the key of a year that is gone is taken any more."""
-    epoch = load_keyring(settings.keyring).keyring.epoch
-    if epoch > 1:
-        await tell_epoch(parts.private, epoch)
+async def _is_erasing(parts: Parts) -> bool:
+    """Whether an erasure is at work: it counts on the keyring's epoch, and goes on by itself."""
+    return await parts.private.get(JOURNAL) is not None
+
+
+async def _tell_everybody(parts: Parts) -> None:
+    """So that no keyring with the key of a year that is gone is held or taken any more."""
+    path = parts.settings.keyring
+    epoch = read_master(path).epoch
+    if epoch == 1 or await _is_erasing(parts):
+        return
+    for view in parts.settings.keyring_views:
+        bring_up(path, Path(view))
+    await tell_epoch(parts.private, epoch)
 
 
 def _purging(parts: Parts, disposer: Disposer, ring: LoadedKeyring) -> Purging:
     path = parts.settings.keyring
-    years = tuple(load_keyring(path).keyring.years)
+    years = tuple(read_master(path).years)
     archived = replace(parts.archived, inventory=disposer, years=years)
 
-    def destroy(gone: Sequence[int]) -> None:
+    async def destroy(gone: Sequence[int]) -> Sequence[int]:
+        if await _is_erasing(parts):
+            return ()
         destroy_years(path, gone)
+        await _tell_everybody(parts)
+        return gone
 
     return Purging(archived, disposer, parts.subjects, parts.purges, ring.signer, destroy)

@@ -14,7 +14,7 @@ certificate, and blocks, or behind it, and finds the segments disposed of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.register import RegisterReader, RegisterWriter
@@ -41,8 +41,8 @@ from audit_stream.retention.purge import Purge, State
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.survey import Archived, Survey
 
-#: Destroys the keys of years, for good; called once nothing needs them.
-DestroyYears = Callable[[Sequence[int]], None]
+#: Destroys the keys of years, for good, once nothing needs them; those that it could.
+DestroyYears = Callable[[Sequence[int]], Awaitable[Sequence[int]]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -220,9 +220,7 @@ class Purging:
         survey = Survey(self._archived, purge.regulatory_tag, purge.days, now_ms, only=())
         free = (await survey.run(head)).years
         years = [year for year in wanted if year in free]
-        if years:
-            self._destroy_years(years)
-        return years
+        return await self._destroy_years(years) if years else ()
 
 
 def _done(purge: Purge) -> Purge:

@@ -166,10 +166,11 @@ class Scene:
             LineSigner(golden.KEYRING.segment_key or b""), self._destroy,
         )  # fmt: skip
 
-    def _destroy(self, years: Sequence[int]) -> None:
+    async def _destroy(self, years: Sequence[int]) -> Sequence[int]:
         self.cuts.step(behind=False)
         destroy_years(self.keyring, years)
         self.cuts.step(behind=True)
+        return years
 
     async def owed(self) -> list[Owed]:
         return await owed_by(self.archived, self.subjects)
