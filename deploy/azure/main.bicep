@@ -68,6 +68,12 @@ resource gateway 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' =
   location: location
 }
 
+// Of its own: it alone may remove from the archive, and what the service keeps it cannot.
+resource disposer 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-disposer'
+  location: location
+}
+
 resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
   name: 'audit-stream-logs'
   location: location
@@ -137,6 +143,7 @@ module roles 'modules/roles.bicep' = {
     subjectsContainer: subjectsContainer
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
+    disposerId: disposer.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
     policyOfficersGroupId: policyOfficersGroupId
@@ -166,3 +173,7 @@ output workerIdentityId string = worker.id
 // A gateway's: the same, but for this AUDIT_AZURE_CLIENT_ID.
 output gatewayClientId string = gateway.properties.clientId
 output gatewayIdentityId string = gateway.id
+
+// Of the job that runs `audit-stream retention run`: likewise.
+output disposerClientId string = disposer.properties.clientId
+output disposerIdentityId string = disposer.id

@@ -41,6 +41,13 @@ resource "azurerm_user_assigned_identity" "gateway" {
   resource_group_name = var.resource_group
 }
 
+# Of its own: it alone may remove from the archive, and what the service keeps it cannot.
+resource "azurerm_user_assigned_identity" "disposer" {
+  name                = "audit-stream-disposer"
+  location            = var.location
+  resource_group_name = var.resource_group
+}
+
 resource "azurerm_storage_account" "this" {
   for_each = local.accounts
 
