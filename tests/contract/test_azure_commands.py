@@ -441,3 +441,29 @@ def test_retain_extends_each_object_of_a_class(
         if blob.current is not None and blob.current.policy is not None
     }
     assert days == {voice: 3653, "log/00000000000000000000.json": 2557}
+
+
+# a class's container
+
+
+def test_a_classs_container_is_held_against_its_classs_time(
+    run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = cloud.double.service.add_container("calls", "clw", days=2557)
+    env = {
+        "AUDIT_REGULATORY_TAGS": "outbound_voice_status_update=CALLS",
+        "AUDIT_RETENTION": "CALLS=10y", "AUDIT_ARCHIVES": f"CALLS=azure://{ACCOUNT}/calls",
+    }  # fmt: skip
+    assert run("archive", "check", "--json", **env) == 1
+    answer = json.loads(capsys.readouterr().out)
+    facts = {each["fact"]: each for each in answer["findings"]}
+    assert facts["retention period"]["verdict"] == "ok"
+    assert facts["CALLS: retention period"]["verdict"] == "bad"
+    assert answer["assurance"] == "worm_unlocked"
+    assert run("archive", "retain", "--for", "10y", "--class", "CALLS", "--run", **env) == 0
+    assert (own.days, cloud.archive.days) == (3653, 2557)
+    assert run("archive", "check", "--json", **env) == 0
+    own.locked, own.days = False, 3653
+    assert run("archive", "lock", "--days", "3653", "--class", "CALLS", typed="calls\n", **env) == 0
+    assert own.locked
+    assert run("archive", "lock", "--days", "3653", "--class", "OTHER", **env) == 2

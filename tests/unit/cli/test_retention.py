@@ -167,3 +167,35 @@ def test_what_is_wrong_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> 
     assert "there is no purge" in capsys.readouterr().err
     assert run_command(["retention", "approve", "../epoch", "--by", "x"]) == 1
     assert "no purge's id" in capsys.readouterr().err
+
+
+def test_a_class_in_a_folder_of_its_own_is_one_archive_with_the_rest(
+    sample: Sample, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands that know nothing of it verify, index and dispose over both."""
+    main = sample.settings.archive_path
+    calls = main.parent / "calls"
+    for folder in ("segments", "streams"):
+        (calls / folder).mkdir(parents=True)
+        (main / folder / VOICE).rename(calls / folder / VOICE)
+    assert run("verify")[0] == 1
+    monkeypatch.setenv("AUDIT_ARCHIVES", f"{TAG}={calls.as_uri()}")
+    # The records say the default class; so the others are given another one here.
+    monkeypatch.setenv("AUDIT_REGULATORY_TAGS", f"{MESSAGES}=REST, {EMAIL}=REST")
+    code, verdict = run("verify")
+    assert (code, verdict["problems"]) == (0, [])
+    assert {each["topic"] for each in verdict["partitions"]} == {EMAIL, MESSAGES, VOICE}
+    assert run("index", "rebuild")[0] == 0
+    code, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    assert code == 0
+    assert {each["topic"] for each in plan["stretches"]} == {VOICE}
+    before = len(list(calls.rglob("*.gz")))
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    assert run("retention", "run")[0] == 0
+    assert len(list(calls.rglob("*.gz"))) == before - plan["segments"]
+    assert not (calls / "disposed").exists()
+    assert (main / "disposed" / VOICE).is_dir()
+    code, verdict = run("verify")
+    assert (code, verdict["problems"]) == (0, [])
+    assert verdict["disposed"]["segments"] == plan["segments"]
+    assert run("retention", "status")[1]["owed"] == []
