@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import Tampered
+from audit_stream.index.rows import CARRIER, MESSAGE, TAG
 from audit_stream.index.sweep import sweep
 from audit_stream.stores.disposal.file import FileDisposer
 from audit_stream.stores.file import FileStore
@@ -80,6 +81,12 @@ async def test_before_and_after_the_index_forgets(scene: Scene, asking: Asking) 
     assert len(asking.rows) < rows
     await shows_what_is_left(asking)
     again = dict(asking.rows)
+    fresh = Asking(asking.archive, asking.folder.with_name("fresh"))
+    await fresh.catch_up()
+    for kind in (MESSAGE, CARRIER, TAG):
+        there = {key for key in fresh.rows if key.startswith(kind)}
+        assert {key for key in again if key.startswith(kind)} == there
+        assert there
     await sweep(asking.archive, asking.index)
     assert asking.rows == again
     assert (await asking.catch_up()).stopped == []
