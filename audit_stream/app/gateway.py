@@ -19,6 +19,7 @@ from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.covers import cover_opener
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
@@ -43,7 +44,6 @@ from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.kafka.connect import KafkaConnection
-from audit_stream.keys.file import load_cover
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, WormStore
 from audit_stream.settings import Settings
@@ -123,7 +123,7 @@ def _service(
     store, trust = archive.store, own_trust(settings, archive_log.key)
     return Service(
         archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
-        lookup=Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree)),
+        lookup=Lookup(index, archive, cover_opener(settings)),
         archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
         collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
     )  # fmt: skip

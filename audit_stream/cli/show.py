@@ -18,11 +18,11 @@ async def history_of(
     settings: Settings, message: str, tenant: str | None, customer: str | None
 ) -> list[Sighting]:
     """All records of a message in the archive."""
+    from audit_stream.app.covers import open_keyring
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.app.topics import archived_topics
-    from audit_stream.keys.file import load_keyring
 
-    ring = load_keyring(settings.keyring)
+    ring = open_keyring(settings)
     store = archive_to_read(settings)
     subjects = subject_store(settings)
     history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)

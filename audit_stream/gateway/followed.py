@@ -12,7 +12,6 @@ from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
-from audit_stream.gateway.around import where
 from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
@@ -21,6 +20,7 @@ from audit_stream.index.sweep import sweep
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0

@@ -8,6 +8,7 @@
         sealed has an end
     V15 every status map the headers name lies under its hash
     V16-V24 the archive log (`verify.log`)
+    V25 the registers (`verify.register`)
     V26 what was disposed of (`verify.disposal`)
 What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
 """
@@ -33,6 +34,7 @@ from audit_stream.evidence.tree import leaf_hash
 from audit_stream.verify.chain import ChainVerifier
 from audit_stream.verify.disposal import DisposedVerifier
 from audit_stream.verify.part import Part
+from audit_stream.verify.register import RegisterVerifier
 from audit_stream.verify.report import Failed, Problem, Report
 from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
@@ -74,6 +76,7 @@ class ArchiveVerifier:
         self._maps: set[str] = set()
         self._disposed = DisposedVerifier(read, keys, self._part.holds)
         self._gone = (0, 0)  # segments disposed of, and their records
+        self._entries: list[str] = []  # names of registers' entries
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
         self._closed: set[tuple[str, int, int]] = set()  # topic, generation, partition
@@ -112,10 +115,12 @@ class ArchiveVerifier:
             self._open_stream(name, *stream)
         elif (kept := layout.parse_disposed_name(name)) is not None:
             self._disposed.take_kept(name, kept)
-        elif (entry := parse_entry_name(name)) is not None and entry[0] is Register.DISPOSALS:
-            self._disposed.take_certificate(name)
         elif is_log_name(name):
             self.log_names.append(name)
+        elif (entry := parse_entry_name(name)) is not None:
+            self._entries.append(name)
+            if entry[0] is Register.DISPOSALS:
+                self._disposed.take_certificate(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
             self._notes.append(f"V0 {name}: not an object of this format")
 
@@ -154,6 +159,7 @@ class ArchiveVerifier:
         if self._part.has_whole_topics:
             self._check_generations()
         self._check_maps()
+        self._check_registers()
         self._check_disposed()
 
     def _check_disposed(self) -> None:
@@ -336,3 +342,12 @@ class ArchiveVerifier:
             data = self._read(name)
             if data is None or sha256(data).hexdigest() != map_hash:
                 self._wrong("V15", name, "is missing or has another hash")
+
+    def _check_registers(self) -> None:
+        archives = {stream.archive for stream in self._streams.values()}
+        registers = RegisterVerifier(self._read, self._keys, archives)
+        registers.run(self._entries)
+        self._problems += registers.problems
+        self._unknown += registers.unknown
+        self._notes += registers.notes
+        self.leaves |= registers.leaves

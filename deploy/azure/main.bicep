@@ -26,6 +26,10 @@ param subjectsAccount string
 @maxLength(24)
 param vaultName string
 
+@description('Key vault, another one, whose keys wrap the keyring\'s covers; empty: covers are clear files.')
+@maxLength(24)
+param coversVaultName string = ''
+
 param archiveContainer string = 'audit-archive'
 param subjectsContainer string = 'audit-subjects'
 
@@ -71,6 +75,12 @@ resource gateway 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' =
 // Of its own: it alone may remove from the archive, and what the service keeps it cannot.
 resource disposer 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'audit-stream-disposer'
+  location: location
+}
+
+// Who erases: it rewrites subject objects and the keyring, and is nobody who archives or answers.
+resource keeper 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-keeper'
   location: location
 }
 
@@ -144,6 +154,7 @@ module roles 'modules/roles.bicep' = {
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
     disposerId: disposer.properties.principalId
+    keeperId: keeper.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
     policyOfficersGroupId: policyOfficersGroupId
@@ -162,12 +173,27 @@ module network 'modules/network.bicep' = {
   }
 }
 
+module covers 'modules/covers.bicep' = if (!empty(coversVaultName)) {
+  name: 'audit-stream-covers'
+  params: {
+    location: location
+    vaultName: coversVaultName
+    workspaceId: logs.id
+    networkId: networkId
+    subnetId: subnetId
+    workerId: worker.properties.principalId
+    gatewayId: gateway.properties.principalId
+    keeperId: keeper.properties.principalId
+  }
+}
+
 // The workers' settings.
 output AUDIT_ARCHIVE string = 'azure://${archiveAccount}/${archiveContainer}'
 output AUDIT_SUBJECTS string = 'azure://${subjectsAccount}/${subjectsContainer}'
 output AUDIT_AZURE_CLIENT_ID string = worker.properties.clientId
 output AUDIT_AZURE_SUBSCRIPTION string = subscription().subscriptionId
 output AUDIT_AZURE_RESOURCE_GROUP string = resourceGroup().name
+output AUDIT_KEYRING_VAULT string = empty(coversVaultName) ? '' : 'https://${coversVaultName}${environment().suffixes.keyvaultDns}'
 output workerIdentityId string = worker.id
 
 // A gateway's: the same, but for this AUDIT_AZURE_CLIENT_ID.
@@ -177,3 +203,7 @@ output gatewayIdentityId string = gateway.id
 // Of the job that runs `audit-stream retention run`: likewise.
 output disposerClientId string = disposer.properties.clientId
 output disposerIdentityId string = disposer.id
+
+// The keeper's likewise.
+output keeperClientId string = keeper.properties.clientId
+output keeperIdentityId string = keeper.id

@@ -49,7 +49,7 @@ WANTED: Facts = {
     "disposes": {("disposer", "archive"), ("privacyOfficer", "subjects"),
                  ("postureReader", "archive")},
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
-                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP"},
+                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
 }  # fmt: skip
 
 

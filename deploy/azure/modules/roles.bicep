@@ -6,6 +6,7 @@ param subjectsContainer string
 param workerId string
 param gatewayId string
 param disposerId string
+param keeperId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
 param policyOfficersGroupId string
@@ -290,6 +291,27 @@ resource disposerRewrites 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalId: disposerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: privacyOfficer.id
+  }
+}
+
+resource keeperErases 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, keeperId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privacyOfficer.id
+  }
+}
+
+// Certificates are added to the archive.
+resource keeperAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, keeperId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
   }
 }
 

@@ -83,6 +83,8 @@ async def test_what_expired_goes_and_all_else_verifies(scene: Scene) -> None:
     ring = load_keyring(scene.keyring).keyring
     assert (ring.years, ring.epoch) == ({}, golden.KEYRING.epoch + 1)
     await scene.at(LATER_MS + 60_000)  # a notary that starts goes on behind what is gone
+    log = b"".join(data for name, data in (await scene.objects()).items() if name[:4] == "log/")
+    assert log.count(b'"name":"disposals/') == 1  # and logs the certificate
     assert (await scene.verified()).verdict is Verdict.VERIFIED
 
 
