@@ -12,11 +12,14 @@ from audit_stream.app.places import archive_access, archive_to_write, subjects_t
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
+from audit_stream.errors import RequestError
+from audit_stream.evidence.register import Register
 from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Disposer, SubjectStore
+from audit_stream.privacy.private_object import FOLDER
 from audit_stream.retention.plan import HeldBy, Plan, nobody_holds
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
@@ -89,6 +92,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
     with keyring_lock(settings.keyring):
         ring = load_archive_keyring(settings)
         async with open_parts(settings, None) as parts:
+            await _check_holds(parts)
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
@@ -100,6 +104,19 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
                 finally:
                     await disposer.close()
             return carried
+
+
+async def _check_holds(parts: Parts) -> None:
+    """Fail safe: where holds were declared and nobody tells which segments they touch, nothing is
+    removed. `RequestError`."""
+    if parts.archived.held is not nobody_holds:
+        return
+    declared = await parts.archived.store.names(Register.HOLDS.folder, limit=1)
+    if declared or await parts.private.names(f"{FOLDER}holds/"):
+        raise RequestError(
+            "holds were declared of this archive, and which segments they touch is not known here",
+            hint="nothing was removed; a release that knows holds must run it",
+        )
 
 
 async def _is_erasing(parts: Parts) -> bool:

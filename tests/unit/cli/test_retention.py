@@ -199,3 +199,16 @@ def test_a_class_in_a_folder_of_its_own_is_one_archive_with_the_rest(
     assert (code, verdict["problems"]) == (0, [])
     assert verdict["disposed"]["segments"] == plan["segments"]
     assert run("retention", "status")[1]["owed"] == []
+
+
+def test_where_holds_were_declared_and_nobody_knows_what_they_touch_nothing_goes(
+    sample: Sample, run: Run
+) -> None:
+    _, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", filed["purge"]["id"], "--by", "officer-2")
+    hold = sample.settings.archive_path / "holds" / f"{0:020d}.json"
+    hold.parent.mkdir()
+    hold.write_bytes(b"any")
+    before = sample.store.names_sync("")
+    assert run("retention", "run")[0] == 1
+    assert sample.store.names_sync("") == before
