@@ -23,7 +23,7 @@ from audit_stream.privacy.private_object import FOLDER
 from audit_stream.retention.plan import HeldBy, Plan, nobody_holds
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
-from audit_stream.retention.survey import Archived, Survey, judged_now
+from audit_stream.retention.survey import Archived, Survey, judged_now, nobody_holds_in
 from audit_stream.retention.years import destroy_years
 from audit_stream.settings import Settings
 from audit_stream.stores.disposal.open import open_disposer
@@ -62,7 +62,8 @@ def disposer_of(settings: Settings, tag: str | None) -> Disposer:
 
 
 def holds_of(_settings: Settings) -> HeldBy:
-    """Which holds touch a segment, beside those that the store itself enforces."""
+    """Which holds touch a segment by its name, beside those that the store itself enforces; those
+    that touch it by what is in it are `Archived.held_in`'s."""
     return nobody_holds
 
 
@@ -109,7 +110,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
 async def _check_holds(parts: Parts) -> None:
     """Fail safe: where holds were declared and nobody tells which segments they touch, nothing is
     removed. `RequestError`."""
-    if parts.archived.held is not nobody_holds:
+    if parts.archived.held_in is not nobody_holds_in:
         return
     declared = await parts.archived.store.names(Register.HOLDS.folder, limit=1)
     if declared or await parts.private.names(f"{FOLDER}holds/"):

@@ -31,6 +31,7 @@ from audit_stream.notary.log import Head
 from audit_stream.ports import Disposer, PutResult, SubjectStore
 from audit_stream.retention.plan import (
     DAY_MS,
+    HELD,
     NEWER_RECORD,
     OTHER_CLASS,
     Logged,
@@ -119,18 +120,20 @@ class Purging:
         plan = await survey.run(head)
         before_ms, sound = now_ms - purge.days * DAY_MS, []
         for logged in plan.expired:
-            why = await self._keep_header(logged, before_ms, purge.regulatory_tag)
+            why, holds = await self._keep_header(logged, before_ms, purge.regulatory_tag)
             if why is None:
                 sound.append(logged)
             else:
-                plan.block(why)
+                plan.block(why, holds)
         if len(sound) < len(plan.expired):  # what stays needs its year
             plan.years = ()
         plan.expired = sound
         return plan
 
-    async def _keep_header(self, logged: Logged, before_ms: int, tag: str) -> str | None:
-        """Put what is kept of the segment; why it must stay, if it must."""
+    async def _keep_header(
+        self, logged: Logged, before_ms: int, tag: str
+    ) -> tuple[str | None, Sequence[str]]:
+        """Put what is kept of the segment; why it must stay if it must, and for which holds."""
         name = str(logged.name)
         data = await self._archived.store.get(name)
         if data is None:
@@ -140,10 +143,12 @@ class Purging:
         if segment.leaf != logged.leaf or not segment.is_signed(self._archived.keys):
             raise ForkAlarm(f"{name} is not what the archive log has",
                             hint="read docs/runbooks/fork.md")  # fmt: skip
+        if holds := await self._archived.held_in(logged.name, segment):
+            return HELD, holds
         why = _why_stays(segment, name, before_ms, tag)
         if why is None:
             await self._put(layout.disposed_name(logged.name), kept_header(plain))
-        return why
+        return why, ()
 
     async def _put(self, name: str, data: bytes) -> None:
         store = self._archived.store

@@ -21,7 +21,7 @@ from audit_stream.retention.plan import HeldBy, Plan, nobody_holds
 from audit_stream.retention.purge import Purge
 from audit_stream.retention.purges import Purges, new_purge
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
-from audit_stream.retention.survey import Archived, Survey, judged_now
+from audit_stream.retention.survey import Archived, HeldIn, Survey, judged_now, nobody_holds_in
 from audit_stream.retention.years import destroy_years
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
@@ -91,6 +91,7 @@ class Scene:
     move: Callable[[int], None]  # the service's clock, to Unix ms
     clock_ms: int = golden.FIRST_MS
     held: HeldBy = nobody_holds
+    held_in: HeldIn = nobody_holds_in
     tag: str = TAG  # the class of every topic
     cuts: Cuts = field(default_factory=Cuts)
 
@@ -122,6 +123,7 @@ class Scene:
         return Archived(
             store=store, log=ArchiveLog(store, LOG.key), keys=golden.trusted(),
             inventory=self.disposer, class_of=lambda _: self.tag, held=self.held,
+            held_in=self.held_in,
             years=tuple(load_keyring(self.keyring).keyring.years),
         )  # fmt: skip
 
