@@ -113,7 +113,7 @@ def build_gateway(settings: Settings) -> Around:
         for each in (store, background.sealed_into, subjects):
             await each.close()
 
-    return build_app(gateway, running, observe, pages)
+    return build_app(gateway, running, observe, pages, metrics.platform_deletions_total.inc)
 
 
 def _service(

@@ -54,6 +54,7 @@ COMMANDS = {
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
     "retention": Entry("retention:app", "What has expired; disposing of it, by two people's word."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
+    "hold": Entry("holds:app", "Legal holds: declare, release by two persons, make them held."),
     "redact": Entry("redact:app", "Erase a person: ask, approve, carry out; certificates."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
     "privacy": Entry("privacy:app", "Where personal data lives, for how long, and who reads it."),

@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.holds import holds_reader
 from audit_stream.app.places import archive_access, archive_to_write, subjects_to_write
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
-from audit_stream.errors import RequestError
-from audit_stream.evidence.register import Register
+from audit_stream.evidence.layout import SegmentName
+from audit_stream.holds.active import ActiveHolds
+from audit_stream.holds.looking import Looking
 from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.notary.log import ArchiveLog
-from audit_stream.ports import Disposer, SubjectStore
-from audit_stream.privacy.private_object import FOLDER
-from audit_stream.retention.plan import HeldBy, Plan, nobody_holds
+from audit_stream.ports import Disposer, SubjectStore, WormStore
+from audit_stream.retention.plan import HeldBy, Plan
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
-from audit_stream.retention.survey import Archived, Survey, judged_now, nobody_holds_in
+from audit_stream.retention.survey import Archived, Survey, judged_now
 from audit_stream.retention.years import destroy_years
 from audit_stream.settings import Settings
 from audit_stream.stores.disposal.open import open_disposer
@@ -61,10 +62,21 @@ def disposer_of(settings: Settings, tag: str | None) -> Disposer:
     return open_disposer(url, archive_access(settings, own))
 
 
-def holds_of(_settings: Settings) -> HeldBy:
-    """Which holds touch a segment by its name, beside those that the store itself enforces; those
-    that touch it by what is in it are `Archived.held_in`'s."""
-    return nobody_holds
+def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> HeldBy:
+    """Which holds touch a segment, filed ones included, as they are when first asked: who runs a
+    purge holds the keyring's lock, as who declares one does."""
+    keyring = ring.keyring
+    private = PrivateObjects(subjects, keyring.index_key)
+    reader = holds_reader(store, private, ring.trusted, keyring.archive)
+    looking = Looking(store, subjects, keyring.index_key)
+    known: list[ActiveHolds] = []
+
+    async def held(name: SegmentName, stop: int) -> Sequence[str]:
+        if not known:
+            known.append(await reader.now())
+        return await looking.held_by(known[0], name, stop) if known[0] else ()
+
+    return held
 
 
 @asynccontextmanager
@@ -76,7 +88,7 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
     try:
         archived = Archived(
             store=store, log=ArchiveLog(store, ring.log_key), keys=ring.trusted,
-            inventory=disposer, class_of=settings.class_of, held=holds_of(settings),
+            inventory=disposer, class_of=settings.class_of, held=holds_of(store, subjects, ring),
             years=tuple(ring.keyring.years),
         )  # fmt: skip
         private = PrivateObjects(subjects, ring.keyring.index_key)
@@ -93,7 +105,6 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
     with keyring_lock(settings.keyring):
         ring = load_archive_keyring(settings)
         async with open_parts(settings, None) as parts:
-            await _check_holds(parts)
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
@@ -105,19 +116,6 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
                 finally:
                     await disposer.close()
             return carried
-
-
-async def _check_holds(parts: Parts) -> None:
-    """Fail safe: where holds were declared and nobody tells which segments they touch, nothing is
-    removed. `RequestError`."""
-    if parts.archived.held_in is not nobody_holds_in:
-        return
-    declared = await parts.archived.store.names(Register.HOLDS.folder, limit=1)
-    if declared or await parts.private.names(f"{FOLDER}holds/"):
-        raise RequestError(
-            "holds were declared of this archive, and which segments they touch is not known here",
-            hint="nothing was removed; a release that knows holds must run it",
-        )
 
 
 async def _is_erasing(parts: Parts) -> bool:

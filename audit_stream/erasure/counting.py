@@ -12,8 +12,8 @@ from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import Batch, Counted
-from audit_stream.erasure.found import Facts, facts_of, sightings
-from audit_stream.erasure.request import request_name
+from audit_stream.erasure.found import Facts, Told, facts_of, sightings
+from audit_stream.erasure.request import request_id
 from audit_stream.erasure.scan import Hit, Unreadable, scan
 from audit_stream.erasure.segments import Segments
 from audit_stream.erasure.zero import sweep_orphans, zero
@@ -29,7 +29,7 @@ _PASSES = 5  # of zeroing, until a pass finds nothing: nobody writes their tags 
 
 def opening_name(ref: str) -> str:
     """Of the private object that opens a certificate's commitment, for the requester."""
-    return OPENINGS + request_name(ref).rpartition("/")[2]
+    return OPENINGS + request_id(ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,17 @@ class Counting:
     index_key: bytes = field(repr=False)
     alarms: Alerts
 
-    async def facts(self, tags: set[bytes]) -> dict[bytes, Facts]:
-        """What the archive says of the records of these tags. `StoreError` when a subject object
-        cannot be looked into: nobody could say that it holds none of them."""
+    async def facts(self, tags: set[bytes], told: Told | None = None) -> dict[bytes, Facts]:
+        """What the archive says of the records of these tags; `told` is called of each.
+
+        `StoreError` when a subject object cannot be looked into: nobody could say that it holds
+        none of them.
+        """
         async with (
             aclosing(self._hits(tags)) as hits,
             aclosing(sightings(self.segments, hits)) as found,
         ):
-            return await facts_of(found)
+            return await facts_of(found, told)
 
     async def _hits(self, tags: set[bytes]) -> Any:
         unreadable: list[Unreadable] = []

@@ -17,7 +17,7 @@ from typing import Any
 from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
-from audit_stream.erasure.certifying import certify
+from audit_stream.erasure.certifying import certify, forget_openings
 from audit_stream.erasure.installation import Installation, bring_up_views, together
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
@@ -52,6 +52,7 @@ class Keeper:
         through yet: the next run goes on. `KeyringError`, `StoreError`, `FormatError`."""
         with keyring_lock(self._place.keyring, wait=0.0, name=RUN_FILE):
             ran = Ran()
+            await forget_openings(self._private, self._requests, self._place.now())
             batch = await self._at_work()
             if batch is None:
                 batch = await self._take(ran)
@@ -67,7 +68,11 @@ class Keeper:
         if batch.step is not Step.TAKEN:
             return batch
         with keyring_lock(self._place.keyring):
-            return await self._puncture(batch)
+            if read_master(self._place.keyring).epoch != batch.epochs[0]:
+                return await self._puncture(batch)
+            # Nothing is punctured: a hold may have come since, so its requests are taken anew.
+            await self._private.remove(kept)
+            return None
 
     # -- what must not race with holds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from audit_stream import __version__
-from audit_stream.gateway import schema
+from audit_stream.gateway import deletions, schema
 from audit_stream.gateway.answer import BUNDLE, KEYS
 from audit_stream.gateway.around import INTERNAL, Around, Observe
 from audit_stream.gateway.bodies import body_of, zipped
@@ -28,7 +29,7 @@ from audit_stream.gateway.schema import SD_JWT
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
 OPENAPI = "/openapi.json"
-ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI)
+ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI, deletions.PATH)
 _DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
 
 
@@ -40,10 +41,10 @@ def _wants(request: Request, kind: str) -> bool:
 
 def build_app(
     gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe,
-    pages: Pages | None = None,
+    pages: Pages | None = None, refused: Callable[[], None] = lambda: None,
 ) -> Around:  # fmt: skip
-    """The application; `running` is entered while it serves, `observe` told of each answer. Without
-    `pages` it is the API alone."""
+    """The application; `running` is entered while it serves, `observe` told of each answer, and
+    `refused` of each platform's notice. Without `pages` it is the API alone."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +59,9 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
+    deletions.add_route(
+        app, deletions.Deletions(gateway, refused), partial(_admit, gateway), _json_body
+    )
     if pages is not None:
         pages.add(app)
     described = schema.completed(get_openapi(

@@ -56,6 +56,11 @@ def _body(*forms: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+NOTICE = _body({
+    "type": "object", "properties": {
+        "message_uuids": {"type": "array", "maxItems": MOST, "items": _FIELDS["message_uuid"]},
+    }, "additionalProperties": True,
+})  # fmt: skip
 BODY, BUNDLE_BODY = _body(*_ONE, _PAGES), _body(*_ONE)
 _TEXT_OUT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time"}
@@ -132,13 +137,15 @@ _FOUND = {"oneOf": [_ref("Answer"), _ref("Page")]}
 _ANY = (408, 431, 500, 503)  # of every route: a head may be slow or too large, too many may ask
 
 
-def _responses(*problems: int, kind: str, good: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def _responses(
+    *problems: int, kind: str, good: dict[str, Any], status: int = 200
+) -> dict[int | str, dict[str, Any]]:  # fmt: skip
     found: dict[int | str, dict[str, Any]] = {
-        200: {"description": "Good", "content": {kind: {"schema": good}}}
+        status: {"description": "Good", "content": {kind: {"schema": good}}}
     }
-    for status in sorted({*problems, *_ANY}):
+    for problem in sorted({*problems, *_ANY}):
         content = {MEDIA_TYPE: {"schema": _ref("Problem")}}
-        found[status] = {"description": TITLES[status], "content": content}
+        found[problem] = {"description": TITLES[problem], "content": content}
     return found
 
 
@@ -150,6 +157,14 @@ SEARCH = _responses(*_LOOKED_UP, *_BODIES, kind="application/json", good=_FOUND)
 for _found in (LOOK_UP, SEARCH):
     _found[200]["content"][SD_JWT] = {"schema": _TEXT_OUT}
 BUNDLE = _responses(*_LOOKED_UP, *_BODIES, kind="application/zip", good=_ZIP)
+_REFUSED = _object({
+    "status": {"const": "refused"}, "legal_hold": {"const": True}, "exempt_by": _TEXT_OUT,
+    "named": _COUNT, "archived": _COUNT, "verification_timestamp": _TIME,
+    "signature": _SIGNED["signature"],
+})  # fmt: skip
+DELETION = _responses(
+    400, 401, 403, 429, *_BODIES, kind="application/json", good=_REFUSED, status=202
+)  # fmt: skip
 KEYS = _responses(
     400, kind="application/json",
     good=_object({"keys": {"type": "array", "items": {"type": "object"}}}),

@@ -8,7 +8,7 @@ time before the year's end and `MARGIN_MS` more, for within a segment times may 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,11 +29,11 @@ MISSING = "not in the store"
 NEWER_RECORD = "a record in it is newer than its header says"
 OTHER_CLASS = "a record in it is of another class"
 
-#: Ids of the holds that touch a segment.
-HeldBy = Callable[[str], Sequence[str]]
+#: Ids of the holds that touch a segment with the offsets up to, not including, the second.
+HeldBy = Callable[[SegmentName, int], Awaitable[Sequence[str]]]
 
 
-def nobody_holds(_: str) -> Sequence[str]:
+async def nobody_holds(_name: SegmentName, _stop: int) -> Sequence[str]:
     """Of an archive without holds of its own: the store's are asked for besides."""
     return ()
 

@@ -31,7 +31,6 @@ from audit_stream.notary.log import Head
 from audit_stream.ports import Disposer, PutResult, SubjectStore
 from audit_stream.retention.plan import (
     DAY_MS,
-    HELD,
     NEWER_RECORD,
     OTHER_CLASS,
     Logged,
@@ -120,20 +119,18 @@ class Purging:
         plan = await survey.run(head)
         before_ms, sound = now_ms - purge.days * DAY_MS, []
         for logged in plan.expired:
-            why, holds = await self._keep_header(logged, before_ms, purge.regulatory_tag)
+            why = await self._keep_header(logged, before_ms, purge.regulatory_tag)
             if why is None:
                 sound.append(logged)
             else:
-                plan.block(why, holds)
+                plan.block(why)
         if len(sound) < len(plan.expired):  # what stays needs its year
             plan.years = ()
         plan.expired = sound
         return plan
 
-    async def _keep_header(
-        self, logged: Logged, before_ms: int, tag: str
-    ) -> tuple[str | None, Sequence[str]]:
-        """Put what is kept of the segment; why it must stay if it must, and for which holds."""
+    async def _keep_header(self, logged: Logged, before_ms: int, tag: str) -> str | None:
+        """Put what is kept of the segment; why it must stay, if it must."""
         name = str(logged.name)
         data = await self._archived.store.get(name)
         if data is None:
@@ -143,12 +140,10 @@ class Purging:
         if segment.leaf != logged.leaf or not segment.is_signed(self._archived.keys):
             raise ForkAlarm(f"{name} is not what the archive log has",
                             hint="read docs/runbooks/fork.md")  # fmt: skip
-        if holds := await self._archived.held_in(logged.name, segment):
-            return HELD, holds
         why = _why_stays(segment, name, before_ms, tag)
         if why is None:
             await self._put(layout.disposed_name(logged.name), kept_header(plain))
-        return why, ()
+        return why
 
     async def _put(self, name: str, data: bytes) -> None:
         store = self._archived.store
@@ -187,7 +182,7 @@ class Purging:
         for stretch in disposal.stretches:
             stay: set[int] = set()
             for name in await standing_in(self._archived, stretch):
-                if not self._archived.held(str(name)) and await self._gone(name):
+                if await self._gone(name):
                     removed += 1
                 else:
                     stay.add(name.base)
@@ -196,8 +191,11 @@ class Purging:
         return removed, owed
 
     async def _gone(self, name: SegmentName) -> bool:
-        if await self._archived.disposed.kept(name) is None:
+        kept = await self._archived.disposed.kept(name)
+        if kept is None:
             raise ForkAlarm(f"the header of {name} was not kept", hint="read docs/runbooks/fork.md")
+        if await self._archived.held(name, kept.header.next):
+            return False
         return await self._disposer.remove_expired(str(name))
 
     async def _remove_subjects(self, stretch: Stretch, stay: Collection[int]) -> None:

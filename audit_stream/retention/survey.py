@@ -5,7 +5,7 @@ Headers are read from the log alone, so what is not a leaf is never removed; the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from audit_stream.archive.disposed import DisposedSegments
@@ -36,16 +36,6 @@ from audit_stream.retention.plan import (
 MOST_AHEAD_MS = 3_600_000
 
 
-#: Ids of the holds that touch a segment by what is in it: messages, workflows, persons by their
-#: tags. Asked once it was read, before its certificate.
-HeldIn = Callable[[SegmentName, Segment], Awaitable[Sequence[str]]]
-
-
-async def nobody_holds_in(_name: SegmentName, _segment: Segment) -> Sequence[str]:
-    """As `nobody_holds`."""
-    return ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archived:
     """An archive, as it is looked over."""
@@ -56,7 +46,6 @@ class Archived:
     inventory: Inventory
     class_of: Callable[[str], str]  # of a topic
     held: HeldBy = nobody_holds
-    held_in: HeldIn = nobody_holds_in
     years: Sequence[int] = ()  # that have keys
 
     @property
@@ -142,7 +131,7 @@ class Survey:
         kept = await self._standing.of(logged.name)
         if kept is None:
             self.plan.block(MISSING)
-        elif kept.held or (holds := self._archived.held(str(logged.name))):
+        elif kept.held or (holds := await self._archived.held(logged.name, logged.header.next)):
             self.plan.block(HELD, () if kept.held else holds)
         elif kept.until_ms is not None and kept.until_ms > self._now:
             self.plan.block(KEPT_BY_STORE)

@@ -12,7 +12,15 @@ from dataclasses import replace
 from heapq import merge
 from itertools import islice
 
-from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing, WormStore
+from audit_stream.ports import (
+    Assurance,
+    Finding,
+    HoldLevel,
+    Posture,
+    PutResult,
+    Standing,
+    WormStore,
+)
 
 _BY_TOPIC = ("segments/", "streams/")
 
@@ -62,6 +70,16 @@ class RoutedStore:
     async def set_hold(self, name: str, held: bool) -> None:
         """See `ports.WormStore`."""
         await self.of(name).set_hold(name, held)
+
+    async def held(self, name: str) -> bool | None:
+        """See `ports.WormStore`."""
+        return await self.of(name).held(name)
+
+    async def hold_level(self) -> HoldLevel:
+        """See `ports.WormStore`: on objects where every store can; a hold on one container would
+        leave the others' objects free."""
+        levels = {await each.hold_level() for each in self._all}
+        return HoldLevel.OBJECT if levels == {HoldLevel.OBJECT} else HoldLevel.NONE
 
     @property
     def _all(self) -> list[WormStore]:

@@ -106,6 +106,7 @@ class _Below:
     def __init__(self, inner: RoutedStore) -> None:
         self._inner, self.url = inner, inner.url
         self.posture, self.close = inner.posture, inner.close
+        self.hold_level = inner.hold_level
 
     async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
         return await self._inner.put_if_absent(self.folder + name, data, metadata)
@@ -123,6 +124,9 @@ class _Below:
 
     async def set_hold(self, name: str, held: bool) -> None:
         await self._inner.set_hold(self.folder + name, held)
+
+    async def held(self, name: str) -> bool | None:
+        return await self._inner.held(self.folder + name)
 
 
 class RoutedTarget(MemoryTarget):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import load_keyring, log_signer
 from audit_stream.keys.lock import keyring_lock
@@ -17,11 +18,11 @@ from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Disposer, SubjectStore, WormStore
-from audit_stream.retention.plan import HeldBy, Plan, nobody_holds
+from audit_stream.retention.plan import Plan
 from audit_stream.retention.purge import Purge
 from audit_stream.retention.purges import Purges, new_purge
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
-from audit_stream.retention.survey import Archived, HeldIn, Survey, judged_now, nobody_holds_in
+from audit_stream.retention.survey import Archived, Survey, judged_now
 from audit_stream.retention.years import destroy_years
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
@@ -90,8 +91,7 @@ class Scene:
     keyring: Path
     move: Callable[[int], None]  # the service's clock, to Unix ms
     clock_ms: int = golden.FIRST_MS
-    held: HeldBy = nobody_holds
-    held_in: HeldIn = nobody_holds_in
+    held: Callable[[str], Sequence[str]] = lambda _: ()  # by the object's name
     tag: str = TAG  # the class of every topic
     cuts: Cuts = field(default_factory=Cuts)
 
@@ -122,10 +122,13 @@ class Scene:
         store: WormStore = Cutting(self.store, self.cuts, "put_if_absent")  # type: ignore[assignment]
         return Archived(
             store=store, log=ArchiveLog(store, LOG.key), keys=golden.trusted(),
-            inventory=self.disposer, class_of=lambda _: self.tag, held=self.held,
-            held_in=self.held_in,
+            inventory=self.disposer, class_of=lambda _: self.tag, held=self._held,
             years=tuple(load_keyring(self.keyring).keyring.years),
         )  # fmt: skip
+
+    async def _held(self, name: SegmentName, stop: int) -> Sequence[str]:
+        assert stop > name.base
+        return self.held(str(name))
 
     @property
     def purges(self) -> Purges:

@@ -16,6 +16,7 @@ from audit_stream.archive.register import RegisterReader
 from audit_stream.cli.verify import archive_verifier
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
+from audit_stream.erasure.held import standing_against
 from audit_stream.erasure.installation import Destroyed, Installation, no_hook
 from audit_stream.erasure.keeper import Keeper, Ran
 from audit_stream.erasure.request import Found, Request
@@ -26,6 +27,7 @@ from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.segment import decode
+from audit_stream.holds.active import ActiveHolds
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper
@@ -65,10 +67,12 @@ class Kept:
 
     folder: Path
     held: dict[str, Sequence[str]] = field(default_factory=dict)
+    active: ActiveHolds | None = None  # in place of `held`
     group: list[str] = field(default_factory=list)
     published: list[Entry] = field(default_factory=list)
     destroyed: list[int] = field(default_factory=list)
     views: list[Path] = field(default_factory=list)
+    now: str = AT
     covers: CoverWrapper = LOCAL
 
     def __post_init__(self) -> None:
@@ -98,7 +102,7 @@ class Kept:
             keyring=self.path, views=self.views, store=self.store, private=self.private,
             counting=counting, barrier=self.barrier, holds_against=self._holds,
             covers=self.covers, destroy=self._destroy, longest_copy=self._longest,
-            publish=self._publish, alarms=self.alarms, now=lambda: AT, barrier_seconds=0.0,
+            publish=self._publish, alarms=self.alarms, now=lambda: self.now, barrier_seconds=0.0,
             grace_seconds=0.0,
         )  # fmt: skip
 
@@ -109,6 +113,9 @@ class Kept:
         return self.group
 
     async def _holds(self, requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
+        if self.active is not None:
+            wanted = {each.ref: each.tags for each in requests}
+            return await standing_against(self.active, self.installation().counting, wanted)
         return {each.ref: self.held[each.ref] for each in requests if each.ref in self.held}
 
     def _destroy(self, epoch: int) -> Destroyed:

@@ -201,14 +201,21 @@ def test_a_class_in_a_folder_of_its_own_is_one_archive_with_the_rest(
     assert run("retention", "status")[1]["owed"] == []
 
 
-def test_where_holds_were_declared_and_nobody_knows_what_they_touch_nothing_goes(
-    sample: Sample, run: Run
-) -> None:
-    _, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
-    run("retention", "approve", filed["purge"]["id"], "--by", "officer-2")
-    hold = sample.settings.archive_path / "holds" / f"{0:020d}.json"
-    hold.parent.mkdir()
-    hold.write_bytes(b"any")
-    before = sample.store.names_sync("")
-    assert run("retention", "run")[0] == 1
-    assert sample.store.names_sync("") == before
+def test_a_hold_blocks_what_it_touches(sample: Sample, run: Run) -> None:
+    now = datetime.now(UTC)
+    before = (now - timedelta(days=DAYS)).isoformat()
+    old = next(each for each, times in messages_of(sample).items() if max(times) < before)
+    _, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    who = ("--matter", "M-1", "--custodian", "c-1", "--reason", "R-1", "--by", "counsel-1")
+    code, hold = run("hold", "add", "--message", old, *who, "--approver", "counsel-2")
+    assert code == 0
+    code, again = run("retention", "purge", "--class", TAG)
+    assert code == 0
+    assert again["holds"] == [hold["hold_id"]]
+    assert again["blocked"]["held"] == plan["segments"] - again["segments"] > 0
+    code, done = run("retention", "run")
+    assert code == 0
+    assert done["purges"][0]["removed"] == again["segments"]
+    assert old in messages_of(sample)
+    assert run("verify")[1]["problems"] == []

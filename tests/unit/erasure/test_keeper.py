@@ -17,7 +17,9 @@ from audit_stream.erasure.request import State
 from audit_stream.erasure.returning import bring_back
 from audit_stream.erasure.sweeping import sweep
 from audit_stream.errors import BarrierError, KeyringError, RequestError
+from audit_stream.evidence.hold import Kind, Scope
 from audit_stream.evidence.redaction import opens
+from audit_stream.holds.active import ActiveHold, ActiveHolds
 from audit_stream.keys.file import load_cover, load_keyring, write_view
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
 from audit_stream.privacy.keytree import Cover, path_of
@@ -114,6 +116,31 @@ async def test_an_opening_is_given_once_and_to_who_asked(kept: Kept) -> None:
         await opened_by(kept, "R-1")
 
 
+async def test_an_opening_that_nobody_comes_for_is_removed(kept: Kept) -> None:
+    await kept.file("R-1", SOMEBODY)
+    await kept.run()
+    kept.now = "2026-12-25T00:00:00.000Z"
+    await kept.run()
+    assert any("openings" in name for name in kept.private_names())
+    kept.now = "2026-12-27T00:00:00.000Z"
+    await kept.run()
+    assert not any("openings" in name for name in kept.private_names())
+
+
+async def test_a_run_reads_what_is_open_only(kept: Kept) -> None:
+    for ref in ("R-1", "R-2", "R-3"):
+        await kept.file(ref, SOMEBODY)
+    await kept.requests.withdraw("R-3")
+    await kept.run()
+    names = [name for name in kept.private_names() if "requests" in name]
+    assert len(names) == 3
+    assert all("/closed/" in name for name in names)
+    assert [each.state for each in await kept.requests.all()] == [
+        State.DONE, State.DONE, State.WITHDRAWN,
+    ]  # fmt: skip
+    assert (await kept.file("R-1", SOMEBODY)).state is State.DONE  # repeated
+
+
 async def test_what_is_not_approved_is_not_carried_out(kept: Kept) -> None:
     await kept.file("R-1", SOMEBODY, approved=False)
     assert (await kept.run()).certified == ()
@@ -147,6 +174,47 @@ async def test_a_hold_queues_the_request_and_says_why(kept: Kept) -> None:
     kept.held.clear()
     await kept.run()
     assert kept.erased() == sources(SOMEBODY, ANOTHER)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_a_hold_by_anything_stands_against_whom_it_holds(kept: Kept, kind: Kind) -> None:
+    theirs = RECORDS[SOMEBODY][-1]
+    place, _, offset = theirs["source"].rpartition("/")
+    value = {
+        Kind.MESSAGE: theirs["message_uuid"], Kind.RANGE: f"{place}/{offset}-{offset}",
+        Kind.WORKFLOW: theirs["originating_workflow_id"],
+    }.get(kind)  # fmt: skip
+    by_customer = value is None
+    scope = Scope(kind=kind, commitment="00" * 32) if by_customer else Scope(
+        kind=kind, values=(str(value),)
+    )  # fmt: skip
+    tags = frozenset({SOMEBODY} if by_customer else ())
+    kept.active = ActiveHolds([ActiveHold(hold_id="h-1", scope=scope, tags=tags)])
+    await kept.file("R-1", SOMEBODY)
+    await kept.file("R-2", ANOTHER)
+    ran = await kept.run()
+    assert (ran.held or {})["R-1"] == ["h-1"]
+    if kind is not Kind.WORKFLOW:  # others may be of the same
+        assert kept.erased() == sources(ANOTHER)
+    kept.active = ActiveHolds()
+    await kept.run()
+    assert kept.erased() == sources(SOMEBODY, ANOTHER)
+
+
+@pytest.mark.parametrize("step", [("taken", "after"), ("punctured", "before")])
+async def test_a_hold_that_came_after_a_crash_before_the_puncture_stands(
+    kept: Kept, step: tuple[str, str]
+) -> None:
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(Killed):
+        await kept.run(Kill(*step))
+    kept.held["R-1"] = ["h-1"]
+    assert (await kept.run()).held == {"R-1": ["h-1"]}
+    assert kept.erased() == set()
+    kept.held.clear()
+    await kept.run()
+    assert kept.erased() == sources(SOMEBODY)
+    assert len(await kept.certificates()) == 1
 
 
 async def test_who_holds_the_old_keys_is_waited_for(kept: Kept) -> None:
@@ -234,6 +302,10 @@ async def test_who_knows_the_person_finds_the_certificate(kept: Kept) -> None:
     found = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
     assert found is not None
     assert found.value["certificate"] == 0
+    await kept.file("R-2", ANOTHER)
+    await kept.run()
+    again = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
+    assert again == found  # by R-1 they were erased
     assert await kept.private.get(erased_name(erased_key(INDEX_KEY, SOMEBODY))) is None
 
 

@@ -11,12 +11,11 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import disposal_of, kept_header
 from audit_stream.evidence.encoding import time_text
-from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.register import Register, decode_entry
-from audit_stream.evidence.segment import Segment, inflate
+from audit_stream.evidence.segment import inflate
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import load_keyring
-from audit_stream.retention.plan import HELD, NEWER_RECORD, OTHER_CLASS, destroyable
+from audit_stream.retention.plan import NEWER_RECORD, OTHER_CLASS, destroyable
 from audit_stream.retention.purge import State
 from audit_stream.stores.disposal.memory import MemoryDisposer
 from audit_stream.stores.memory_subjects import MemorySubjectStore
@@ -89,23 +88,6 @@ async def test_a_hold_of_ours_behind_the_certificate_keeps_object_and_tags(scene
     assert await scene.store.names("segments/") == [SEGMENTS[0]]
     [tags] = await scene.subjects.names("subjects/")
     assert tags.split("/")[1] == SEGMENTS[0].split("/")[1]
-
-
-async def test_a_hold_on_what_is_in_a_segment_keeps_it(scene: Scene) -> None:
-    """As a message's or a person's: only who reads the segment can tell."""
-
-    async def held_in(place: SegmentName, segment: Segment) -> list[str]:
-        assert segment.header.base == place.base
-        return ["h-1"] if b'"message_uuid"' in segment.body and str(place) == ONLY else []
-
-    await scene.at(LATER_MS)
-    await scene.approved()
-    scene.held_in = held_in
-    [carried] = await scene.run()
-    assert carried.plan is not None
-    assert (carried.plan.blocked, carried.plan.holds) == ({HELD: 1}, {"h-1"})
-    assert await scene.store.names("segments/") == [ONLY]
-    assert load_keyring(scene.keyring).keyring.years
 
 
 async def test_what_is_not_in_the_log_keeps_its_year(scene: Scene) -> None:
