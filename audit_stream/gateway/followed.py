@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
 from audit_stream.gateway.covered import Coverage
@@ -39,6 +40,7 @@ class Followed:
     anchored: Vouched | None = None
     told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
     broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
+    disposed: Sequence[Disposal] = ()  # certificates, of whatever period
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     watch: Watch = field(default_factory=Watch)
@@ -70,7 +72,7 @@ class Followed:
         that reads all there are, and what is stored meanwhile is to be found, too."""
 
         async def swept() -> None:
-            await sweep(self.archive, self.index)
+            self.disposed = (await sweep(self.archive, self.index)).disposed
 
         await asyncio.gather(
             self._kept("refresh", "the index", self.refresh, seconds),

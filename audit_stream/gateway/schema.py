@@ -108,6 +108,11 @@ _SIGNED = {
     "as_of": _ref("AsOf"), "archived_through": _THROUGH, "verification_timestamp": _TIME,
     "signature": {"type": "string", "description": "Detached JWS (ES256) over JCS of the rest."},
 }  # fmt: skip
+_DISPOSED = _object({
+    "disposal_id": _TEXT_OUT, "regulatory_tag": _TEXT_OUT, "executed_at": _TIME,
+    "first": {"type": ["string", "null"], "description": "Time of the first record, and the last."},
+    "last": _NULLABLE,
+})  # fmt: skip
 _VERIFIED = {"status": {"const": "verified"}, **_SIGNED}
 _COMPONENTS: dict[str, Any] = {
     "AsOf": {
@@ -125,7 +130,8 @@ _COMPONENTS: dict[str, Any] = {
     "Problem": _object({
         "type": _TEXT_OUT, "title": _TEXT_OUT, "status": {"type": "integer"},
         "detail": _TEXT_OUT, **_SIGNED, "failed": _TEXT_OUT,
-    }, *_SIGNED, "failed"),
+        "disposed": {"type": "array", "items": _DISPOSED},
+    }, *_SIGNED, "failed", "disposed"),
 }  # fmt: skip
 _FOUND = {"oneOf": [_ref("Answer"), _ref("Page")]}
 _ANY = (408, 431, 500, 503)  # of every route: a head may be slow or too large, too many may ask

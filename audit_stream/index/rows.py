@@ -10,6 +10,7 @@
     logged    l leaf hash of a header          its place in the archive log
     log       00 log                           leaves of the log that have their rows
     root      00 root                          its root at that size
+    forgotten 00 disposed                      disposal certificates that were followed
 
 and what `counts` counts.
 
@@ -40,6 +41,7 @@ META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
     b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
 )  # fmt: skip
 LOGGED, LOG_SIZE, LOG_ROOT = b"l", b"\x00log", b"\x00root"
+FORGOTTEN = b"\x00disposed"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)

@@ -43,6 +43,11 @@ WANTED: Facts = {
           f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
         ("reader", "subjects", None, None),
     },
+    "disposer": {f"{BLOBS}/read", f"{BLOBS}/add/action", f"{BLOBS}/delete",
+                 f"{BLOBS}/deleteBlobVersion/action"},
+    # Who may delete in the archive, beside people, and where else that identity is let in.
+    "disposes": {("disposer", "archive"), ("privacyOfficer", "subjects"),
+                 ("postureReader", "archive")},
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
                 "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
 }  # fmt: skip
@@ -83,7 +88,9 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "vault's logs": _bicep_logs(vault, "audit"),
         "writer": _bicep_role(found["roles"], "writer"),
         "reader": _bicep_role(found["roles"], "reader"),
-        "gateway": set(_bicep_gateway(found["roles"])),
+        "gateway": set(_bicep_given(found["roles"], "gateway")),
+        "disposer": _bicep_role(found["roles"], "disposer"),
+        "disposes": {given[:2] for given in _bicep_given(found["roles"], "disposer")},
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -106,11 +113,11 @@ def _bicep_role(roles: Template, name: str) -> set[str]:
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
 
 
-def _bicep_gateway(roles: Template) -> Iterator[tuple[str, str, str | None, str | None]]:
+def _bicep_given(roles: Template, who: str) -> Iterator[tuple[str, str, str | None, str | None]]:
     variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
     for found in roles.resources.values():
         given = found["body"]["properties"]
-        if given.get("principalId") == "gatewayId":
+        if given.get("principalId") == f"{who}Id":
             role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
             condition = variables.get(given.get("condition"))
             if condition is not None:
@@ -161,6 +168,8 @@ def terraform(found: Configuration) -> Facts:
         "writer": _terraform_role(found, "writer"),
         "reader": _terraform_role(found, "reader"),
         "gateway": set(_terraform_gateway(found)),
+        "disposer": _terraform_role(found, "disposer"),
+        "disposes": set(_terraform_disposes(found)),
         "outputs": {
             name for block in found.blocks["output"] if "settings" in block
             for name in block["settings"]["value"]
@@ -193,6 +202,16 @@ def _terraform_gateway(
             )
             said = {None: None, "${local.only_journals}": condition}[given.get("condition")]
             yield role[0], place[0], said, given.get("condition_version")
+
+
+def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str]]:
+    given = found.resources["azurerm_role_assignment.disposer"]
+    assert given["for_each"] == "${local.disposer}"
+    assert "identity.disposer.principal_id" in given["principal_id"]
+    assert "each.key" in given["role_definition_id"]
+    for name, scope in found.locals["disposer"].items():
+        role = re.sub(r" (\w)", lambda letter: letter[1].upper(), name.partition(" of ")[0])
+        yield role, re.findall(r'\["(.*?)"\]', scope)[0]
 
 
 def _terraform_logs(setting: Mapping[str, Any]) -> set[str]:
@@ -233,6 +252,8 @@ def test_terraform_says_it(said: str) -> None:
         ("gateway", "roles", "StringStartsWith \\'access/", "StringStartsWith \\'a"),
         ("gateway", "roles", "    condition: onlyJournals\n", ""),
         ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
+        ("disposer", "roles", "          '${containers}/blobs/deleteBlobVersion/action'\n", ""),
+        ("disposes", "roles", "    principalId: disposerId\n", "    principalId: workerId\n"),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
     ],
 )  # fmt: skip
@@ -267,6 +288,8 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("writer", "roles", 'blobs/add/action"]', 'blobs/write"]'),
         ("gateway", "roles", "/blobs/add/action'}) OR", "/blobs/write'}) OR"),
         ("gateway", "roles", "  condition          = local.only_journals\n", ""),
+        ("disposer", "roles", 'blobs/deleteBlobVersion/action"', 'blobs/write"'),
+        ("disposes", "roles", '"privacy officer of subjects" ', '"disposer of subjects" '),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),
     ],
 )  # fmt: skip

@@ -131,13 +131,19 @@ def test_the_worker_can_add_and_do_nothing_else() -> None:
     assert actions == {"Microsoft.Storage/storageAccounts/blobServices/containers/read"}
 
 
-def test_only_the_erasing_job_may_replace_or_delete_and_only_subject_objects() -> None:
+def test_who_may_replace_or_delete_and_where() -> None:
+    """Subject objects are erased; in the archive only what has expired is removed, nothing
+    replaced."""
     roles = {name for name in ROLES.resources if "permissions" in str(ROLES.resources[name])}
-    for right in ("write", "delete"):
-        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == {"privacyOfficer"}
-    given = [name for name, found in ROLES.resources.items()
-             if "'privacyOfficer'" in str(found["body"].get("properties"))]  # fmt: skip
-    assert {body(ROLES, name)["scope"] for name in given} == {"subjectsStore"}
+    for right, who in (
+        ("write", {"privacyOfficer"}), ("delete", {"privacyOfficer", "disposer"}),
+        ("deleteBlobVersion/action", {"disposer"}),
+    ):  # fmt: skip
+        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == who
+    for name, scope in (("privacyOfficer", "subjectsStore"), ("disposer", "archiveStore")):
+        given = [each for each, found in ROLES.resources.items()
+                 if f"'{name}'" in str(found["body"].get("properties"))]  # fmt: skip
+        assert {body(ROLES, each)["scope"] for each in given} == {scope}
 
 
 def test_looking_changes_nothing_and_no_role_has_a_wildcard() -> None:

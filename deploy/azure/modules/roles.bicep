@@ -5,6 +5,7 @@ param subjectsAccount string
 param subjectsContainer string
 param workerId string
 param gatewayId string
+param disposerId string
 param keeperId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
@@ -145,6 +146,33 @@ resource privacyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
+// The job of `audit-stream retention run`. What retention or a hold keeps, the service keeps from it,
+// too; the last right is for containers with versions. It adds the kept headers and the certificate.
+resource disposer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream disposer')
+  properties: {
+    roleName: 'audit-stream disposer (${resourceGroup().name})'
+    description: 'Dispose of what has expired: read, add and delete objects. Cannot change one.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+        ]
+        dataActions: [
+          '${containers}/blobs/read'
+          '${containers}/blobs/add/action'
+          '${containers}/blobs/delete'
+          '${containers}/blobs/deleteBlobVersion/action'
+        ]
+      }
+    ]
+  }
+}
+
 // A person. Not `immutabilityPolicies/delete`: an unlocked policy goes by the hand of an owner only.
 resource policyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream policy officer')
@@ -233,6 +261,36 @@ resource gatewayReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-0
     principalId: gatewayId
     principalType: 'ServicePrincipal'
     roleDefinitionId: reader.id
+  }
+}
+
+resource disposerDisposes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, disposerId, disposer.id)
+  scope: archiveStore
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: disposer.id
+  }
+}
+
+resource disposerLooks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archive.id, disposerId, postureReader.id)
+  scope: archive
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: postureReader.id
+  }
+}
+
+resource disposerRewrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, disposerId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privacyOfficer.id
   }
 }
 

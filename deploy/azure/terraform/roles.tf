@@ -41,6 +41,18 @@ locals {
         "${local.containers}/blobs/delete",
       ]
     }
+    # The job of `audit-stream retention run`. What retention or a hold keeps, the service keeps from
+    # it, too; the last right is for containers with versions.
+    "disposer" = {
+      description = "Dispose of what has expired: read, add and delete objects. Cannot change one."
+      actions     = ["${local.containers}/read"]
+      data_actions = [
+        "${local.containers}/blobs/read",
+        "${local.containers}/blobs/add/action",
+        "${local.containers}/blobs/delete",
+        "${local.containers}/blobs/deleteBlobVersion/action",
+      ]
+    }
     # A person. Not immutabilityPolicies/delete: an unlocked policy goes by an owner's hand only.
     "policy officer" = {
       description = "Lock and extend the retention policy, set and clear legal holds. Sees no object."
@@ -64,6 +76,13 @@ locals {
     "writer of subjects"            = azurerm_storage_container.this["subjects"].id
     "posture reader of the archive" = azurerm_storage_account.this["archive"].id
     "posture reader of subjects"    = azurerm_storage_account.this["subjects"].id
+  }
+
+  # Subject objects go with their segments, and purges are kept beside them.
+  disposer = {
+    "disposer of the archive"       = azurerm_storage_container.this["archive"].id
+    "privacy officer of subjects"   = azurerm_storage_container.this["subjects"].id
+    "posture reader of the archive" = azurerm_storage_account.this["archive"].id
   }
 
   # Where a gateway may add: its access journals, and nothing of the archive's word.
@@ -90,6 +109,15 @@ resource "azurerm_role_assignment" "worker" {
   scope              = each.value
   role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.worker.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "disposer" {
+  for_each = local.disposer
+
+  scope              = each.value
+  role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.disposer.principal_id
   principal_type     = "ServicePrincipal"
 }
 
