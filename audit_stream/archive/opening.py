@@ -73,6 +73,12 @@ class Opener:
             fields=fields, disclosures=disclosures(keys, header.partition, offset, fields)
         )
 
+    def wipe(self) -> None:
+        """Overwrite every key it holds: it is let go of, and nobody uses it any more."""
+        for deriver in self._derivers.values():
+            deriver.wipe()
+        self._derivers.clear()
+
     def _keys(
         self, header: Header, record: Record, tag: bytes | None, customer: str | None
     ) -> SubjectKeys | None:

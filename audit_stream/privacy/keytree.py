@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from audit_stream.errors import FormatError
 from audit_stream.privacy.plain import ARITY, DEPTH
 from audit_stream.privacy.primitives import walk
+from audit_stream.privacy.wiping import wipe
 
 TAG_BYTES = 16
 PREFIX_BYTES = 7
@@ -88,6 +89,12 @@ class Cover:
             depth += 1
             self._kept[_place(path, depth)] = node
         return walk(node, path, depth, DEPTH)
+
+    def wipe(self) -> None:
+        """Overwrite the nodes it keeps: what lies below them could be derived from them."""
+        for node in self._kept.values():
+            wipe(node)
+        self._kept.clear()
 
     def find(self, path: int) -> tuple[int, bytes] | None:
         """The covering entry ``(depth, node)`` of `path`, or None."""

@@ -15,6 +15,7 @@ from audit_stream.evidence.canonical import canonical
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import TAG_BYTES, Buffer, Cover, path_of
 from audit_stream.privacy.primitives import hmac_sha512
+from audit_stream.privacy.wiping import wipe
 
 EXTERNAL: Final = "external"
 ADDRESS: Final = "address"
@@ -113,6 +114,16 @@ class KeyDeriver:
             self._old, self._young = self._young, {}
         self._young[key] = found
         return found
+
+    def wipe(self) -> None:
+        """Overwrite every key it holds: it is let go of, and nobody uses it any more."""
+        for kept in (self._young, self._old):
+            for found in kept.values():
+                if found is not None:
+                    wipe(found.enc)
+                    wipe(found.mac)
+            kept.clear()
+        self._cover.wipe()
 
     def _derived(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
         first = self._tags.tag(subject)

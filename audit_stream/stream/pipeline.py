@@ -180,7 +180,7 @@ class Pipeline:
         begin again behind what is stored: a segment never mixes key epochs.
         """
         self.context = context  # what is opened from now on, by a rebalance too, has the new keys
-        self._keys.clear()
+        derivers, self._keys = self._keys, {}
         old: set[Place] = set()
         while stale := {key for key, lane in self.lanes.items() if lane.context is not context}:
             old |= stale
@@ -190,6 +190,8 @@ class Pipeline:
                 *(self._tasks.pop(key) for key in stale if key in self._tasks),
                 return_exceptions=True,
             )
+        for deriver in derivers.values():  # no lane judges with them any more
+            deriver.wipe()
         tps = [TP(*key) for key in old if key not in self.lanes and TP(*key) in self._assigned()]
         found = [(tp, await self._position(tp, None, "key-epoch")) for tp in tps]
         await self.consumer.reseek({tp: at for tp, at in found if at is not None})

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -150,8 +151,51 @@ async def operating(scene: Scene) -> None:
     await scene.command("privacy", "map")
 
 
+async def erasing(scene: Scene) -> None:
+    """Somebody is held, asked to be forgotten, erased, and is back; the dry run shows the asker
+    the spelling they typed."""
+    me, who = [ONE.number], ["--customer", ONE.customer]
+    told: dict[str, Any] = {"name": "show", "asked": me}
+    here = [*who, "--tenant", "tenant_a"]
+    asked = [*here, "--request-ref", "R-1", "--basis", "GDPR Art.17", "--by", "privacy"]
+    hold = ["--matter", "M-1", "--custodian", "legal", "--by", "legal", "--approver", "counsel"]
+    assert await scene.command("hold", "add", *here, *hold, "--reason", "CLAIM-7") == 0
+    assert await scene.command("redact", *who, "--dry-run", "--json", **told) == 0
+    assert await scene.command("redact", *asked, **told) == 0
+    assert await scene.command("redact", "approve", "R-1", "--by", "privacy") == 1
+    assert await scene.command("redact", "approve", "R-1", "--by", "counsel") == 0
+    await scene.command("redact", "--customer", STRANGER.customer, "--message", STRANGER.address)
+    await scene.command("redact", "--address", STRANGER.address, "--tenant", STRANGER.customer)
+    assert await scene.command("redact", "run") == 0  # held
+    assert await scene.command("hold", "list", "--json") == 0
+    [hold_id] = await _holds(scene)
+    release = ["release", hold_id, "--reason", "CLAIM-7-ENDED", "--by", "legal"]
+    assert await scene.command("hold", *release) == 0
+    assert await scene.command("hold", "approve", hold_id, "--by", "counsel") == 0
+    assert await scene.command("redact", "run") == 1  # the workers that crashed may have the keys
+    for process in (scene.fleet.settings.subjects_path / "private/fleet").iterdir():
+        if process.is_dir() and not (process / "left").exists():
+            said = ["--reason", "it crashed", "--by", "operator"]
+            assert await scene.command("redact", "excuse", process.name, *said) == 0
+    assert await scene.command("redact", "run", "--json") == 0
+    assert await scene.command("redact", "list") == 0
+    assert await scene.command("redact", "fleet", "--json") == 0
+    out = str(scene.folder / "opening")
+    assert await scene.command("redact", "opening", "R-1", "--out", out, "--by", "privacy") == 0
+    assert await scene.command("redact", "return", *here) == 0
+    assert await scene.command("redact", "sweep") == 0
+    assert await scene.command("retention", "status") == 0
+    assert await scene.command("show", MESSAGE) == 0  # not theirs any more
+    assert await scene.command("verify") == 0
+
+
+async def _holds(scene: Scene) -> list[str]:
+    names = (scene.fleet.settings.archive_path / "holds").glob("*.json")
+    return [json.loads(each.read_bytes().split(b"\n")[0])["hold_id"] for each in names]
+
+
 ACTIONS: Sequence[Action] = (
-    sending, importing, crashing, archiving, serving, answering, operating,
+    sending, importing, crashing, archiving, serving, answering, operating, erasing,
 )  # fmt: skip
 
 
@@ -161,6 +205,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     topics = f"{fresh}_status,{fresh}_email"
     extra = environment_of(tmp_path)
+    extra |= {"AUDIT_BARRIER_SECONDS": "0", "AUDIT_ERASURE_GRACE_SECONDS": "0"}
     extra |= {"AUDIT_TOPICS": topics, "AUDIT_REKEY_TOPICS": f"{fresh}_email"}
     found = Scene(Fleet(kafka.url, tmp_path, fresh, extra=extra))
     for name, value in found.fleet.environment.items():
