@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from audit_stream.app.epoch import newest_epoch
+from audit_stream.app.epoch import certified_epoch, newest_epoch
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.archive.chain import new_generation
+from audit_stream.archive.fleet import newest_epoch_told
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.streams import found_stream, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
@@ -145,11 +147,24 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
 async def check_epoch(
     store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject]
 ) -> None:
-    """Refuse a keyring older than the archive's newest segments: it would revive the erased."""
+    """Refuse a keyring older than the archive's newest segments or its newest redaction
+    certificate: it would revive the erased."""
+    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
+    _refuse_older(ring, certified.proven)
     for topic in streams:
-        epoch = await newest_epoch(store, ring.trusted, topic)
-        if epoch > ring.keyring.epoch:
-            raise KeyringError(
-                f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
-                hint="use the newest keyring: an older one could open what was erased",
-            )
+        _refuse_older(ring, await newest_epoch(store, ring.trusted, topic))
+
+
+async def check_reader(store: WormStore, private: PrivateObjects, ring: LoadedKeyring) -> None:
+    """As `check_epoch`, for who only opens: a keyring below the epoch that the keeper has told, or
+    the newest certificate's, is refused."""
+    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
+    _refuse_older(ring, max(certified.proven, await newest_epoch_told(private)))
+
+
+def _refuse_older(ring: LoadedKeyring, epoch: int) -> None:
+    if epoch > ring.keyring.epoch:
+        raise KeyringError(
+            f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
+            hint="use the newest keyring: an older one could open what was erased",
+        )

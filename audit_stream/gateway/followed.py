@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from audit_stream.archive.certificates import Certificates
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
@@ -20,6 +22,7 @@ from audit_stream.index.sweep import sweep
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
+from audit_stream.privacy.keyring import Keyring
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
@@ -42,11 +45,23 @@ class Followed:
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     watch: Watch = field(default_factory=Watch)
+    certificates: Certificates = field(init=False)
     _judged_size: int = -1
     _coverage: Coverage = field(default_factory=Coverage)
+    _to_sweep: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        archive = self.archive
+        self.certificates = Certificates(archive.store, archive.keys, archive.keyring.archive)
+
+    def use_keys(self, keyring: Keyring) -> None:
+        """From now on that keyring, of the same archive, and not the one before."""
+        self.archive = replace(self.archive, keyring=keyring)
+        self.tail.use_keys(keyring)
 
     async def refresh(self) -> None:
         """Index what is stored by now, and follow the log. What it covers must be there."""
+        await self._follow_redactions()
         taken = await self.tail.catch_up()
         await self._follow_log()
         coverage = Coverage(() if self.head is None else self.head.digest.coverage)
@@ -66,20 +81,24 @@ class Followed:
         self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever. Every hour the persons' rows are held against the subject objects, beside it:
-        that reads all there are, and what is stored meanwhile is to be found, too."""
-
-        async def swept() -> None:
-            await sweep(self.archive, self.index)
-
+        """For ever. Every hour, and once somebody was erased, the persons' rows are held against
+        the subject objects, beside it: that reads all there are, and what is stored meanwhile is
+        to be found, too."""
+        never = asyncio.Event()
         await asyncio.gather(
-            self._kept("refresh", "the index", self.refresh, seconds),
-            self._kept("sweep", "the index of persons", swept, _SWEEP_SECONDS),
-        )
+            self._kept("refresh", "the index", self.refresh, seconds, never),
+            self._kept("sweep", "the index of persons", self._sweep, _SWEEP_SECONDS,
+                       self._to_sweep),
+        )  # fmt: skip
+
+    async def _sweep(self) -> None:
+        self._to_sweep.clear()  # before it: who is erased meanwhile is swept out by the next one
+        await sweep(self.archive, self.index)
 
     async def _kept(
-        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float
-    ) -> None:
+        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float,
+        at_once: asyncio.Event,
+    ) -> None:  # fmt: skip
         """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
         while True:
             pause = seconds
@@ -95,7 +114,18 @@ class Followed:
                 self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
             else:
                 self.alarms.close_alarm(f"index:{key}", f"{what} is brought up to date again")
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), pause)
+
+    async def _follow_redactions(self) -> None:
+        """Once there is another certificate, rows that lead to whom it erased have to go."""
+        try:
+            if await self.certificates.poll():
+                self._to_sweep.set()
+        except StoreError:
+            raise
+        except AuditError as error:
+            self.alarms.raise_alarm("fork:redactions", str(error))
 
     async def _follow_log(self) -> None:
         size = self.index.log_size()

@@ -66,18 +66,20 @@ class Gateway:
         self, query: Query, caller: Caller, kind: str, seconds: float
     ) -> AsyncIterator[_Answers]:
         """The block puts what it found into the list; how it ended is on disk behind it. By
-        customer alone no message: a list of them would link a person's."""
+        customer alone no message: a list of them would link a person's. Until then the keys are not
+        let go of: what is opened with them is told before a newer epoch counts as loaded."""
         said = {"kind": kind, "query": query.kind}
         seen: _Answers = []
-        try:
-            async with in_time(seconds):
-                yield seen
-        except Problem as problem:
-            await self._write_down(caller, {**said, "status": problem.status}, [], [])
-            raise
-        records = [each["audit_record"] for each in seen]
-        messages = [] if query.is_page else sorted(each["message_uuid"] for each in records)
-        await self._write_down(caller, {**said, "status": 200}, messages, records)
+        with self.service.turns.working():
+            try:
+                async with in_time(seconds):
+                    yield seen
+            except Problem as problem:
+                await self._write_down(caller, {**said, "status": problem.status}, [], [])
+                raise
+            records = [each["audit_record"] for each in seen]
+            messages = [] if query.is_page else sorted(each["message_uuid"] for each in records)
+            await self._write_down(caller, {**said, "status": 200}, messages, records)
 
     async def _write_down(
         self, caller: Caller, said: dict[str, Any], messages: list[str], records: _Answers

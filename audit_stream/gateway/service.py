@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -30,7 +30,10 @@ from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.signing import AnswerSigner
+from audit_stream.gateway.turns import Turns
 from audit_stream.index.lookup import Lookup, Message, Page
+from audit_stream.privacy.keyring import Keyring
+from audit_stream.privacy.subjects import CoverOf
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,13 @@ class Service(Followed):
     lookup: Lookup
     collector: Collector
     now: Callable[[], str]
+    turns: Turns = field(default_factory=Turns)
+
+    async def adopt(self, keyring: Keyring, cover_of: CoverOf) -> None:
+        """Answer with these keys; return when nobody is at work with the ones before any more."""
+        self.lookup = self.lookup.with_keys(keyring, cover_of)
+        self.use_keys(keyring)
+        await self.turns.over()
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer to a query, for this caller. `Problem` 404 and 409 among others."""

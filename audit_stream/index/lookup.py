@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.opening import Closed, Opener, Personal
 from audit_stream.archive.tags import Tags
@@ -22,6 +23,7 @@ from audit_stream.index.rows import TAGGED_BYTES, Indexed, Position, SegmentRow,
 from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegment, StoredSegments, tampered
 from audit_stream.index.tail import Archive
 from audit_stream.precedence.matrix import DELIVERED, EXPIRED, FAILED, RANK, READ
+from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.subjects import EXTERNAL, CoverOf, TagMaker
 
 _OFFSET = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII).fullmatch
@@ -97,7 +99,7 @@ class Page:
 
 
 class Lookup:
-    """Answers from one archive and its index. Make a new one when the keyring changes.
+    """Answers from one archive and its index. When the keyring changes, `with_keys` has its keys.
 
     Every method raises `Tampered` for an object that is not what was archived, `UnknownVersion` for
     a newer release's, `StoreError` when a store cannot be read, and `StateError` when the index
@@ -109,11 +111,21 @@ class Lookup:
         cache_bytes: int = CACHE_BYTES,
     ) -> None:  # fmt: skip
         self._index, self._archive = index, archive
-        self._opener = Opener(archive.keyring, cover_of)
         self._segments = StoredSegments(
             archive.store, archive.keys, index, cache_bytes=cache_bytes
         )  # fmt: skip
-        self._tags = [TagMaker(tree.pepper) for tree in archive.keyring.trees]
+        self._use(archive.keyring, cover_of)
+
+    def _use(self, keyring: Keyring, cover_of: CoverOf) -> None:
+        self._opener = Opener(keyring, cover_of)
+        self._tags = [TagMaker(tree.pepper) for tree in keyring.trees]
+
+    def with_keys(self, keyring: Keyring, cover_of: CoverOf) -> Lookup:
+        """One with these keys and no others; what was checked of segments is shared."""
+        other = copy(self)
+        other._archive = replace(self._archive, keyring=keyring)
+        other._use(keyring, cover_of)
+        return other
 
     async def by_message(
         self, tenant: str | None, message_id: str, customer: str | None = None
