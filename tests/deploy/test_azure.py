@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audit_stream.evidence.log_names import ACCESS_FOLDER
+from audit_stream.privacy.private_object import FOLDER
 from tests.support.bicep import Template, parse, templates
 from tests.support.terraform import Configuration, configuration
 
@@ -16,6 +17,16 @@ BICEP = templates()
 TERRAFORM = configuration()
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 Facts = dict[str, Any]
+Given = tuple[str, str, str | None, str | None]  # role, container, condition, its version
+
+
+def _only(*folders: str) -> str:
+    """The condition of who may rewrite private objects under these folders."""
+    changing = ("add/action", "write", "delete")
+    other = " AND ".join(f"!(ActionMatches{{'{BLOBS}/{each}'}})" for each in changing)
+    places = [f"@Resource[{BLOBS}:path] StringStartsWith '{FOLDER}{each}'" for each in folders]
+    return f"(({other}) OR {' OR '.join(places)})"
+
 
 WANTED: Facts = {
     # Two regions for both; the archive's second one can be read.
@@ -36,12 +47,16 @@ WANTED: Facts = {
     "vault's logs": {"AuditEvent"},
     "writer": {f"{BLOBS}/read", f"{BLOBS}/add/action"},
     "reader": {f"{BLOBS}/read"},
-    # Role, container and condition of each assignment: it adds under one folder only.
+    "private keeper": {f"{BLOBS}/add/action", f"{BLOBS}/write", f"{BLOBS}/delete"},
+    # Role, container and condition of each assignment: each adds or rewrites under these folders.
+    "worker rewrites": {("private keeper", "subjects", _only("fleet/"), "2.0")},
     "gateway": {
         ("writer", "archive",
          (f"(!(ActionMatches{{'{BLOBS}/add/action'}}) OR @Resource[{BLOBS}:path] "
           f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
         ("reader", "subjects", None, None),
+        ("private keeper", "subjects",
+         _only("fleet/", "requests/", "holds/", "openings/"), "2.0"),
     },
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
                 "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP"},
@@ -83,7 +98,9 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "vault's logs": _bicep_logs(vault, "audit"),
         "writer": _bicep_role(found["roles"], "writer"),
         "reader": _bicep_role(found["roles"], "reader"),
-        "gateway": set(_bicep_gateway(found["roles"])),
+        "private keeper": _bicep_role(found["roles"], "privateKeeper"),
+        "worker rewrites": _rewriting(_bicep_given(found["roles"], "workerId")),
+        "gateway": set(_bicep_given(found["roles"], "gatewayId")),
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -106,18 +123,25 @@ def _bicep_role(roles: Template, name: str) -> set[str]:
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
 
 
-def _bicep_gateway(roles: Template) -> Iterator[tuple[str, str, str | None, str | None]]:
+def _bicep_given(roles: Template, whose: str) -> Iterator[Given]:
     variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
     for found in roles.resources.values():
         given = found["body"]["properties"]
-        if given.get("principalId") == "gatewayId":
+        if given.get("principalId") == whose:
             role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
             condition = variables.get(given.get("condition"))
             if condition is not None:
+                condition = condition.replace("${notRewriting}", variables["notRewriting"])
                 condition = condition.replace("\\'", "'")
                 condition = condition.replace("${containers}", variables["containers"])
             place = found["body"]["scope"].removesuffix("Store")
-            yield role, place, condition, given.get("conditionVersion")
+            named = re.sub("[A-Z]", lambda each: f" {each[0].lower()}", role)
+            yield named, place, condition, given.get("conditionVersion")
+
+
+def _rewriting(given: Iterator[Given]) -> set[Given]:
+    """Those of the assignments that let anything be rewritten."""
+    return {each for each in given if each[0] == "private keeper"}
 
 
 def _zone(name: str) -> str:
@@ -160,7 +184,9 @@ def terraform(found: Configuration) -> Facts:
         "vault's logs": _terraform_logs(resources[f"{logs}.vault"]),
         "writer": _terraform_role(found, "writer"),
         "reader": _terraform_role(found, "reader"),
-        "gateway": set(_terraform_gateway(found)),
+        "private keeper": _terraform_role(found, "private keeper"),
+        "worker rewrites": _rewriting(_terraform_given(found, "worker")),
+        "gateway": set(_terraform_given(found, "gateway")),
         "outputs": {
             name for block in found.blocks["output"] if "settings" in block
             for name in block["settings"]["value"]
@@ -180,18 +206,17 @@ def _terraform_role(found: Configuration, name: str) -> set[str]:
     return {each.replace("${local.containers}", found.locals["containers"]) for each in given}
 
 
-def _terraform_gateway(
-    found: Configuration,
-) -> Iterator[tuple[str, str, str | None, str | None]]:
-    condition = found.locals["only_journals"].replace(
-        "${local.containers}", found.locals["containers"]
-    )
+def _terraform_given(found: Configuration, whose: str) -> Iterator[Given]:
     for given in found.resources.values():
-        if "identity.gateway.principal_id" in str(given.get("principal_id")):
+        if "for_each" not in given and f"identity.{whose}.principal_id" in str(
+            given.get("principal_id")
+        ):
             role, place = (
                 re.findall(r'\["(.*?)"\]', given[key]) for key in ("role_definition_id", "scope")
             )
-            said = {None: None, "${local.only_journals}": condition}[given.get("condition")]
+            said = given.get("condition")
+            while said is not None and "${local." in said:
+                said = re.sub(r"\$\{local\.(\w+)\}", lambda each: found.locals[each[1]], said)
             yield role[0], place[0], said, given.get("condition_version")
 
 
@@ -233,6 +258,8 @@ def test_terraform_says_it(said: str) -> None:
         ("gateway", "roles", "StringStartsWith \\'access/", "StringStartsWith \\'a"),
         ("gateway", "roles", "    condition: onlyJournals\n", ""),
         ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
+        ("gateway", "roles", "\\'private/openings/", "\\'"),
+        ("worker rewrites", "roles", "    condition: onlyItsWord\n", ""),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
     ],
 )  # fmt: skip
@@ -267,6 +294,8 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("writer", "roles", 'blobs/add/action"]', 'blobs/write"]'),
         ("gateway", "roles", "/blobs/add/action'}) OR", "/blobs/write'}) OR"),
         ("gateway", "roles", "  condition          = local.only_journals\n", ""),
+        ("gateway", "roles", "'private/openings/", "'"),
+        ("worker rewrites", "roles", "  condition          = local.only_its_word\n", ""),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),
     ],
 )  # fmt: skip

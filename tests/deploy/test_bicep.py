@@ -133,11 +133,15 @@ def test_the_worker_can_add_and_do_nothing_else() -> None:
 
 def test_only_the_erasing_job_may_replace_or_delete_and_only_subject_objects() -> None:
     roles = {name for name in ROLES.resources if "permissions" in str(ROLES.resources[name])}
+    able = {"privacyOfficer", "privateKeeper"}  # the second by its conditions no subject object
     for right in ("write", "delete"):
-        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == {"privacyOfficer"}
-    given = [name for name, found in ROLES.resources.items()
-             if "'privacyOfficer'" in str(found["body"].get("properties"))]  # fmt: skip
-    assert {body(ROLES, name)["scope"] for name in given} == {"subjectsStore"}
+        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == able
+    for name in able:
+        given = [body(ROLES, each) for each, found in ROLES.resources.items()
+                 if f"'{name}'" in str(found["body"].get("properties"))]  # fmt: skip
+        assert {each["scope"] for each in given} == {"subjectsStore"}
+        has = {"condition" in each["properties"] for each in given}
+        assert has == {name == "privateKeeper"}
 
 
 def test_looking_changes_nothing_and_no_role_has_a_wildcard() -> None:
@@ -162,7 +166,7 @@ def test_what_the_worker_is_given() -> None:
         if (each := found["body"]).get("properties", {}).get("principalId") == "workerId"
     }
     assert {scope for scope, _ in given} == {"archiveStore", "archive", "subjects", "subjectsStore"}
-    assert len(given) == 4
+    assert len(given) == 5
 
 
 def test_both_accounts_and_the_key_are_kept_from_deletion_and_logged() -> None:

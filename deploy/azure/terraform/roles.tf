@@ -11,11 +11,21 @@ locals {
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read", "${local.containers}/blobs/add/action"]
     }
-    # The gateway, in the subjects' container: it finds persons there, and changes nothing.
+    # The gateway, in the subjects' container: it finds persons there, and changes no subject object.
     "reader" = {
       description  = "Read objects. Cannot add, change or delete one."
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read"]
+    }
+    # Workers and gateways, in the subjects' container, each under some folders of private/ only.
+    "private keeper" = {
+      description = "Add, rewrite and remove private objects, where a condition allows it."
+      actions     = []
+      data_actions = [
+        "${local.containers}/blobs/add/action",
+        "${local.containers}/blobs/write",
+        "${local.containers}/blobs/delete",
+      ]
     }
     # What the worker asks of itself before it trusts its archive. It changes nothing.
     "posture reader" = {
@@ -68,6 +78,12 @@ locals {
 
   # Where a gateway may add: its access journals, and nothing of the archive's word.
   only_journals = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'access/')"
+
+  # Where processes may rewrite what is theirs, in the subjects' container: their word of the key
+  # epoch that they have loaded; and the gateway's requests, holds and openings. No subject object.
+  not_rewriting = "!(ActionMatches{'${local.containers}/blobs/add/action'}) AND !(ActionMatches{'${local.containers}/blobs/write'}) AND !(ActionMatches{'${local.containers}/blobs/delete'})"
+  only_its_word = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/')"
+  only_filing   = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/requests/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/openings/')"
 }
 
 resource "azurerm_role_definition" "this" {
@@ -107,6 +123,24 @@ resource "azurerm_role_assignment" "gateway_reads_subjects" {
   role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.gateway.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "worker_says_its_epoch" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["private keeper"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.worker.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_its_word
+  condition_version  = "2.0"
+}
+
+resource "azurerm_role_assignment" "gateway_files" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["private keeper"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.gateway.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_filing
+  condition_version  = "2.0"
 }
 
 resource "azurerm_role_assignment" "auditors" {
