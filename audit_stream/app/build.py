@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -17,7 +18,7 @@ from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.ask import describe_topics
-from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import Assurance
 from audit_stream.seal.builder import Limits, Origin
@@ -58,9 +59,17 @@ def build_context(
     )  # fmt: skip
 
 
+def rekeyed(context: Context, ring: LoadedKeyring) -> Context:
+    """The same under another keyring of the archive."""
+    return replace(
+        context, signer=ring.signer, trusted=ring.trusted, keyring=ring.keyring, cover=ring.cover,
+        origin=replace(context.origin, key_epoch=ring.keyring.epoch),
+    )  # fmt: skip
+
+
 def worker_config(
     settings: Settings, streams: Mapping[str, StreamObject], twins: Mapping[str, str],
-    connection: KafkaConnection,
+    connection: KafkaConnection, process: str,
 ) -> WorkerConfig:  # fmt: skip
     """What Faust needs to know."""
     return WorkerConfig(
@@ -69,6 +78,7 @@ def worker_config(
         partitions=settings.partitions, state_dir=settings.state_dir,
         session_timeout=settings.session_timeout_seconds,
         static_member=_member_name(settings.static_member, streams),
+        client_id=f"{CLIENT_ID}-{process}",
         client_options=connection.client_options(), credentials=_credentials(connection),
         changelog_id=partial(_topic_id, connection, changelog_topic(settings)),
     )  # fmt: skip

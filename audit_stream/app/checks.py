@@ -145,26 +145,19 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
 
 
 async def check_epoch(
-    store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject]
+    store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject], told: int = 0
 ) -> None:
-    """Refuse a keyring older than the archive's newest segments or its newest redaction
-    certificate: it would revive the erased."""
+    """Refuse a keyring older than the archive's newest segments, its newest redaction certificate
+    or the epoch the keeper has told of: it would revive the erased."""
     certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
-    _refuse_older(ring, certified.proven)
-    for topic in streams:
-        _refuse_older(ring, await newest_epoch(store, ring.trusted, topic))
-
-
-async def check_reader(store: WormStore, private: PrivateObjects, ring: LoadedKeyring) -> None:
-    """As `check_epoch`, for who only opens: a keyring below the epoch that the keeper has told, or
-    the newest certificate's, is refused."""
-    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
-    _refuse_older(ring, max(certified.proven, await newest_epoch_told(private)))
-
-
-def _refuse_older(ring: LoadedKeyring, epoch: int) -> None:
-    if epoch > ring.keyring.epoch:
+    found = [await newest_epoch(store, ring.trusted, topic) for topic in streams]
+    if (epoch := max([told, certified.proven, *found])) > ring.keyring.epoch:
         raise KeyringError(
             f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
             hint="use the newest keyring: an older one could open what was erased",
         )
+
+
+async def check_reader(store: WormStore, private: PrivateObjects, ring: LoadedKeyring) -> None:
+    """As `check_epoch`, for who only opens; it looks at no segment."""
+    await check_epoch(store, ring, {}, await newest_epoch_told(private))

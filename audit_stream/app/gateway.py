@@ -18,16 +18,17 @@ import uvicorn
 
 from audit_stream.anchors.newest import newest_vouched
 from audit_stream.app import interpreter
-from audit_stream.app.adopting import Keys, KeyWatch, index_key_of, load_keys, registered
+from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import check_reader
+from audit_stream.app.gateway_keys import Keys, index_key_of, load_keys, registered, with_covers
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
 from audit_stream.app.repeated import repeated
 from audit_stream.app.standing import tell_standing
-from audit_stream.archive.fleet import Registration
+from audit_stream.archive.fleet import Registration, newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
@@ -48,6 +49,7 @@ from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.keys.file import LoadedKeyring
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
@@ -113,10 +115,7 @@ def build_gateway(
         sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
         refresh_seconds=settings.gateway_refresh_seconds, reasons=reasons,
         reason_seconds=settings.gateway_quarantine_seconds,
-        key_watch=KeyWatch(
-            settings=settings, keys=keys, private=stores.private, registration=registration,
-            alarms=alarms, adopt=service.adopt,
-        ),
+        key_watch=_key_watch(settings, stores.private, registration, service, alarms),
     )  # fmt: skip
     tell_standing(metrics, health, alarms)
     metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
@@ -159,6 +158,18 @@ def _service(
     )  # fmt: skip
 
 
+def _key_watch(
+    settings: Settings, private: PrivateObjects, registration: Registration, service: Service,
+    alarms: Alerts,
+) -> KeyringWatch:  # fmt: skip
+    async def adopt(newer: LoadedKeyring) -> None:
+        keys = await asyncio.to_thread(with_covers, settings.keyring, newer)
+        await service.adopt(keys.ring.keyring, keys.cover_of)
+
+    epoch, newest = service.archive.keyring.epoch, partial(newest_epoch_told, private)
+    return KeyringWatch(settings.keyring, epoch, registration, newest, adopt, alarms)
+
+
 def _rules(settings: Settings) -> JwtRules | None:
     if settings.gateway_jwks is None:
         return None
@@ -178,7 +189,7 @@ class _Background:
     refresh_seconds: float
     reasons: ReasonCounter
     reason_seconds: float
-    key_watch: KeyWatch
+    key_watch: KeyringWatch
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -188,9 +199,9 @@ class _Background:
             self.reasons.keep_counted(self.reason_seconds),
             repeated(self._seal, self.seal_seconds, self.alarms, *_SEALING),
             repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
-            *self.key_watch.works(),
+            self.key_watch.run(),
         )
-        tasks = [asyncio.ensure_future(work) for work in works]
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:

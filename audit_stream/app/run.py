@@ -7,14 +7,16 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from audit_stream.app import interpreter
+from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.assurance import AssuranceWatch, check_assurance
-from audit_stream.app.build import build_context, worker_config
+from audit_stream.app.build import build_context, rekeyed, worker_config
 from audit_stream.app.checks import (
     check_epoch,
     check_topics,
@@ -25,17 +27,22 @@ from audit_stream.app.checks import (
 )
 from audit_stream.app.ends import EndNote
 from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
-from audit_stream.app.guarded import READY, guarded_stores
+from audit_stream.app.guarded import READY, GuardedStores, guarded_stores
 from audit_stream.app.lag import Lag
+from audit_stream.app.now import now
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
+from audit_stream.archive.fleet import Registration, newest_epoch_told
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, BrokerError, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintWriter
+from audit_stream.keys.file import LoadedKeyring, read_keyring
+from audit_stream.ports import WormStore
 from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
@@ -53,6 +60,7 @@ from audit_stream.telemetry.web import WebServer
 log = logging.getLogger(__name__)
 _BROKER_RETRY_SECONDS = 2.0
 _LAST_ALARMS_SECONDS = 2.0
+_LEAVE_SECONDS = 5.0
 
 
 async def run_worker(
@@ -115,14 +123,64 @@ async def _topics_once_the_broker_answers(
 
 
 async def _faults(
-    connection: KafkaConnection, streams: Mapping[str, StreamObject], context: Context
+    connection: KafkaConnection, streams: Mapping[str, StreamObject], pipeline: Pipeline
 ) -> Mapping[str, TopicError]:
     """What is wrong with raw topics by now; the end, where an operator has begun anew."""
     faults = await topic_faults(connection, streams)
     for topic in faults:
-        if await has_next(context.store, streams[topic]):
-            context.die(EXIT_FENCED, f"{topic} has a new generation: start again in it")
+        if await has_next(pipeline.context.store, streams[topic]):
+            pipeline.context.die(EXIT_FENCED, f"{topic} has a new generation: start again in it")
     return faults
+
+
+def _begin(watchdog: Watchdog) -> None:
+    watchdog.beat(LOOP)
+    watchdog.start()
+
+
+def _twins(settings: Settings) -> dict[str, str]:
+    """Raw topic -> its rekeyed twin, which is archived in its place."""
+    return {t: a for t, a in archived_topics(settings).items() if t != a}
+
+
+async def _put_map(settings: Settings, store: WormStore) -> StatusMap:
+    found = StatusMap.parse(settings.status_map_path.read_bytes())
+    await store.put_if_absent(layout.map_name(found.hash), found.canonical_bytes, {})
+    return found
+
+
+async def _join(
+    settings: Settings, stores: GuardedStores
+) -> tuple[PrivateObjects, Registration, LoadedKeyring]:
+    """The keyring, loaded only once it is said that it is: an erasure waits for who may hold it."""
+    private = PrivateObjects(stores.subjects, read_keyring(settings.keyring).index_key)
+    registration = Registration(private, "worker", now)
+    await registration.join()
+    return private, registration, load_archive_keyring(settings)
+
+
+def _watch_keys(
+    settings: Settings, pipeline: Pipeline, registration: Registration, alarms: AlarmBoard
+) -> KeyringWatch:  # fmt: skip
+    async def adopt(newer: LoadedKeyring) -> None:
+        await pipeline.adopt(rekeyed(pipeline.context, newer))
+
+    context = pipeline.context
+    keys = KeyringWatch(
+        settings.keyring, context.origin.key_epoch, registration, context.newest_epoch, adopt,
+        alarms,
+    )  # fmt: skip
+    pipeline.context = replace(context, outdated=keys.look)
+    return keys
+
+
+async def _leave(registration: Registration) -> None:
+    """Its keys are gone with it. Who cannot say so is waited for by the next erasure."""
+    try:
+        async with asyncio.timeout(_LEAVE_SECONDS):
+            await registration.leave()
+    except (TimeoutError, AuditError) as error:
+        log.warning("could not say that this process ends: %s", type(error).__name__)
 
 
 async def _run(
@@ -131,55 +189,65 @@ async def _run(
     adapt: Callable[[Context], Context],
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
-    ring = load_archive_keyring(settings)
+    load_archive_keyring(settings)  # that it can be, before anything else is asked for
     topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
     if topic_ids is None:
         return
     stores = guarded_stores(settings, alarms, metrics, health)
     store = stores.archive
     assurance = await check_assurance(store, settings)
+    private, registration, ring = await _join(settings, stores)
     streams = await open_streams(store, ring, connection, settings, topic_ids)
-    await check_epoch(store, ring, streams)
-    status_map = StatusMap.parse(settings.status_map_path.read_bytes())
-    await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
-    context = adapt(
-        build_context(settings, ring, stores, assurance, status_map, metrics, alarms, hook, end)
-    )
-    options = connection.client_options()
+    await check_epoch(store, ring, streams, await newest_epoch_told(private))
+    context = build_context(settings, ring, stores, assurance, await _put_map(settings, store),
+                            metrics, alarms, hook, end)  # fmt: skip
+    options, newest = connection.client_options(), partial(newest_epoch_told, private)
     hints = HintWriter(options)
-    context = replace(context, stored=hints.tell)
+    context = replace(adapt(context), stored=hints.tell, newest_epoch=newest)
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
-    twins = {t: a for t, a in archived_topics(settings).items() if t != a}
+    twins = _twins(settings)
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
     timestamp_at = Inspector(connection).timestamp_at
     pipeline = Pipeline(context, streams, changelog, quarantine, timestamp_at)
     pipeline.paused = lambda: stores.failing
+    keys = _watch_keys(settings, pipeline, registration, alarms)
+    del ring, context  # the pipeline's alone are the keys: they go with the epoch
     store.be_patient()
     worker = Worker(
-        worker_config(settings, streams, twins, connection), context, pipeline, changelog,
-        rekeyer, watchdog,
+        worker_config(settings, streams, twins, connection, registration.member.process),
+        pipeline, changelog, rekeyer, watchdog,
     )  # fmt: skip
     await quarantine.start()
     await rekeyer.start()
     hints.start()
-    watchdog.beat(LOOP)
-    watchdog.start()
+    _begin(watchdog)
     retention = await retention_seconds(settings, connection, list(streams))
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
     lag = Lag(pipeline, metrics, retention, timestamp_at)
-    faults = partial(_faults, connection, streams, context)
-    watching = [
-        asyncio.create_task(watch(worker, pipeline, lag, metrics, health, alarms, faults)),
-        asyncio.create_task(watch_disks(metrics, folders_of(settings))),
-        asyncio.create_task(AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings)),
-    ]
+    works = (
+        watch(
+            worker, pipeline, lag, metrics, health, alarms,
+            partial(_faults, connection, streams, pipeline),
+        ),
+        watch_disks(metrics, folders_of(settings)),
+        AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings),
+        keys.run(),
+    )  # fmt: skip
     try:
-        await worker.run(stop)
+        await _beside(works, worker.run(stop))
     finally:
-        for task in watching:
-            task.cancel()
-        await hints.stop()
-        await rekeyer.stop()
-        await quarantine.stop()
+        for each in (hints.stop, rekeyer.stop, quarantine.stop):
+            await each()
+        await _leave(registration)
         await stores.close()
+
+
+async def _beside(works: Iterable[Coroutine[Any, Any, None]], work: Awaitable[None]) -> None:
+    """Do some things for as long as another takes."""
+    tasks = [asyncio.create_task(each) for each in works]
+    try:
+        await work
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @asynccontextmanager
@@ -44,3 +46,24 @@ async def _drain(queue: asyncio.Queue[T | _End]) -> AsyncIterator[T]:
         yield item
     if item.error is not None:
         raise item.error
+
+
+async def in_flight(
+    items: AsyncIterable[T], work: Callable[[T], Awaitable[R]], size: int
+) -> AsyncGenerator[R, None]:
+    """What `work` makes of each item, in their order, with up to `size` of them at work at once.
+
+    Errors are ours. Who does not take all of it closes it (`contextlib.aclosing`).
+    """
+    tasks: deque[asyncio.Future[R]] = deque()
+    try:
+        async for item in items:
+            tasks.append(asyncio.ensure_future(work(item)))
+            if len(tasks) >= size:
+                yield await tasks.popleft()
+        while tasks:
+            yield await tasks.popleft()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

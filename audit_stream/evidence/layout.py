@@ -10,7 +10,14 @@ _SEGMENT = re.compile(
     r"(?P<base>\d{20})(?:\.(?P<attempt>[1-9]\d*))?\.ndjson\.gz"
 )
 _STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\.json")
+_SUBJECT = re.compile(
+    r"subjects/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
+    r"(?P<base>\d{20})-(?P<leaf>[0-9a-f]{16})\.bin",
+    re.ASCII,
+)
 _CANARY = re.compile(r"posture/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\.json")
+#: The folder, with its slash, of every subject object.
+SUBJECTS = "subjects/"
 #: Base of a segment name as a part of the name: 20 decimal digits.
 BASE_DIGITS = 20
 #: The status map's hash in archives made before there was a map to name; no object has it.
@@ -91,8 +98,24 @@ def map_name(map_hash: str) -> str:
 
 def subject_name(segment: SegmentName, leaf: bytes) -> str:
     """Name of the subject object of the segment whose header has this leaf hash."""
-    folder = f"subjects/{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
-    return f"{folder}{segment.base:020d}-{leaf.hex()[:16]}.bin"
+    folder = f"{SUBJECTS}{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
+    return f"{folder}{segment.base:020d}-{leaf_prefix(leaf)}.bin"
+
+
+def leaf_prefix(leaf: bytes) -> str:
+    """What a subject object's name says of its segment's leaf hash."""
+    return leaf.hex()[:16]
+
+
+def parse_subject_name(name: str) -> tuple[SegmentName, str] | None:
+    """The segment's place, its `attempt` 0 as unsaid, and `leaf_prefix`; None for another name."""
+    match = _SUBJECT.fullmatch(name)
+    if match is None:
+        return None
+    place = SegmentName(
+        match["topic"], int(match["generation"]), int(match["partition"]), int(match["base"])
+    )
+    return place, match["leaf"]
 
 
 def source_position(topic: str, generation: int, partition: int, offset: int) -> str:

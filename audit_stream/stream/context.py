@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,6 +32,15 @@ def no_hook(step: str, when: str) -> None:
 
 def _nobody(_: Sealed) -> None:
     """Nobody is told."""
+
+
+async def _none_told() -> int:
+    """Nobody was ever erased."""
+    return 0
+
+
+def _unheard() -> None:
+    """Nobody watches the keyring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +77,5 @@ class Context:
     die: Callable[[int, str], None]  # ends the process before any offset moves
     hook: StepHook = no_hook
     stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands
+    newest_epoch: Callable[[], Awaitable[int]] = _none_told  # below which a keyring is refused
+    outdated: Callable[[], None] = _unheard  # told that there is a newer one than this keyring's

@@ -16,7 +16,7 @@ from typing import Any
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
-from audit_stream.errors import AuditError, Fenced, Superseded, TopicError
+from audit_stream.errors import AuditError, Fenced, KeyringError, Superseded, TopicError
 from audit_stream.evidence.layout import source_position
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.privacy.subjects import KeyDeriver
@@ -29,7 +29,7 @@ from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL
 from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
 from audit_stream.stream.sampling import sample_partition
-from audit_stream.stream.storing import Overtaken, Storing
+from audit_stream.stream.storing import Outdated, Overtaken, Storing
 from audit_stream.stream.table import BatchStore
 from audit_stream.stream.transport import BatchConsumer, BatchMessage
 
@@ -134,6 +134,12 @@ class Pipeline:
         context, stream = self.context, self._streams[tp.topic]
         chain = Chain(context.store, context.trusted, stream, tp.partition)
         link, last = await Resync(self._table, self._changelog).fold(chain)
+        if last is not None and last.header.key_epoch > context.origin.key_epoch:
+            raise KeyringError(
+                f"the archive has the key epoch {last.header.key_epoch}, this process "
+                f"{context.origin.key_epoch}",
+                hint="it starts again with the newest keyring; see that AUDIT_KEYRING is kept new",
+            )
         await chain.check_open(link)
         if end is not None:
             await check_same_topic(link, last, end, chain, self._timestamp_at)
@@ -166,6 +172,30 @@ class Pipeline:
                 context.keyring, context.cover, bytes.fromhex(stream.stream)
             )
         return self._keys[stream.topic]
+
+    async def adopt(self, context: Context) -> None:
+        """Go on under the keys of another context; on return nothing here holds the old ones.
+
+        Lanes end after the store step that they are at, as far as no rebalance cuts them off, and
+        begin again behind what is stored: a segment never mixes key epochs.
+        """
+        self.context = context  # what is opened from now on, by a rebalance too, has the new keys
+        self._keys.clear()
+        old: set[Place] = set()
+        while stale := {key for key, lane in self.lanes.items() if lane.context is not context}:
+            old |= stale
+            for key in stale:
+                self.lanes.pop(key).drop()
+            await asyncio.gather(
+                *(self._tasks.pop(key) for key in stale if key in self._tasks),
+                return_exceptions=True,
+            )
+        tps = [TP(*key) for key in old if key not in self.lanes and TP(*key) in self._assigned()]
+        found = [(tp, await self._position(tp, None, "key-epoch")) for tp in tps]
+        await self.consumer.reseek({tp: at for tp, at in found if at is not None})
+
+    def _assigned(self) -> set[Any]:
+        return set(self.consumer.assignment())
 
     def drop(self) -> None:
         """Drop all that is not stored. Never waits: store steps end at their next check."""
@@ -277,6 +307,9 @@ class Pipeline:
             raise
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)
+        except Outdated:
+            storing.lane.drop()  # `adopt` opens it anew
+            self.context.outdated()
         except (Fenced, Superseded) as error:
             self.context.die(EXIT_FENCED, f"{error.code}: {error}")
         except TopicError as error:

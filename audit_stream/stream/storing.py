@@ -29,6 +29,10 @@ class Overtaken(Exception):
     """Another writer's segment stands under the name: the lane starts again from the archive."""
 
 
+class Outdated(Exception):
+    """Somebody was erased: nothing may be sealed with these keys any more."""
+
+
 class Storing:
     """Takes a lane's full builders through the steps, one after another."""
 
@@ -36,7 +40,7 @@ class Storing:
         self, lane: Lane, chain: Chain, table: StateTable, changelog: StateLog,
         ack: Callable[[Lane, int], None],
     ) -> None:  # fmt: skip
-        self._lane = lane
+        self.lane = self._lane = lane
         self._context = lane.context
         self._chain = chain
         self._table = table
@@ -45,7 +49,8 @@ class Storing:
         self._void: tuple[dict[str, str], ...] = ()
 
     async def run(self) -> None:
-        """Store until the lane is dropped. Raises `Overtaken`, or what ends the process."""
+        """Store until the lane is dropped. Raises `Overtaken`, `Outdated`, or what ends the
+        process."""
         lane = self._lane
         while lane.live:
             await lane.work.wait()
@@ -97,6 +102,9 @@ class Storing:
             self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
         )
         await self._context.subjects.create(name, data)
+        # An erasure that did not see this object yet has moved the epoch on before: look again.
+        if await self._context.newest_epoch() > sealed.header.key_epoch:
+            raise Outdated
 
     async def _await_copies(self, until: int) -> None:
         copies = self._lane.copies

@@ -47,6 +47,7 @@ class WorkerConfig:
     state_dir: Path
     session_timeout: float
     static_member: str | None
+    client_id: str  # of the Kafka clients: whose member of the group this is
     client_options: Mapping[str, Any] = field(repr=False)
     changelog_id: Callable[[], Awaitable[str | None]]  # Kafka's id of the changelog, now
     credentials: Any = field(default=None, repr=False)
@@ -78,6 +79,7 @@ def build_app(config: WorkerConfig) -> AuditApp:
         config.app_id,
         broker=config.broker,
         broker_credentials=config.credentials,
+        broker_client_id=config.client_id,
         store="rocksdb://",
         datadir=str(config.state_dir),
         autodiscover=False,
@@ -107,11 +109,10 @@ class Worker:
     """Runs the app until it is asked to stop, or ends the process."""
 
     def __init__(
-        self, config: WorkerConfig, context: Context, pipeline: Pipeline,
-        changelog: ChangelogWriter, rekeyer: Rekeyer, watchdog: Watchdog,
+        self, config: WorkerConfig, pipeline: Pipeline, changelog: ChangelogWriter,
+        rekeyer: Rekeyer, watchdog: Watchdog,
     ) -> None:  # fmt: skip
         self.config = config
-        self.context = context
         self.pipeline = pipeline
         self.app = build_app(config)
         self._changelog = changelog
@@ -134,6 +135,11 @@ class Worker:
             sources = self.app.topic(*self.config.rekey, schema=BatchSchema(), key_type=bytes,
                                      value_type=bytes, allow_empty=True)  # fmt: skip
             self.app.agent(sources, name="rekey")(self._rekey)
+
+    @property
+    def context(self) -> Context:
+        """The pipeline's, which changes with the key epoch."""
+        return self.pipeline.context
 
     async def _fence(self, partitions: set[int]) -> None:
         self.pipeline.drop()

@@ -169,7 +169,7 @@ def test_an_older_keyring_is_not_taken_over(tmp_path: Path) -> None:
         for file in ("cover-1.bin", "keyring.json"):
             (tmp_path / "old" / file).replace(keys / file)
         alarms = f"http://127.0.0.1:{port}/alarms"
-        until(lambda: "keyring:adopt" in asked.client.get(alarms).text)
+        until(lambda: "keyring:load" in asked.client.get(alarms).text)
         assert [each.epoch for each in fleet(settings)] == [2]
         found = asked.get(asked.token(), message_uuid=MESSAGE, platform_tenant_id=TENANT)
         assert not opened(found)
