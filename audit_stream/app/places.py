@@ -13,7 +13,7 @@ from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.open import open_store, open_subjects
-from audit_stream.stores.retry import ResilientStore
+from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 
 
@@ -48,6 +48,13 @@ def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
     return open_subjects(
         settings.subjects, replace(settings.azure_access(subjects=True), turn=turn)
     )
+
+
+def subjects_to_write(settings: Settings) -> ResilientSubjectStore:
+    """The subject objects for a command that rewrites them: what may pass is tried again."""
+    clock = SystemClock()
+    breaker = CircuitBreaker("subjects", clock=clock, alerts=AlarmBoard("command"))
+    return ResilientSubjectStore(subject_store(settings), breaker, clock=clock)
 
 
 @contextmanager

@@ -67,5 +67,7 @@ class Requests:
         return decode_request(value, request_name(ref))
 
     async def to_carry_out(self) -> list[Request]:
-        """Approved ones, those a hold stood against included."""
-        return [each for each in await self.all() if each.state in (State.APPROVED, State.HELD)]
+        """Approved ones, those a hold stood against included, and those that a run had just taken
+        when it was cut off before it had a journal."""
+        open_states = (State.APPROVED, State.HELD, State.EXECUTING)
+        return [each for each in await self.all() if each.state in open_states]

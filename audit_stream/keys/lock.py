@@ -15,17 +15,21 @@ from pathlib import Path
 from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
+#: Held by a run of erasures from its beginning to its end, which may wait for the fleet.
+RUN_FILE = ".erasing.lock"
 WAIT_SECONDS = 30.0
 _POLL = 0.05  # seconds
 
 
 @contextlib.contextmanager
-def keyring_lock(path: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
+def keyring_lock(
+    path: Path, wait: float = WAIT_SECONDS, name: str = LOCK_FILE
+) -> Iterator[None]:  # fmt: skip
     """Hold the lock of the folder of the keyring at `path` for the block.
 
     `KeyringError` when another process has it for longer than `wait` seconds.
     """
-    place = path.parent / LOCK_FILE
+    place = path.parent / name
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -128,10 +128,13 @@ class KeyDeriver:
         return SubjectKeys(tag, *derive(leaf, self._stream, tag, self._keyring.year_key(year)))
 
 
-def tags_of(keyring: Keyring, subject: tuple[str, str, str]) -> list[bytes]:
-    """Every tag that the subject has or had: of each tree, and of each time that it returned."""
+def tags_of(
+    keyring: Keyring, subject: tuple[str, str, str], only: Tree | None = None
+) -> list[bytes]:  # fmt: skip
+    """Every tag that the subject has or had: of each tree, or `only` one, the first one first, and
+    of each time that it returned."""
     found = []
-    for tree in keyring.trees:
+    for tree in keyring.trees if only is None else (only,):
         maker = TagMaker(tree.pepper)
         first = maker.tag(subject)
         again = range(1, keyring.returned.get(first, 0) + 1)

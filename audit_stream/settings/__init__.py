@@ -29,6 +29,7 @@ from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.erasure import ErasureSettings
 from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
     ArchiveSettings,
@@ -54,6 +55,7 @@ class Settings(
     AnchorSettings,
     IndexSettings,
     GatewaySettings,
+    ErasureSettings,
     ProcessSettings,
     AlertSettings,
     BaseSettings,

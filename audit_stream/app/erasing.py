@@ -1,0 +1,162 @@
+"""Erasing in an installation: its stores, its fleet and its topics, as the keeper needs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from audit_stream.app.alarms import alarm_board
+from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.now import now
+from audit_stream.app.places import archive_to_write, subjects_to_write
+from audit_stream.app.topics import archived_topics
+from audit_stream.archive.history import History
+from audit_stream.archive.private import PrivateObjects
+from audit_stream.archive.tags import read_tags
+from audit_stream.erasure.barrier import Barrier
+from audit_stream.erasure.counting import Counting
+from audit_stream.erasure.filing import DryRun, Kind, Spelling, dry_run, spellings
+from audit_stream.erasure.found import tenants_of
+from audit_stream.erasure.installation import Destroyed, Installation, StepHook, no_hook
+from audit_stream.erasure.request import Request
+from audit_stream.erasure.requests import Requests
+from audit_stream.erasure.segments import Segments
+from audit_stream.erasure.variants import AS_TYPED
+from audit_stream.errors import RequestError
+from audit_stream.evidence.layout import parse_segment_name
+from audit_stream.kafka import quarantine
+from audit_stream.kafka.ask import topic_configs
+from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.group import group_processes
+from audit_stream.kafka.redactions import publish_certificates
+from audit_stream.keys.file import LoadedKeyring, load_cover
+from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.privacy.keytree import Cover
+from audit_stream.privacy.subject_object import NO_TAG
+from audit_stream.settings import Settings
+from audit_stream.telemetry.alerts import AlarmBoard
+
+#: Topics that may hold what was erased, beside the raw and rekeyed ones.
+_COPIES = (quarantine.TOPIC, "audit-undeliverable")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """An installation, opened to erase somebody in it."""
+
+    settings: Settings
+    ring: LoadedKeyring
+    store: WormStore
+    subjects: SubjectStore
+    private: PrivateObjects
+    counting: Counting
+    segments: Segments
+    alarms: AlarmBoard
+
+    @property
+    def requests(self) -> Requests:
+        """What is asked for."""
+        return Requests(self.private)
+
+    @property
+    def covers(self) -> list[Cover]:
+        """Of each tree of the keyring."""
+        path = self.settings.keyring
+        return [Cover(load_cover(path, tree)) for tree in self.ring.keyring.trees]
+
+    def barrier(self, epoch: int) -> Barrier:
+        """The fleet, looked at for an epoch."""
+        connection = KafkaConnection.from_settings(self.settings)
+        group = partial(group_processes, connection, self.settings.app_id)
+        return Barrier(self.private, self.store, self.ring.trusted, group, epoch)
+
+    async def find(self, kind: Kind, typed: str, tenant: str | None) -> DryRun:
+        """The dry run of a request. `RequestError`, `StoreError`, `FormatError`."""
+        if kind == "message":
+            tags = await self._tags_of_message(typed, tenant)
+            return await dry_run(
+                self.counting, [Spelling(text=typed, reason=AS_TYPED, tags=tuple(sorted(tags)))]
+            )
+        tenants = [tenant] if tenant is not None else await tenants_of(self.segments)
+        asked = spellings(
+            self.ring.keyring, kind, typed, tenants, self.settings.placeholder_ids
+        )  # fmt: skip
+        return await dry_run(self.counting, asked)
+
+    async def _tags_of_message(self, message: str, tenant: str | None) -> set[bytes]:
+        """Of the persons whom a message was for: all their records will be erased."""
+        history = History(
+            self.store, self.subjects, self.ring.trusted, self.ring.keyring, self.ring.cover
+        )
+        topics = list(archived_topics(self.settings).values())
+        found = await history.of(message, topics, tenant, None)
+        if not found:
+            raise RequestError("the archive has no such message")
+        tags: set[bytes] = set()
+        for each in found:
+            place = parse_segment_name(each.name)
+            assert place is not None
+            held = await read_tags(
+                self.subjects, self.ring.keyring.index_key, place, each.segment.leaf,
+                each.segment.header.count,
+            )  # fmt: skip
+            if held is not None and held[each.index] != NO_TAG:
+                tags.add(held[each.index])
+        if not tags:
+            raise RequestError(
+                "nothing links this message to a person any more",
+                hint="they were erased, or its subject object is away: name the customer",
+            )
+        return tags
+
+    def installation(self, hook: StepHook = no_hook) -> Installation:
+        """For the keeper."""
+        settings = self.settings
+        connection = KafkaConnection.from_settings(settings)
+        return Installation(
+            keyring=settings.keyring, views=[Path(each) for each in settings.keyring_views],
+            store=self.store, private=self.private, counting=self.counting, barrier=self.barrier,
+            holds_against=self._holds_against, destroy=_unlinked,
+            longest_copy=partial(_longest_copy, settings, connection),
+            publish=partial(publish_certificates, connection), alarms=self.alarms, now=now,
+            barrier_seconds=settings.barrier_seconds,
+            grace_seconds=settings.erasure_grace_seconds, hook=hook,
+        )  # fmt: skip
+
+    async def _holds_against(self, requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
+        return {}
+
+
+def _unlinked(_: int) -> Destroyed:
+    """Covers are files, which the keeper removes."""
+    return Destroyed(kind="file-unlinked", at=now())
+
+
+async def _longest_copy(settings: Settings, connection: KafkaConnection) -> timedelta | None:
+    """Kafka drops a log segment once its newest record is older than `retention.ms`, and closes it
+    after `segment.ms` at the latest. `BrokerError`."""
+    topics: Collection[str] = {*archived_topics(settings), *archived_topics(settings).values()}
+    configs = await topic_configs(connection, [*topics, *_COPIES])
+    kept = [(int(each["retention.ms"]), int(each["segment.ms"])) for each in configs.values()]
+    if any(retention < 0 for retention, _ in kept):
+        return None
+    return timedelta(milliseconds=max((sum(each) for each in kept), default=0))
+
+
+@asynccontextmanager
+async def erasing(settings: Settings) -> AsyncIterator[Erasing]:
+    """For the block. `KeyringError`, `ConfigError`, `StoreError`."""
+    ring, alarms = load_archive_keyring(settings), alarm_board(settings)
+    store, subjects = archive_to_write(settings), subjects_to_write(settings)
+    private = PrivateObjects(subjects, ring.keyring.index_key)
+    segments = Segments(store, ring.trusted, ring.keyring.archive)
+    counting = Counting(segments, subjects, private, ring.keyring.index_key, alarms)
+    try:
+        yield Erasing(settings, ring, store, subjects, private, counting, segments, alarms)
+    finally:
+        await store.close()
+        await subjects.close()

@@ -1,0 +1,157 @@
+"""The rest of `audit-stream redact`: fleet, openings, returns, sweeps; and what all of it shares."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import orjson
+import typer
+
+from audit_stream.cli.options import Config, Json
+from audit_stream.cli.output import Output
+from audit_stream.errors import ConfigError
+from audit_stream.settings import Settings
+
+if TYPE_CHECKING:
+    from audit_stream.app.erasing import Erasing
+    from audit_stream.archive.fleet import Member
+    from audit_stream.erasure.barrier import Blocker
+    from audit_stream.erasure.filing import Kind
+
+T = TypeVar("T")
+Ref = Annotated[str, typer.Argument(help="The request's reference.")]
+By = Annotated[str | None, typer.Option(
+    help="Your id, which stands in the certificate for ever: no name.",
+    show_default="the user you are logged in as",
+)]  # fmt: skip
+_STDIN = "-"
+
+
+def with_place(settings: Settings, work: Callable[[Erasing], Awaitable[T]]) -> T:
+    """What `work` does with the installation, opened for it."""
+    from audit_stream.app.erasing import erasing
+
+    async def run() -> T:
+        async with erasing(settings) as place:
+            return await work(place)
+
+    return asyncio.run(run())
+
+
+def actor(by: str | None) -> str:
+    """Who does it."""
+    return by or getpass.getuser()
+
+
+def who(
+    customer: str | None, address: str | None, message: str | None
+) -> tuple[Kind, str]:  # fmt: skip
+    """Who was named, in one of three ways; ``-`` is read, so that no list of processes shows it."""
+    given: dict[Kind, str | None] = {"customer": customer, "address": address, "message": message}
+    named = [(kind, text) for kind, text in given.items() if text is not None]
+    if len(named) != 1:
+        raise ConfigError("name one of --customer, --address and --message")
+    kind, text = named[0]
+    return kind, sys.stdin.readline().rstrip("\n") if text == _STDIN else text
+
+
+def fleet(as_json: Json = False, config: Config = None) -> None:
+    """The processes that hold keys, of which epoch, and who would hold an erasure up."""
+    settings, out = Settings.load(config), Output(as_json)
+
+    async def look(place: Erasing) -> tuple[list[Member], list[Blocker]]:
+        from audit_stream.archive.fleet import members
+
+        found = await members(place.private)
+        looked = await place.barrier(place.ring.keyring.epoch).look()
+        return found, list(looked.blockers)
+
+    known, blockers = with_place(settings, look)
+    _tell_fleet(out, known, blockers)
+
+
+def _tell_fleet(out: Output, known: list[Member], blockers: list[Blocker]) -> None:
+    columns = ["process", "role", "host", "epoch", "seen"]
+    rows = [tuple(getattr(each, name) for name in columns) for each in known]
+    waiting = [(each.process, each.why) for each in blockers]
+    out.document({
+        "processes": [dict(zip(columns, row, strict=True)) for row in rows],
+        "blockers": [{"process": process, "why": why} for process, why in waiting],
+    })  # fmt: skip
+    out.table("Processes", columns, rows)
+    for process, why in waiting:
+        out.say(f"{process} {why}")
+
+
+def excuse(
+    process: Annotated[str, typer.Argument(help="As redact fleet names it.")],
+    reason: Annotated[str, typer.Option(help="How you know that it is gone, memory and all.")],
+    by: By = None, config: Config = None,
+) -> None:  # fmt: skip
+    """Say that a process is gone for good. It stands in the certificates, with your id."""
+    from audit_stream.erasure.barrier import excuse as excuse_process
+
+    settings = Settings.load(config)
+    with_place(settings, lambda place: excuse_process(place.private, process, actor(by), reason))
+    Output().say(f"{process} is no longer waited for: run audit-stream redact run")
+
+
+def opening(
+    ref: Ref,
+    out_file: Annotated[Path, typer.Option("--out", help="A new file, for the requester only.")],
+    by: By = None, config: Config = None,
+) -> None:  # fmt: skip
+    """What shows which records a certificate is about: once, to whoever filed the request.
+
+    It links records of one person. It is removed here once it was written.
+    """
+    from audit_stream.erasure.opening import take_opening
+    from audit_stream.keys.file import write_new
+
+    settings = Settings.load(config)
+
+    async def work(place: Erasing) -> None:
+        await take_opening(
+            place.private, place.requests, ref, actor(by),
+            lambda value: write_new(out_file, orjson.dumps(value) + b"\n"),
+        )  # fmt: skip
+
+    with_place(settings, work)
+    Output().say(f"wrote {out_file}; it is not kept here any more")
+
+
+def return_(
+    customer: Annotated[str | None, typer.Option(help="The customer's id; - reads it.")] = None,
+    address: Annotated[str | None, typer.Option(help="An address; - reads it.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose customer they are.")] = ...,  # type: ignore[assignment]
+    config: Config = None,
+) -> None:  # fmt: skip
+    """Someone who was erased is a customer again: what comes from now on has personal fields.
+
+    What was erased stays erased. Needs the whole keyring.
+    """
+    from audit_stream.erasure.returning import bring_back
+
+    kind, typed = who(customer, address, None)
+    settings = Settings.load(config)
+    generation = with_place(
+        settings, lambda place: bring_back(place.installation(), kind, typed, tenant)
+    )
+    Output().say(f"from the next key epoch on they are there again, generation {generation}")
+
+
+def sweep(as_json: Json = False, config: Config = None) -> None:
+    """Zero every tag in the subject objects that the keyring cannot derive, and remove orphans:
+    for objects that came back, from a backup or a store that was away."""
+    from audit_stream.erasure.sweeping import sweep as sweep_objects
+
+    settings, out = Settings.load(config), Output(as_json)
+    swept = with_place(settings, lambda place: sweep_objects(place.counting, place.covers))
+    out.document({"objects": swept.objects, "zeroed": swept.zeroed, "removed": swept.removed})
+    out.say(f"{swept.objects} subject objects, {swept.zeroed} rewritten, {swept.removed} orphans "
+            "removed")  # fmt: skip

@@ -1,0 +1,129 @@
+"""The barrier: nobody holds the old keys any more, and nothing sealed with them can still come.
+
+A process passes when it says that it has loaded the new epoch (`archive.fleet`). One that says
+nothing blocks, until it is shown to be gone and unable to seal: a worker that has left the group,
+once every partition's chain goes on under the new epoch, so that no name is left that it could put
+a segment under; any process once a person has found it gone, which the certificate says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from audit_stream.archive.chain import Chain
+from audit_stream.archive.fleet import FLEET, Member, members
+from audit_stream.archive.private import Kept, PrivateObjects
+from audit_stream.archive.streams import generations
+from audit_stream.evidence import layout
+from audit_stream.evidence.redaction import check_actor
+from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.ports import WormStore
+from audit_stream.privacy.private_object import FOLDER
+
+EXCUSED = f"{FOLDER}excused/"
+_VERSION = "audit-excuse/1"
+#: Process ids of the workers in the consumer group; a member that says no id is given as it is
+#: known there. `BrokerError` when the broker cannot be asked.
+AskGroup = Callable[[], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A process that is waited for."""
+
+    process: str
+    role: str
+    why: str
+    seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The fleet at one moment."""
+
+    acknowledged: int  # processes that hold the new epoch
+    blockers: Sequence[Blocker]
+    excused: Sequence[dict[str, str]]  # {"by","process","reason","role"}
+
+
+class Barrier:
+    """Looks at the fleet for one epoch."""
+
+    def __init__(
+        self, private: PrivateObjects, store: WormStore, keys: TrustedKeys, group: AskGroup,
+        epoch: int,
+    ) -> None:  # fmt: skip
+        self._private, self._store, self._keys = private, store, keys
+        self._group, self._epoch = group, epoch
+
+    async def look(self) -> Looked:
+        """Who has passed, who has not, and who is excused: those are not looked for again."""
+        in_group = set(await self._group())
+        known = await members(self._private)
+        behind = [each for each in known if each.epoch < self._epoch]
+        excuses = {each.name.removeprefix(EXCUSED): each for each in await self._excuses()}
+        sealed_on = await self.passed() if behind else False
+        blockers, excused = list[Blocker](), list[dict[str, str]]()
+        for each in behind:
+            excuse = _excuse(each, excuses, in_group, sealed_on)
+            if excuse is None:
+                blockers.append(Blocker(each.process, each.role, _why(each, in_group), each.seen))
+            else:
+                excused.append({"process": each.process, "role": each.role, **excuse})
+        for stranger in in_group - {each.process for each in known}:
+            blockers.append(Blocker(stranger, "worker", "is in the group and not registered"))
+        return Looked(len(known) - len(behind), blockers, excused)
+
+    async def passed(self) -> bool:
+        """Whether every open partition goes on under the epoch: who seals under an older one finds
+        its name taken."""
+        topics = {
+            place[0]
+            for name in await self._store.names("streams/")
+            if (place := layout.parse_stream_name(name)) is not None
+        }
+        for topic in sorted(topics):
+            newest = (await generations(self._store, self._keys, topic))[-1]
+            for partition in range(newest.partitions):
+                last = await Chain(self._store, self._keys, newest, partition).last()
+                if last is None or last.segment.header.key_epoch < self._epoch:
+                    return False
+        return True
+
+    async def forget(self, excused: Sequence[dict[str, str]]) -> None:
+        """Take away the word of processes that are gone, once it is on record that they are."""
+        for each in excused:
+            for name in (FLEET + each["process"], EXCUSED + each["process"]):
+                if (kept := await self._private.get(name)) is not None:
+                    await self._private.remove(kept)
+
+    async def _excuses(self) -> list[Kept]:
+        return await self._private.all(EXCUSED)
+
+
+def _excuse(
+    member: Member, excuses: dict[str, Kept], in_group: set[str], sealed_on: bool
+) -> dict[str, str] | None:
+    if (kept := excuses.get(member.process)) is not None:
+        return {"by": str(kept.value["by"]), "reason": str(kept.value["reason"])}
+    if member.role == "worker" and member.process not in in_group and sealed_on:
+        return {
+            "by": "keeper",
+            "reason": "left the group; every partition was sealed on under the new epoch",
+        }
+    return None
+
+
+def _why(member: Member, in_group: set[str]) -> str:
+    if member.process in in_group:
+        return "is in the group and has not loaded the new epoch"
+    said = "is loading its keys" if member.epoch == 0 else f"has the epoch {member.epoch}"
+    return f"{said}, on {member.host}"
+
+
+async def excuse(private: PrivateObjects, process: str, by: str, reason: str) -> None:
+    """A person has found that a process is gone for good, and its memory with it."""
+    check_actor(by)
+    value = {"by": by, "reason": reason, "v": _VERSION}
+    await private.update(EXCUSED + process, lambda _: value)

@@ -1,0 +1,92 @@
+"""What a keeper works on: one installation's stores, keyring and fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from audit_stream.archive.private import PrivateObjects
+from audit_stream.erasure.barrier import Barrier
+from audit_stream.erasure.counting import Counting
+from audit_stream.erasure.request import Request
+from audit_stream.errors import KeyringError
+from audit_stream.evidence.register import Entry
+from audit_stream.keys.epochs import bring_up
+from audit_stream.ports import Alerts, WormStore
+
+T = TypeVar("T")
+_TOGETHER = 16  # private objects written at once
+
+
+class StepHook(Protocol):
+    """Called around each step; does nothing in production. Tests end the process in it."""
+
+    def __call__(self, step: str, when: str) -> None:
+        """`step` of `batch.Step`, in lower case, `when` is ``before`` or ``after``."""
+        ...
+
+
+def no_hook(step: str, when: str) -> None:
+    """The production hook."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """How the old keys went, and when that is, or will be, final (RFC 3339)."""
+
+    kind: str
+    at: str
+
+
+#: Which holds stand against each request, by reference; those without are left out.
+HoldsAgainst = Callable[[Sequence[Request]], Awaitable[Mapping[str, Sequence[str]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What a keeper works on."""
+
+    keyring: Path
+    views: Sequence[Path]  # keyring files of other roles' views, to be brought up to each epoch
+    store: WormStore
+    private: PrivateObjects
+    counting: Counting
+    barrier: Callable[[int], Barrier]  # for an epoch
+    holds_against: HoldsAgainst
+    destroy: Callable[[int], Destroyed]  # what opens the covers of an epoch, beside their files
+    #: How long topics may hold what was erased; None: for ever, as far as anybody can tell.
+    longest_copy: Callable[[], Awaitable[timedelta | None]]
+    publish: Callable[[Sequence[Entry]], Awaitable[None]]  # certificates, to `audit-redactions`
+    alarms: Alerts
+    now: Callable[[], str]
+    barrier_seconds: float = 120.0  # waited for the fleet in one run
+    grace_seconds: float = 60.0  # for what a process that ended may still have on its way
+    hook: StepHook = no_hook
+
+
+def bring_up_views(place: Installation) -> None:
+    """To the keyring's epoch. One that cannot be is an alarm, and its processes hold the barrier
+    up."""
+    for view in place.views:
+        try:
+            bring_up(place.keyring, view)
+        except (KeyringError, OSError) as error:
+            said = f"the view {view} could not be brought up: {error}"
+            place.alarms.raise_alarm(f"keyring:view:{view}", said)
+        else:
+            place.alarms.close_alarm(f"keyring:view:{view}", f"the view {view} is brought up")
+
+
+async def together(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Do the same with each, several at once; the first failure is raised."""
+    turn = asyncio.Semaphore(_TOGETHER)
+
+    async def one(item: T) -> None:
+        async with turn:
+            await work(item)
+
+    await asyncio.gather(*map(one, items))

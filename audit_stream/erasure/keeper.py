@@ -1,0 +1,208 @@
+"""The keeper: carries batches of approved erasures out, step by step.
+
+Each step is last before the journal says so, and harmless when it is done again: whatever ends the
+process, the next run goes on. What orders erasures and holds is the lock of the keyring's folder:
+it is held from the last look at the holds until the keys are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from audit_stream.archive.fleet import tell_epoch
+from audit_stream.erasure.barrier import Barrier
+from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
+from audit_stream.erasure.certifying import certify
+from audit_stream.erasure.installation import Installation, bring_up_views, together
+from audit_stream.erasure.request import Request, State
+from audit_stream.erasure.requests import Requests
+from audit_stream.errors import BarrierError, KeyringError
+from audit_stream.evidence.register import Entry
+from audit_stream.keys.epochs import advance, destroy_strays, read_master
+from audit_stream.keys.lock import RUN_FILE, keyring_lock
+from audit_stream.privacy.keyring import Keyring
+from audit_stream.privacy.keytree import path_of
+
+_LOOK_SECONDS = 1.0
+_STUCK = "erasure:barrier"
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run did."""
+
+    certified: Sequence[Entry] = ()
+    held: Mapping[str, Sequence[str]] | None = None  # holds, by the reference they stand against
+
+
+class Keeper:
+    """Runs at most one batch at a time, whoever else tries."""
+
+    def __init__(self, place: Installation) -> None:
+        self._place, self._private = place, place.private
+        self._requests = Requests(place.private)
+
+    async def run(self) -> Ran:
+        """Finish the batch at work, or carry the next one out. `BarrierError` when the fleet is not
+        through yet: the next run goes on. `KeyringError`, `StoreError`, `FormatError`."""
+        with keyring_lock(self._place.keyring, wait=0.0, name=RUN_FILE):
+            ran = Ran()
+            batch = await self._at_work()
+            if batch is None:
+                batch = await self._take(ran)
+            if batch is not None:
+                ran.certified = await self._carry_out(batch)
+            return ran
+
+    async def _at_work(self) -> Batch | None:
+        kept = await self._private.get(JOURNAL)
+        if kept is None:
+            return None
+        batch = decode_batch(kept.value)
+        if batch.step is not Step.TAKEN:
+            return batch
+        with keyring_lock(self._place.keyring):
+            return await self._puncture(batch)
+
+    # -- what must not race with holds
+
+    async def _take(self, ran: Ran) -> Batch | None:
+        with keyring_lock(self._place.keyring):
+            wanted = await self._requests.to_carry_out()
+            ran.held = await self._set_aside(wanted)
+            taken = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
+            if not taken:
+                return None
+            epoch = read_master(self._place.keyring).epoch
+            begin = Batch(
+                items=[Item(each.ref, tuple(each.tags)) for each in taken],
+                epochs=(epoch, epoch + 1),
+            )  # fmt: skip
+            self._place.hook("taken", "before")
+            await together(taken, self._mark)
+            await self._private.create(JOURNAL, begin.encode())
+            self._place.hook("taken", "after")
+            return await self._puncture(begin)
+
+    async def _set_aside(self, wanted: Sequence[Request]) -> Mapping[str, Sequence[str]]:
+        """Those that a hold stands against say so, and are tried again with the next batch."""
+        held = await self._place.holds_against(wanted) if wanted else {}
+        for each in wanted:
+            holds = tuple(held.get(each.ref, ()))
+            if holds != tuple(each.held_by) or (each.state is State.HELD) != bool(holds):
+                await self._requests.change(each.ref, partial(_standing_against, holds))
+        return held
+
+    async def _mark(self, request: Request) -> None:
+        await self._requests.change(
+            request.ref, lambda each: replace(each, state=State.EXECUTING, held_by=())
+        )
+
+    async def _puncture(self, batch: Batch) -> Batch:
+        """The point of no return: from here on nobody who reads the keyring can open them."""
+        place = self._place
+        place.hook("punctured", "before")
+        ring = read_master(place.keyring)
+        if ring.epoch == batch.epochs[0]:
+            covers = [(tree.first_epoch, tree.cover_sha256) for tree in ring.trees]
+            batch = replace(batch, covers=[{"before": b, "first_epoch": f} for f, b in covers])
+            await self._note(batch)  # the old hashes, while they can still be read
+            paths = [path_of(tag) for tag in batch.tags]
+            ring = await asyncio.to_thread(advance, place.keyring, ring, lambda _: paths)
+        elif ring.epoch != batch.epochs[1]:
+            raise KeyringError(
+                f"a batch from epoch {batch.epochs[0]} is at work and the keyring has {ring.epoch}",
+                hint="was another keyring put in place? See docs/how-to/erase.md",
+            )
+        place.hook("punctured", "between")
+        bring_up_views(self._place)
+        await tell_epoch(self._private, ring.epoch)
+        done = batch.done(
+            Step.PUNCTURED, covers=_after(batch.covers, ring), punctured_at=place.now()
+        )
+        await self._note(done)
+        place.hook("punctured", "after")
+        return done
+
+    # -- what only has to be done to the end
+
+    async def _carry_out(self, batch: Batch) -> Sequence[Entry]:
+        steps = (
+            (Step.PASSED, self._pass), (Step.COUNTED, self._count), (Step.ZEROED, self._zero),
+            (Step.DESTROYED, self._destroy),
+        )  # fmt: skip
+        for step, work in steps:
+            if batch.step < step:
+                self._place.hook(step.name.lower(), "before")
+                batch = await work(batch)
+                await self._note(batch)
+                self._place.hook(step.name.lower(), "after")
+        return await certify(self._place, self._requests, batch)
+
+    async def _pass(self, batch: Batch) -> Batch:
+        bring_up_views(self._place)
+        barrier = self._place.barrier(batch.epochs[1])
+        deadline = monotonic() + self._place.barrier_seconds
+        while (looked := await barrier.look()).blockers:
+            if monotonic() >= deadline:
+                raise self._stuck(batch, [f"{b.process} {b.why}" for b in looked.blockers])
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._place.alarms.close_alarm(_STUCK, "every process has the newest key epoch")
+        await self._wait_until_passed(barrier)
+        known = {each["process"] for each in batch.excused}
+        excused = [*batch.excused, *(e for e in looked.excused if e["process"] not in known)]
+        await self._note(replace(batch, excused=excused))
+        await barrier.forget(looked.excused)
+        return batch.done(Step.PASSED, acknowledged=looked.acknowledged, excused=excused)
+
+    async def _wait_until_passed(self, barrier: Barrier) -> None:
+        """A put that its process gave up may still land: until its name is taken by what was sealed
+        under the new epoch, or long enough that it can be on its way no longer."""
+        until = monotonic() + self._place.grace_seconds
+        while not await barrier.passed():
+            if (left := until - monotonic()) <= 0:
+                return
+            await asyncio.sleep(min(_LOOK_SECONDS, left))
+
+    def _stuck(self, batch: Batch, blockers: list[str]) -> BarrierError:
+        said = f"{len(blockers)} processes may hold keys of the erased: {'; '.join(blockers[:5])}"
+        self._place.alarms.raise_alarm(_STUCK, said)
+        return BarrierError(
+            f"the erasure waits: {said}",
+            hint="see why they do not load the newest keyring; of one that is gone for good: "
+            "audit-stream redact excuse PROCESS",
+        )
+
+    async def _count(self, batch: Batch) -> Batch:
+        return batch.done(Step.COUNTED, counted=await self._place.counting.count(batch))
+
+    async def _zero(self, batch: Batch) -> Batch:
+        await self._place.counting.zero(batch.tags)
+        return batch.done(Step.ZEROED)
+
+    async def _destroy(self, batch: Batch) -> Batch:
+        bring_up_views(self._place)
+        destroyed = await asyncio.to_thread(self._place.destroy, batch.epochs[0])
+        destroy_strays(self._place.keyring)
+        return batch.done(
+            Step.DESTROYED, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.at,
+            executed_at=self._place.now(),
+        )  # fmt: skip
+
+    async def _note(self, batch: Batch) -> None:
+        await self._private.update(JOURNAL, lambda _: batch.encode())
+
+
+def _standing_against(holds: tuple[str, ...], request: Request) -> Request:
+    state = State.HELD if holds else State.APPROVED
+    return replace(request, state=state, held_by=holds)
+
+
+def _after(covers: Sequence[Mapping[str, Any]], ring: Keyring) -> list[dict[str, Any]]:
+    after = {tree.first_epoch: tree.cover_sha256 for tree in ring.trees}
+    return [{**each, "after": after[each["first_epoch"]]} for each in covers]

@@ -1,0 +1,26 @@
+"""Who is in the workers' consumer group, as the broker has it."""
+
+from __future__ import annotations
+
+from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection, open_admin
+
+_CLIENT_ID, _OTHER_ID = 1, 0  # of a member of DescribeGroups v0 to v3: member id, client id, …
+
+
+async def group_processes(connection: KafkaConnection, group: str) -> list[str]:
+    """The processes in the group, by the names their clients have: `archive.fleet.Member.process`.
+    A member of another release has its member id instead. `BrokerError`."""
+    async with open_admin(connection) as admin:
+        responses = await admin.describe_consumer_groups([group])
+    members = [
+        member for response in responses for found in response.groups for member in found[_MEMBERS]
+    ]
+    return [_process(member[_CLIENT_ID], member[_OTHER_ID]) for member in members]
+
+
+_MEMBERS = 5  # of a group: error code, group, state, protocol type, protocol, members
+
+
+def _process(client: str, member: str) -> str:
+    ours = f"{CLIENT_ID}-"
+    return client.removeprefix(ours) if client.startswith(ours) else member

@@ -1,0 +1,29 @@
+"""The settings of erasing persons."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from audit_stream.settings.fields import Names
+
+
+class ErasureSettings(BaseModel):
+    """Erasure"""
+
+    keyring_views: Names = Field(
+        (),
+        description="Keyring files of other roles' views (`keyring view`), after commas: each "
+        "erasure brings them up to the new epoch, so that their processes can take it over.",
+    )
+    barrier_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="So long one run of erasures waits for every process to drop the old keys; "
+        "the next run goes on waiting.",
+    )
+    erasure_grace_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="So long it waits for what a process that ended may still have on its way to "
+        "an idle partition; a busy one shows sooner that nothing can come.",
+    )
