@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.certificates import Certificates
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
 from audit_stream.gateway.around import where
 from audit_stream.gateway.covered import Coverage
+from audit_stream.gateway.redacted import Redacted
 from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import log_rows
@@ -53,6 +55,15 @@ class Followed:
     def __post_init__(self) -> None:
         archive = self.archive
         self.certificates = Certificates(archive.store, archive.keys, archive.keyring.archive)
+
+    @property
+    def redacted(self) -> Redacted:
+        """What answers say of what was erased."""
+        archive = self.archive
+        private = None
+        if archive.subjects is not None:
+            private = PrivateObjects(archive.subjects, archive.keyring.index_key)
+        return Redacted(self.certificates, private, archive.keyring)
 
     def use_keys(self, keyring: Keyring) -> None:
         """From now on that keyring, of the same archive, and not the one before."""

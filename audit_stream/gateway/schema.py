@@ -93,9 +93,19 @@ _REVISION = _object({
         "segment": _TEXT_OUT, "record_index": _COUNT, "log_index": {"type": ["integer", "null"]},
     }),
 })  # fmt: skip
+_REDACTION = {
+    **_object({
+        "erased": {"const": True}, "certificate_id": _NULLABLE,
+        "certificates": {
+            **_object({"first": _COUNT, "last": _COUNT, "newest_id": _NULLABLE}),
+            "type": ["object", "null"],
+        },
+    }),
+    "type": ["object", "null"],
+}  # fmt: skip
 _MESSAGE = {
     "audit_record": _ref("Record"), "history": {"type": "array", "items": _ref("Revision")},
-    "conflict": {"type": "boolean"}, "redaction": {"type": ["object", "null"]},
+    "conflict": {"type": "boolean"}, "redaction": _REDACTION,
     "assurance": {"enum": ["mutable", "worm_unlocked", "worm_locked"]},
     "evidence": _object({"bundle": _TEXT_OUT, "keys": _TEXT_OUT}),
 }  # fmt: skip
@@ -115,12 +125,12 @@ _COMPONENTS: dict[str, Any] = {
     "Record": _RECORD, "Revision": _REVISION, "Answer": _object({**_VERIFIED, **_MESSAGE}),
     "Page": _object({
         **_VERIFIED, "messages": {"type": "array", "items": _object(_MESSAGE)},
-        "cursor": _NULLABLE,
+        "cursor": _NULLABLE, "redaction": _REDACTION,
     }),
     "Problem": _object({
         "type": _TEXT_OUT, "title": _TEXT_OUT, "status": {"type": "integer"},
-        "detail": _TEXT_OUT, **_SIGNED, "failed": _TEXT_OUT,
-    }, *_SIGNED, "failed"),
+        "detail": _TEXT_OUT, **_SIGNED, "failed": _TEXT_OUT, "redaction": _REDACTION,
+    }, *_SIGNED, "failed", "redaction"),
 }  # fmt: skip
 _FOUND = {"oneOf": [_ref("Answer"), _ref("Page")]}
 _ANY = (408, 431, 500, 503)  # of every route: a head may be slow or too large, too many may ask

@@ -21,7 +21,7 @@ from audit_stream.gateway.pages import render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures
 from audit_stream.gateway.pages.forms import SESSION, check_from_here, fields_of
-from audit_stream.gateway.pages.message import checked, is_anchored, shown
+from audit_stream.gateway.pages.message import certified, checked, is_anchored, shown
 from audit_stream.gateway.pages.quarantine import Reasons, quarantine
 from audit_stream.gateway.pages.report import Days
 from audit_stream.gateway.pages.sessions import Session, Sessions
@@ -128,8 +128,8 @@ class Pages:
         template = "not_found" if problem.status == 404 else "tampered"
         return self._html(
             template, session, problem.status, problem=problem, failed=more.get("failed"),
-            through=words.through(more.get("archived_through", {})), given=fields,
-            **self._state(more),
+            erased=certified(more.get("redaction")), given=fields,
+            through=words.through(more.get("archived_through", {})), **self._state(more),
         )  # fmt: skip
 
     def _state(self, answer: Any) -> dict[str, Any]:
