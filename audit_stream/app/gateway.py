@@ -37,6 +37,7 @@ from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, JwtRules, load_rules
 from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
 from audit_stream.gateway.protocol import BoundedProtocol
@@ -104,6 +105,9 @@ def build_gateway(
         service=service, signer=signer, journal=journal, now=now,
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
+    officers = Officers(
+        gateway=gateway, private=stores.private, placeholders=settings.placeholder_ids
+    )
     reasons = ReasonCounter(KafkaConnection.from_settings(settings), index.is_retried, now)
     pages = Pages(
         gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
@@ -142,7 +146,7 @@ def build_gateway(
         index.close()
         await background.sealed_into.close()
 
-    return build_app(gateway, running, observe, pages)
+    return build_app(gateway, running, observe, pages, officers)
 
 
 def _service(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,21 +15,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from audit_stream import __version__
-from audit_stream.gateway import schema
+from audit_stream.gateway import officer_schema, redaction_routes, schema
 from audit_stream.gateway.answer import BUNDLE, KEYS
 from audit_stream.gateway.around import INTERNAL, Around, Observe
 from audit_stream.gateway.bodies import body_of, zipped
 from audit_stream.gateway.caller import Caller
+from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.pages.routes import PATHS, Pages
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs
 from audit_stream.gateway.reads import Gateway
+from audit_stream.gateway.redaction_routes import RedactionRoutes
+from audit_stream.gateway.redactions import Redactions
 from audit_stream.gateway.schema import SD_JWT
 
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
 OPENAPI = "/openapi.json"
-ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI)
+ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI, *redaction_routes.ROUTES)
 _DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
 
 
@@ -40,10 +44,10 @@ def _wants(request: Request, kind: str) -> bool:
 
 def build_app(
     gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe,
-    pages: Pages | None = None,
+    pages: Pages | None = None, officers: Officers | None = None,
 ) -> Around:  # fmt: skip
     """The application; `running` is entered while it serves, `observe` told of each answer. Without
-    `pages` it is the API alone."""
+    `pages` it is the API alone, without `officers` look-ups alone."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,11 +62,14 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
+    if officers is not None:
+        admit = partial(_admit, gateway)
+        RedactionRoutes(Redactions(officers), admit, _json_body).add(app)
     if pages is not None:
         pages.add(app)
     described = schema.completed(get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes,
-    ))  # fmt: skip
+    ), officer_schema.COMPONENTS)  # fmt: skip
     app.openapi = lambda: described  # type: ignore[method-assign]
     return Around(app, (*ROUTES, *PATHS), observe)
 

@@ -57,6 +57,18 @@ def parse_pairs(pairs: Iterable[tuple[str, str]]) -> Query:
     return parse_fields(found)
 
 
+def parse_page(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, int]:
+    """Cursor and limit of a list. `Problem` 400."""
+    found = dict(pairs)
+    limit = found.pop("limit", str(USUAL))
+    cursor = found.pop("cursor", None)
+    if found:
+        raise Problem(400, "a list has the parameters cursor and limit")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST):
+        raise Problem(400, f"limit must be 1 to {MOST}")
+    return cursor, int(limit)
+
+
 def parse_fields(found: Mapping[str, Any]) -> Query:
     """From names and values. `Problem` 400 says which and why."""
     for name in found:
@@ -66,7 +78,7 @@ def parse_fields(found: Mapping[str, Any]) -> Query:
         if name == "limit":
             if type(value) is not int or not 1 <= value <= MOST:
                 raise Problem(400, f"limit must be 1 to {MOST}")
-        elif type(value) is not str or not 1 <= len(value) <= LONGEST or _CONTROL.search(value):
+        elif not is_text(value):
             raise Problem(400, f"{name} must be 1 to {LONGEST} characters, none of them control")
     query = Query(**{NAMES[name]: value for name, value in found.items()})
     if not query.kind:
@@ -74,6 +86,11 @@ def parse_fields(found: Mapping[str, Any]) -> Query:
     if not query.is_page and (query.cursor is not None or "limit" in found):
         raise Problem(400, "cursor and limit are for customer_external_id alone")
     return query
+
+
+def is_text(value: Any) -> bool:
+    """Whether it is 1 to `LONGEST` characters, none of them control."""
+    return type(value) is str and 1 <= len(value) <= LONGEST and not _CONTROL.search(value)
 
 
 def _unknown(name: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +61,13 @@ class Gateway:
         """Write down that a page was looked at which shows no single message."""
         await self._write_down(caller, {"kind": "view", "query": page, "status": 200}, [], [])
 
+    async def acted(
+        self, caller: Caller, kind: str, act: str, status: int, tenants: Iterable[str]
+    ) -> None:
+        """Write down what an officer did, and how it ended; whom it was about, nobody does."""
+        said = {"kind": kind, "query": act, "status": status}
+        await self._write_down(caller, said, [], [], tenants)
+
     @asynccontextmanager
     async def _recorded(
         self, query: Query, caller: Caller, kind: str, seconds: float
@@ -82,11 +89,13 @@ class Gateway:
             await self._write_down(caller, {**said, "status": 200}, messages, records)
 
     async def _write_down(
-        self, caller: Caller, said: dict[str, Any], messages: list[str], records: _Answers
-    ) -> None:
+        self, caller: Caller, said: dict[str, Any], messages: list[str], records: _Answers,
+        tenants: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        seen = {each["platform_tenant_id"] for each in records}
         entry = {
             **said, "caller": caller.id, "found": len(records), "messages": messages,
-            "tenants": sorted({each["platform_tenant_id"] for each in records}),
+            "tenants": sorted(seen.union(tenants)),
             "time": self.now(), "v": ENTRY,
         }  # fmt: skip
         try:

@@ -30,7 +30,7 @@ from audit_stream.index.counts import (
     retried_in,
 )
 from audit_stream.index.groups import Groups
-from audit_stream.index.ids import Ids
+from audit_stream.index.ids import TENANT_BYTES, Ids
 from audit_stream.index.rows import (
     CARRIER,
     LOG_ROOT,
@@ -56,6 +56,7 @@ from audit_stream.rocks import batch_of, new_cache, open_database
 _VERSION = b"audit-index/3"
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
+_BEHIND_GROUPS = b"\xff" * 32  # of one tenant on one day
 _BEHIND_TAGS = bytes([TAG[0] + 1])
 _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
 
@@ -209,6 +210,18 @@ class ArchiveIndex:
             for tenant in theirs:
                 for row in self._scan(day_prefix(GROUP, day) + tenant):
                     yield decode_group(*row)
+
+    def tenants(self) -> list[str]:
+        """Every tenant of whom a message is archived, sorted; a seek for each tenant of a day."""
+        found: dict[bytes, str] = {}
+        rows, skip = self._db.iter(), len(day_prefix(GROUP, 0))
+        rows.seek(GROUP)
+        while rows.valid() and (key := rows.key()).startswith(GROUP):
+            named = key[: skip + TENANT_BYTES]
+            if named[skip:] not in found:
+                found[named[skip:]] = decode_group(key, rows.value())[1].tenant
+            rows.seek(named + _BEHIND_GROUPS)
+        return sorted(found.values())
 
     def quarantined(self) -> Iterator[Run]:
         """Runs of quarantined offsets, those of the newest day first."""

@@ -7,9 +7,10 @@ segment's signed header, and is opened through the subject object or for the cus
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from audit_stream.archive.opening import Closed, Opener, Personal
 from audit_stream.archive.tags import Tags
@@ -182,6 +183,16 @@ class Lookup:
                     messages.append(found)
             after = None
         return Page(messages=tuple(messages), cursor=None)
+
+    async def clear(self, tagged: Tagged) -> Mapping[str, Any]:
+        """What a person's record says in clear: `pub`, proven as the others are."""
+        indexed = self._index.place(tagged.place)
+        row = self._index.segment(tagged.place, tagged.base)
+        if indexed is None or row is None:
+            raise stale("a person's record")
+        name = indexed.segment_name(row.base, row.attempt)
+        _, proven = await self._segments.prove(name, row, tagged.index)
+        return proven.record.pub
 
     async def _first(
         self, tag: bytes, tagged: Tagged, message: bytes, customer: str
