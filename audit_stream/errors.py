@@ -163,7 +163,7 @@ class BarrierError(AuditError):
     """A process has not taken over the newest key epoch yet, and is not known to be gone."""
 
     code = "AS-8002"
-    fault = Fault.OPERATOR
+    fault = Fault.PEER
 
 
 class AlertError(AuditError):

@@ -31,6 +31,14 @@ class PutResult(Enum):
     EXISTS = "exists"  # other bytes stand under the name: read them, another writer won
 
 
+class HoldLevel(Enum):
+    """On what a store can set a legal hold."""
+
+    OBJECT = "object"  # on each object
+    CONTAINER = "container"  # on all objects of a container together, by `ContainerHolds`
+    NONE = "none"  # on nothing: what is declared is not enforced
+
+
 class Standing(Enum):
     """How a fact stands with what it should be."""
 
@@ -125,12 +133,38 @@ class WormStore(Protocol):
         """
         ...
 
+    async def held(self, name: str) -> bool | None:
+        """Whether a legal hold of its own stands on the object, read back from the service.
+
+        None where objects have no holds of their own; else `StoreRefused` when the name is free.
+        """
+        ...
+
+    async def hold_level(self) -> HoldLevel:
+        """On what it can set holds."""
+        ...
+
     async def posture(self) -> Posture:
         """Ask the store what it enforces, now, and try it where it can be tried."""
         ...
 
     async def close(self) -> None:
         """Release connections. The store is not used afterwards. May be called twice."""
+        ...
+
+
+class ContainerHolds(Protocol):
+    """Legal holds on a whole container, by tag. Setting and clearing twice changes nothing.
+
+    A tag has 3 to 23 letters and digits, and is compared in lower case. Errors as `WormStore`.
+    """
+
+    async def tags(self) -> frozenset[str]:
+        """The tags that stand now, ours and others'."""
+        ...
+
+    async def set_tag(self, tag: str, held: bool) -> None:
+        """Set or clear one tag; the others stay."""
         ...
 
 

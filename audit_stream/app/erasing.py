@@ -11,6 +11,7 @@ from pathlib import Path
 
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_write, subjects_to_write
 from audit_stream.app.topics import archived_topics
@@ -21,6 +22,7 @@ from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.filing import DryRun, Kind, Spelling, dry_run, spellings
 from audit_stream.erasure.found import tenants_of
+from audit_stream.erasure.held import standing_against
 from audit_stream.erasure.installation import Destroyed, Installation, StepHook, no_hook
 from audit_stream.erasure.request import Request
 from audit_stream.erasure.requests import Requests
@@ -132,7 +134,20 @@ class Erasing:
         )  # fmt: skip
 
     async def _holds_against(self, requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
-        return {}
+        """Under the keyring's lock, which the keeper has; what was filed is declared first."""
+        declaring = self._holds.declaring()
+        await declaring.carry_out_filed(now())
+        wanted = {each.ref: each.tags for each in requests}
+        return await standing_against(await declaring.active(), self.counting, wanted)
+
+    async def held_by(self, tags: Sequence[bytes]) -> Sequence[str]:
+        """Ids of the holds against a person now, for a dry run."""
+        active = await self._holds.reader.now()
+        return (await standing_against(active, self.counting, {"": tags})).get("", ())
+
+    @property
+    def _holds(self) -> HoldKeeper:
+        return HoldKeeper(self.settings, self.ring, self.store, self.subjects)
 
 
 def _unlinked(_: int) -> Destroyed:

@@ -23,6 +23,7 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import check_reader
 from audit_stream.app.gateway_keys import Keys, index_key_of, load_keys, registered, with_covers
+from audit_stream.app.holds import holds_reader
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
@@ -106,8 +107,9 @@ def build_gateway(
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
     officers = Officers(
-        gateway=gateway, private=stores.private, placeholders=settings.placeholder_ids
-    )
+        gateway=gateway, private=stores.private, placeholders=settings.placeholder_ids,
+        holds=holds_reader(store, stores.private, ring.trusted, ring.keyring.archive),
+    )  # fmt: skip
     reasons = ReasonCounter(KafkaConnection.from_settings(settings), index.is_retried, now)
     pages = Pages(
         gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
@@ -146,7 +148,8 @@ def build_gateway(
         index.close()
         await background.sealed_into.close()
 
-    return build_app(gateway, running, observe, pages, officers)
+    refused = metrics.platform_deletions_total.inc
+    return build_app(gateway, running, observe, pages, officers, refused)
 
 
 def _service(

@@ -28,8 +28,10 @@ from audit_stream.app.checks import (
 from audit_stream.app.ends import EndNote
 from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, GuardedStores, guarded_stores
+from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
 from audit_stream.app.now import now
+from audit_stream.app.repeated import repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
@@ -39,6 +41,7 @@ from audit_stream.errors import AuditError, BrokerError, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
+from audit_stream.holds.following import LOOK_SECONDS
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintWriter
 from audit_stream.keys.file import LoadedKeyring, read_keyring
@@ -203,7 +206,8 @@ async def _run(
                             metrics, alarms, hook, end)  # fmt: skip
     options, newest = connection.client_options(), partial(newest_epoch_told, private)
     hints = HintWriter(options)
-    context = replace(adapt(context), stored=hints.tell, newest_epoch=newest)
+    held = await follow_holds(store, private, ring, alarms)
+    context = replace(adapt(context), stored=hints.tell, held=held, newest_epoch=newest)
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = _twins(settings)
@@ -232,6 +236,7 @@ async def _run(
         ),
         watch_disks(metrics, folders_of(settings)),
         AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings),
+        repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),
         keys.run(),
     )  # fmt: skip
     try:

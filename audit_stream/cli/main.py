@@ -53,6 +53,7 @@ COMMANDS = {
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
+    "hold": Entry("holds:app", "Legal holds: declare, release by two persons, make them held."),
     "redact": Entry("redact:app", "Erase a person: ask, approve, carry out; certificates."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
     "alerts": Entry("alerts:app", "Try the ways alarms leave by."),

@@ -15,6 +15,8 @@ from audit_stream.errors import BarrierError, ConfigError
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audit_stream.app.erasing import Erasing
     from audit_stream.erasure.filing import DryRun
     from audit_stream.erasure.request import Request
@@ -65,28 +67,32 @@ def ask(
     if not dry_run and (request_ref is None or basis is None):
         raise ConfigError("name --request-ref and --basis", hint="or look only, with --dry-run")
 
-    async def work(place: Erasing) -> tuple[DryRun, Request | None]:
+    async def work(place: Erasing) -> tuple[DryRun, Sequence[str], Request | None]:
         from audit_stream.app.now import now
         from audit_stream.erasure.filing import new_request
 
         found = await place.find(kind, typed, tenant)
-        if dry_run:
-            return found, None
         tags = found.chosen(with_variants)
+        held = await place.held_by(tags)
+        if dry_run:
+            return found, held, None
         request = new_request(
             ref=str(request_ref), kind=kind, basis=str(basis), tags=tags, found=found.found(tags),
             by=actor(by), at=now(),
         )  # fmt: skip
-        return found, await place.requests.file(request)
+        return found, held, await place.requests.file(request)
 
-    found, request = with_place(settings, work)
-    _tell_found(out, found, request, with_variants)
+    found, held, request = with_place(settings, work)
+    _tell_found(out, found, held, request, with_variants)
 
 
-def _tell_found(out: Output, found: DryRun, request: Request | None, with_variants: bool) -> None:
+def _tell_found(
+    out: Output, found: DryRun, held: Sequence[str], request: Request | None, with_variants: bool
+) -> None:  # fmt: skip
     told = found.found(found.chosen(with_variants))
     out.document({
-        "records": told.records, "tenants": told.tenants, "first": told.first, "last": told.last,
+        "held_by": list(held), "records": told.records, "tenants": told.tenants,
+        "first": told.first, "last": told.last,
         "spellings": [
             {"spelling": each.spelling.text, "reason": each.spelling.reason,
              "records": each.records}
@@ -99,6 +105,8 @@ def _tell_found(out: Output, found: DryRun, request: Request | None, with_varian
     ])  # fmt: skip
     period = f", from {told.first} to {told.last}" if told.first else ""
     out.say(f"{told.records} records, tenants: {', '.join(told.tenants) or 'none'}{period}")
+    if held:
+        out.say(f"held by {', '.join(held)}: it waits until they are released")
     if told.variants and not with_variants:
         out.say(f"{told.variants} other spellings have records, which are not among these: "
                 "--with-variants takes them along")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The rest of `audit-stream redact`: fleet, openings, returns, sweeps; and what all of it shares."""
+"""The rest of `audit-stream redact`: fleet, openings, returns, sweeps; and what all shares."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import Batch, Counted
-from audit_stream.erasure.found import Facts, facts_of, sightings
+from audit_stream.erasure.found import Facts, Told, facts_of, sightings
 from audit_stream.erasure.request import request_name
 from audit_stream.erasure.scan import Hit, Unreadable, scan
 from audit_stream.erasure.segments import Segments
@@ -42,14 +42,17 @@ class Counting:
     index_key: bytes = field(repr=False)
     alarms: Alerts
 
-    async def facts(self, tags: set[bytes]) -> dict[bytes, Facts]:
-        """What the archive says of the records of these tags. `StoreError` when a subject object
-        cannot be looked into: nobody could say that it holds none of them."""
+    async def facts(self, tags: set[bytes], told: Told | None = None) -> dict[bytes, Facts]:
+        """What the archive says of the records of these tags; `told` is called of each.
+
+        `StoreError` when a subject object cannot be looked into: nobody could say that it holds
+        none of them.
+        """
         async with (
             aclosing(self._hits(tags)) as hits,
             aclosing(sightings(self.segments, hits)) as found,
         ):
-            return await facts_of(found)
+            return await facts_of(found, told)
 
     async def _hits(self, tags: set[bytes]) -> Any:
         unreadable: list[Unreadable] = []

@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from audit_stream.archive.fleet import tell_epoch
+from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
 from audit_stream.erasure.certifying import certify
@@ -67,7 +67,11 @@ class Keeper:
         if batch.step is not Step.TAKEN:
             return batch
         with keyring_lock(self._place.keyring):
-            return await self._puncture(batch)
+            if read_master(self._place.keyring).epoch != batch.epochs[0]:
+                return await self._puncture(batch)
+            # Nothing is punctured: a hold may have come since, so its requests are taken anew.
+            await self._private.remove(kept)
+            return None
 
     # -- what must not race with holds
 
@@ -78,7 +82,7 @@ class Keeper:
             taken = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
             if not taken:
                 return None
-            epoch = read_master(self._place.keyring).epoch
+            epoch = (await self._newest()).epoch
             begin = Batch(
                 items=[Item(each.ref, tuple(each.tags)) for each in taken],
                 epochs=(epoch, epoch + 1),
@@ -88,6 +92,16 @@ class Keeper:
             await self._private.create(JOURNAL, begin.encode())
             self._place.hook("taken", "after")
             return await self._puncture(begin)
+
+    async def _newest(self) -> Keyring:
+        """The keyring, if it is the newest: an older one would undo what was erased."""
+        ring, told = read_master(self._place.keyring), await newest_epoch_told(self._private)
+        if ring.epoch < told:
+            raise KeyringError(
+                f"the keyring has the epoch {ring.epoch}, the archive is at {told}",
+                hint="an older keyring was put in place: it can open who was erased since",
+            )
+        return ring
 
     async def _set_aside(self, wanted: Sequence[Request]) -> Mapping[str, Sequence[str]]:
         """Those that a hold stands against say so, and are tried again with the next batch."""
@@ -132,6 +146,7 @@ class Keeper:
     # -- what only has to be done to the end
 
     async def _carry_out(self, batch: Batch) -> Sequence[Entry]:
+        await self._newest()
         steps = (
             (Step.PASSED, self._pass), (Step.COUNTED, self._count), (Step.ZEROED, self._zero),
             (Step.DESTROYED, self._destroy),

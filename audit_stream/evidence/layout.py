@@ -96,9 +96,14 @@ def map_name(map_hash: str) -> str:
     return f"maps/{map_hash}.json"
 
 
+def subject_folder(topic: str, generation: int, partition: int) -> str:
+    """The prefix, with its slash, of one stream and partition's subject objects."""
+    return f"{SUBJECTS}{topic}/{generation:05d}/{partition:05d}/"
+
+
 def subject_name(segment: SegmentName, leaf: bytes) -> str:
     """Name of the subject object of the segment whose header has this leaf hash."""
-    folder = f"{SUBJECTS}{segment.topic}/{segment.generation:05d}/{segment.partition:05d}/"
+    folder = subject_folder(segment.topic, segment.generation, segment.partition)
     return f"{folder}{segment.base:020d}-{leaf_prefix(leaf)}.bin"
 
 

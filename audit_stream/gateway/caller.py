@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from audit_stream.gateway.problems import Problem
 
-SCOPES = ("audit:read", "audit:export", "audit:redact", "audit:hold")
+#: `audit:notify` is a platform's: it may tell of deletions, and read nothing.
+SCOPES = ("audit:read", "audit:export", "audit:redact", "audit:hold", "audit:notify")
 EVERY_TENANT = "*"
 JWT = "jwt:"  # before the subject, in the id of who came in by one
 

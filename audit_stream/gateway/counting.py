@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from audit_stream.erasure.request import Found
+from audit_stream.holds.active import RecordFact
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.rows import Tagged
@@ -119,3 +121,17 @@ async def _time(lookup: Lookup, tagged: Tagged | None) -> str | None:
     if tagged is None:
         return None
     return str((await lookup.clear(tagged))["ingestion_timestamp"])
+
+
+async def first_facts(
+    lookup: Lookup, index: ArchiveIndex, tags: Iterable[bytes], most: int
+) -> list[RecordFact]:
+    """What holds ask of records: of at most so many."""
+    rows = (tagged for tag in tags for tagged, _ in index.tagged(tag, None))
+    found = []
+    for tagged in islice(rows, most):
+        pub = await lookup.clear(tagged)
+        found.append(RecordFact(
+            pub["message_uuid"], pub["originating_workflow_id"], pub["source"]
+        ))  # fmt: skip
+    return found

@@ -1,7 +1,8 @@
-"""What the API says of requests to erase, before it is signed. Pure; no tag and nobody's id."""
+"""What the API says of requests to erase and of holds, before it is signed: no tag, nobody's id."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -9,7 +10,10 @@ import orjson
 from audit_stream.archive.certificates import Certificate
 from audit_stream.erasure.request import Request
 from audit_stream.evidence.encoding import b64u
+from audit_stream.evidence.hold import HoldEntry
 from audit_stream.gateway.counting import Looked
+from audit_stream.holds.hold import Hold
+from audit_stream.holds.standing import LOST
 
 
 def requested(request: Request) -> dict[str, Any]:
@@ -54,3 +58,17 @@ def certified(certificate: Certificate, log_index: int | None) -> dict[str, Any]
         "number": entry.number, "name": entry.name, "entry": orjson.loads(entry.line()),
         "sig": b64u(entry.signature), "log_index": log_index,
     }  # fmt: skip
+
+
+def held(hold: Hold | HoldEntry, *, declared: bool | None = None) -> dict[str, Any]:
+    """A hold, without tags; `declared`: whether the register has it, None: it was not asked. One
+    of which only the register's entry is left is lost."""
+    said = {
+        "hold_id": hold.hold_id, "scope": hold.scope.said(), "matter": hold.matter,
+        "custodian": hold.custodian, "reason": hold.reason, "declared_by": hold.declared_by,
+        "approved_by": hold.approved_by, "declared": declared,
+    }  # fmt: skip
+    if isinstance(hold, HoldEntry):
+        return said | {"state": LOST, "since": hold.time, "release": None}
+    release = None if hold.release is None else asdict(hold.release)
+    return said | {"state": hold.state.value, "since": hold.filed_at, "release": release}

@@ -7,7 +7,9 @@ from typing import Any
 from audit_stream.erasure.request import State
 from audit_stream.gateway import schema
 from audit_stream.gateway.asked import KINDS, MOST_VARIANTS
+from audit_stream.gateway.holding import PERSONS
 from audit_stream.gateway.query import MOST, USUAL
+from audit_stream.holds.hold import State as HoldState
 
 _COUNT, _TEXT, _TIME = schema.COUNT, schema.TEXT_OUT, schema.TIME
 _NULLABLE = schema.NULLABLE
@@ -99,4 +101,54 @@ OPENING = answered({
     "status": {"const": "given"}, "opening": schema.members({
         "hashes": {"type": "array", "items": _TEXT}, "secret": _TEXT, "v": _TEXT,
     }),
+})  # fmt: skip
+
+# Holds
+_REASON = {"type": "string", "pattern": "^[A-Za-z0-9._:/#-]{1,64}$"}
+_ACTOR = {"type": "string", "pattern": "^[A-Za-z0-9._:|-]{1,128}$"}
+_ID = {"type": "string", "pattern": "^[A-Za-z0-9._:/#=~|{}-]{1,256}$"}
+_RANGE = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9._-]{1,249}/(0|[1-9][0-9]{0,9})/(0|[1-9][0-9]{0,9})/"
+    "(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})$",
+    "description": "topic/generation/partition/first-last, both ends included.",
+}  # fmt: skip
+_WHAT: dict[str, dict[str, Any]] = {
+    "customer": schema.TEXT, "address": schema.TEXT, "message": _ID, "workflow": _ID,
+    "range": _RANGE,
+}  # fmt: skip
+_NEEDED = {"matter": _REASON, "custodian": _ACTOR, "reason": _REASON, "approved_by": _ACTOR}
+
+
+def _declared(what: str, one: dict[str, Any]) -> dict[str, Any]:
+    several = {"type": "array", "minItems": 1, "maxItems": MOST, "items": one}
+    tenant = {"platform_tenant_id": schema.TEXT} if what in PERSONS else {}
+    return {
+        "type": "object", "additionalProperties": False, "required": [what, *_NEEDED],
+        "properties": {what: {"anyOf": [one, several]}, **tenant, **_NEEDED},
+    }  # fmt: skip
+
+
+HOLD_BODY = schema.body(*(_declared(what, one) for what, one in _WHAT.items()))
+RELEASE_BODY = schema.body(schema.members({"reason": _REASON}))
+_HOLD_STATES = {"enum": [*(each.value for each in HoldState), "lost"]}
+_HOLD = schema.members({
+    "hold_id": _TEXT, "state": _HOLD_STATES, "scope": {"type": "object"}, "matter": _TEXT,
+    "custodian": _TEXT, "reason": _TEXT, "declared_by": _TEXT, "approved_by": _TEXT,
+    "since": _TIME, "declared": {"type": ["boolean", "null"]},
+    "release": {
+        **schema.members({
+            "filed_by": _TEXT, "filed_at": _TIME, "reason": _TEXT, "approved_by": _NULLABLE,
+            "approved_at": _NULLABLE,
+        }),
+        "type": ["object", "null"],
+    },
+})  # fmt: skip
+COMPONENTS["Hold"] = _HOLD
+_ONE_HOLD = {"status": _HOLD_STATES, "hold": schema.ref("Hold")}
+HELD = answered(_ONE_HOLD, *_SEEN, status=201)
+HELD[200] = answered(_ONE_HOLD)[200]
+HOLD_CHANGED = answered(_ONE_HOLD, *_SEEN)
+ALL_HELD = answered({
+    "status": {"const": "listed"}, "holds": {"type": "array", "items": schema.ref("Hold")},
 })  # fmt: skip

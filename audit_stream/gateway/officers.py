@@ -5,16 +5,19 @@ Nothing is carried out here: the gateway files, and whoever holds the whole keyr
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.errors import FormatError, RequestError, UnknownVersion
-from audit_stream.gateway.caller import Caller
+from audit_stream.errors import ForkAlarm, FormatError, RequestError, UnknownVersion
+from audit_stream.evidence.hold import HoldEntry
+from audit_stream.gateway.caller import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.reads import Gateway, in_time
+from audit_stream.holds.active import ActiveHolds, HoldsReader
 
 log = logging.getLogger(__name__)
 REDACT, HOLD = "audit:redact", "audit:hold"
@@ -27,7 +30,26 @@ class Officers:
 
     gateway: Gateway
     private: PrivateObjects
+    holds: HoldsReader
     placeholders: Collection[str] = ()  # customer ids that stand for nobody
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    async def active_holds(self) -> ActiveHolds:
+        """All holds that hold now. `Problem` 503 inside `acting` when that cannot be told."""
+        async with self._reading:
+            return await self.holds.now()
+
+    async def standing_holds(self) -> Mapping[str, HoldEntry]:
+        """By id, the newest entry of the register."""
+        async with self._reading:
+            await self.holds.entries()
+            return dict(self.holds.standing)
+
+    def tenants_of(self, caller: Caller) -> list[str]:
+        """Every tenant that the caller sees and the archive has."""
+        if EVERY_TENANT in caller.tenants:
+            return self.gateway.service.index.tenants()
+        return list(caller.tenants)
 
     @asynccontextmanager
     async def acting(self, caller: Caller, kind: str, act: str) -> AsyncIterator[set[str]]:
@@ -52,6 +74,6 @@ async def _understood() -> AsyncIterator[None]:
         raise Problem(422, error.message) from error
     except UnknownVersion:
         raise
-    except FormatError as error:
+    except (FormatError, ForkAlarm) as error:
         log.warning("%s", error)
         raise Problem(503, "what is kept beside the archive cannot be read") from error

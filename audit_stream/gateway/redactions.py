@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.certificates import Certificate
 from audit_stream.archive.private import Kept
@@ -19,15 +19,17 @@ from audit_stream.errors import FormatError, RequestError
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.gateway.asked import Asked
 from audit_stream.gateway.caller import EVERY_TENANT, Caller
-from audit_stream.gateway.counting import TYPED, Looked, Spelt, look
+from audit_stream.gateway.counting import TYPED, Looked, Spelt, first_facts, look
 from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.requested import RequestList
+from audit_stream.holds.active import RecordFact
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.privacy.subjects import ADDRESS, EXTERNAL, tags_of
 
 KIND = "redact"  # in the journal
 _TYPED = "typed"
+_MOST_FACTS = 2_000
 _SUBJECTS = {"customer": EXTERNAL, "address": ADDRESS}
 
 
@@ -139,15 +141,21 @@ class Redactions:
         if asked.kind == "message":
             spelt = await self._of_message(asked, caller)
         else:
-            spelt = self._spelt(asked, self._tenants(asked, caller))
-        return await look(service.lookup, service.index, spelt)
+            tenants = self.officers.tenants_of(caller) if asked.tenant is None else [asked.tenant]
+            spelt = self._spelt(asked, tenants)
+        looked = await look(service.lookup, service.index, spelt)
+        return await self._with_holds(looked)
 
-    def _tenants(self, asked: Asked, caller: Caller) -> list[str]:
-        if asked.tenant is not None:
-            return [asked.tenant]
-        if EVERY_TENANT in caller.tenants:
-            return self.officers.gateway.service.index.tenants()
-        return list(caller.tenants)
+    async def _with_holds(self, looked: Looked) -> Looked:
+        """Which stand against it. Of very many records only the first are held against holds by
+        message, workflow or range: whoever carries it out looks at all."""
+        active, service = await self.officers.active_holds(), self.officers.gateway.service
+        facts: list[RecordFact] = []
+        if active.needs_facts:
+            facts = await first_facts(service.lookup, service.index, looked.tags, _MOST_FACTS)
+        complete = not active.needs_facts or looked.found.records <= _MOST_FACTS
+        holds = tuple(active.against(looked.tags, facts))
+        return replace(looked, holds=holds, holds_complete=complete)
 
     def _spelt(self, asked: Asked, tenants: Sequence[str]) -> list[Spelt]:
         """The typed spelling, those it may also have, and those that were given in full."""

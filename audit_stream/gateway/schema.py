@@ -57,6 +57,11 @@ def body(*forms: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+NOTICE = body({
+    "type": "object", "properties": {
+        "message_uuids": {"type": "array", "maxItems": MOST, "items": _FIELDS["message_uuid"]},
+    }, "additionalProperties": True,
+})  # fmt: skip
 BODY, BUNDLE_BODY = body(*_ONE, _PAGES), body(*_ONE)
 TEXT_OUT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 TIME = {"type": "string", "format": "date-time"}
@@ -160,6 +165,13 @@ SEARCH = responses(*_LOOKED_UP, *BODIES, kind="application/json", good=_FOUND)
 for _found in (LOOK_UP, SEARCH):
     _found[200]["content"][SD_JWT] = {"schema": TEXT_OUT}
 BUNDLE = responses(*_LOOKED_UP, *BODIES, kind="application/zip", good=_ZIP)
+_REFUSED = members({
+    "status": {"const": "refused"}, "legal_hold": {"const": True}, "exempt_by": TEXT_OUT,
+    "named": COUNT, "archived": COUNT, "verification_timestamp": TIME, "signature": SIGNATURE,
+})  # fmt: skip
+DELETION = responses(
+    400, 401, 403, 429, *BODIES, kind="application/json", good=_REFUSED, status=202
+)  # fmt: skip
 KEYS = responses(
     400, kind="application/json",
     good=members({"keys": {"type": "array", "items": {"type": "object"}}}),

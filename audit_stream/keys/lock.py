@@ -15,6 +15,7 @@ from pathlib import Path
 from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
+HOLDING_FILE = ".holding.lock"  # of who makes the store hold what is declared, which takes long
 #: Held by a run of erasures from its beginning to its end, which may wait for the fleet.
 RUN_FILE = ".erasing.lock"
 WAIT_SECONDS = 30.0

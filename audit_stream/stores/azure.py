@@ -17,7 +17,7 @@ from azure.storage.blob import BlobProperties, ImmutabilityPolicy
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Posture, PutResult
+from audit_stream.ports import HoldLevel, Posture, PutResult
 from audit_stream.stores import azure_canary
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import (
@@ -160,6 +160,19 @@ class AzureStore:
         with self._connection.errors(f"setting the hold of {name}"):
             blob = self._container().get_blob_client(name)
             await blob.set_legal_hold(held, version_id=found.version_id)
+
+    async def held(self, name: str) -> bool | None:
+        """See `ports.WormStore`; of the version that counts."""
+        if await self.hold_level() is not HoldLevel.OBJECT:
+            check_name(name)
+            return None
+        return bool((await self._protectable(name, "holds")).has_legal_hold)
+
+    async def hold_level(self) -> HoldLevel:
+        """See `ports.WormStore`: without version-level immutability the container is held."""
+        with self._connection.errors("looking at the container"):
+            versioned = await self._keeps_versions()
+        return HoldLevel.OBJECT if versioned else HoldLevel.CONTAINER
 
     async def _protectable(self, name: str, what: str) -> BlobProperties:
         check_name(name)

@@ -2,7 +2,8 @@
 
 Two GETs and a handful of changes do not pay for the management SDK. The changes are those of a
 retention policy: it can be set while it is unlocked, locked, and extended; nothing here shortens,
-unlocks or removes one. (`azure_trial` has the throw-away container of ``doctor``.)
+unlocks or removes one. And those of a container's legal hold, tag by tag. (`azure_trial` has the
+throw-away container of ``doctor``.)
 """
 
 from __future__ import annotations
@@ -113,6 +114,14 @@ class Arm:
     async def lock_policy(self, etag: str) -> Policy | None:
         """Lock the policy, for ever, if it still is the one with this ETag."""
         return await self._change("POST", f"{self.policy_path}/lock", etag)
+
+    # Legal holds of the container
+
+    async def set_hold(self, tag: str, held: bool) -> None:
+        """Set or clear one tag of the container's legal hold; others stay."""
+        act = "setLegalHold" if held else "clearLegalHold"
+        query = {"api-version": STORAGE_API}
+        await self._json("POST", f"{self.container_path}/{act}", query, body={"tags": [tag]})
 
     async def _change(
         self, method: str, path: str, etag: str | None, given: Mapping[str, Any] | None = None

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from audit_stream.errors import StoreRefused
-from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing
+from audit_stream.ports import Assurance, Finding, HoldLevel, Posture, PutResult, Standing
 from audit_stream.stores.disk import Tree, store_errors
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.offload import TIME_LIMIT, Offload
@@ -92,6 +92,15 @@ class FileStore:
     async def set_hold(self, name: str, held: bool) -> None:
         """Always refused: a folder has no holds."""
         raise StoreRefused(f"cannot hold {name}: the file store has no holds", hint=_HINT)
+
+    async def held(self, name: str) -> bool | None:
+        """None: a folder has no holds."""
+        check_name(name)
+        return None
+
+    async def hold_level(self) -> HoldLevel:
+        """None at all."""
+        return HoldLevel.NONE
 
     async def posture(self) -> Posture:
         """`mutable`, whatever the permissions: the owner can change them."""

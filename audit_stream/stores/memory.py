@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Finding, Posture, PutResult
+from audit_stream.ports import Assurance, Finding, HoldLevel, Posture, PutResult
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
 
@@ -198,6 +198,15 @@ class MemoryWormStore(Faults):
     async def set_hold(self, name: str, held: bool) -> None:
         """See `ports.WormStore`."""
         (await self._existing(name)).held = held
+
+    async def held(self, name: str) -> bool | None:
+        """See `ports.WormStore`."""
+        return (await self._existing(name)).held
+
+    async def hold_level(self) -> HoldLevel:
+        """See `ports.WormStore`."""
+        self._check_open()
+        return HoldLevel.OBJECT
 
     async def _existing(self, name: str) -> StoredObject:
         self._check_open()

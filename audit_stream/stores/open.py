@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from audit_stream.errors import ConfigError
-from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.ports import ContainerHolds, SubjectStore, WormStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget, check_azure_place
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -42,6 +42,18 @@ def open_subjects(url: str, access: AzureAccess = _LOCAL) -> SubjectStore:
 
         return AzureSubjectStore(place)
     return FileSubjectStore(place)
+
+
+def open_container_holds(url: str, access: AzureAccess = _LOCAL) -> ContainerHolds | None:
+    """The holds of the archive's container; None where it is none, or its management plane is not
+    set."""
+    place = place_of(url, access)
+    if not isinstance(place, AzureTarget) or place.access.management is None:
+        return None
+    _need_azure()
+    from audit_stream.stores.azure_holds import AzureContainerHolds
+
+    return AzureContainerHolds(place)
 
 
 def azure_target(url: str, access: AzureAccess) -> AzureTarget:

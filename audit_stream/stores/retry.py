@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from audit_stream.ports import (
     Clock,
     Finding,
+    HoldLevel,
     Posture,
     PutResult,
     SubjectStore,
@@ -97,6 +98,15 @@ class ResilientStore(_Resilient[WormStore]):
         """See `ports.WormStore`; `StoreTransient` after the time limit."""
         check_name(name)
         await self._attempts.read(lambda: self._inner.set_hold(name, held), opens=False)
+
+    async def held(self, name: str) -> bool | None:
+        """See `ports.WormStore`; `StoreTransient` after the time limit."""
+        check_name(name)
+        return await self._attempts.read(lambda: self._inner.held(name), opens=False)
+
+    async def hold_level(self) -> HoldLevel:
+        """See `ports.WormStore`; `StoreTransient` after the time limit."""
+        return await self._attempts.read(self._inner.hold_level, opens=False)
 
     async def posture(self) -> Posture:
         """See `ports.WormStore`; `StoreTransient` after the time limit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,19 @@ class StepHook(Protocol):
 
 def no_hook(step: str, when: str) -> None:
     """The production hook."""
+
+
+class Held(Protocol):
+    """Which legal holds hold a sealed segment; blocking. `body` gives its record lines."""
+
+    def __call__(self, sealed: Sealed, body: Callable[[], bytes]) -> Sequence[str]:
+        """Their ids."""
+        ...
+
+
+def no_holds(sealed: Sealed, body: Callable[[], bytes]) -> Sequence[str]:
+    """Nothing is held."""
+    return ()
 
 
 def _nobody(_: Sealed) -> None:
@@ -76,6 +89,7 @@ class Context:
     nonce: Callable[[int], bytes]  # fresh random bytes, for subject objects only
     die: Callable[[int, str], None]  # ends the process before any offset moves
     hook: StepHook = no_hook
+    held: Held = no_holds
     stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands
     newest_epoch: Callable[[], Awaitable[int]] = _none_told  # below which a keyring is refused
     outdated: Callable[[], None] = _unheard  # told that there is a newer one than this keyring's

@@ -1,13 +1,15 @@
 """Storing one sealed segment: the steps whose order is the guarantee.
 
 (1) seal, (2) subject object, (3) quarantine copies acked, (4) put the segment if absent, (5) read
-it back, (6) states to the changelog in one transaction, (7) one local WriteBatch, (8) ack the
-batches. A crash between any two redoes at most what was not stored: the archive is the log.
+it back and set its legal hold if it has a held record, (6) states to the changelog in one
+transaction, (7) one local WriteBatch, (8) ack the batches. A crash between any two redoes at most
+what was not stored: the archive is the log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -22,6 +24,7 @@ from audit_stream.stream.lane import Lane
 from audit_stream.stream.state import StateLog, StateTable
 from audit_stream.stream.table import changes_of
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -79,6 +82,7 @@ class Storing:
             await self._meet_winner(builder, sealed)
             return
         await self._step("read-back", self._read_back(sealed))
+        await self._hold(builder, sealed)
         context.stored(sealed)
         if lane.live:
             await self._apply(sealed)
@@ -131,6 +135,22 @@ class Storing:
                 f"{sealed.name} reads back other bytes than were stored",
                 hint="the store lies or is failing: stop the fleet, check the medium",
             )
+
+    async def _hold(self, builder: SegmentBuilder, sealed: Sealed) -> None:
+        """Set the legal hold of a segment with a held record, before it counts as stored.
+
+        A hold must never keep a segment from being stored: its retention protects it meanwhile,
+        and who enforces holds makes up for what this identity may not, or a crash left out.
+        """
+        context = self._context
+        held_by = await asyncio.to_thread(context.held, sealed, lambda: builder.body)
+        if not held_by:
+            return
+        name = str(sealed.name)
+        try:
+            await context.store.set_hold(name, True)
+        except StoreError as error:
+            log.warning("%s is held by %s, later: %s", name, ", ".join(held_by), error)
 
     async def _apply(self, sealed: Sealed) -> None:
         lane, header = self._lane, sealed.header

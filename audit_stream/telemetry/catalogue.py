@@ -107,6 +107,11 @@ CATALOGUE = (
            "How long ago a gateway's index had everything that was stored; 0 of other processes."),
     Metric("journal_unsealed_seconds", "gauge",
            "Age of the oldest closed part of a gateway's access journal that is not sealed."),
+    Metric("holds_unenforced", "gauge",
+           "Legal holds that are declared and that the store does not hold in full, by what it can "
+           "hold: object, container, none. Told by who enforces holds.", ("profile",)),
+    Metric("platform_deletions_total", "counter",
+           "Deletion notices of platforms that a gateway took, recorded and refused."),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 

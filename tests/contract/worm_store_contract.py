@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
-from audit_stream.ports import PutResult, WormStore
+from audit_stream.ports import HoldLevel, PutResult, WormStore
 
 Attack = Literal["overwrite", "delete", "metadata", "shorten"]
 META = {"sha256": "00", "legal_hold": "true"}
@@ -271,6 +271,24 @@ class WormStoreContract:
             await store.extend_retention("a", 1)
         with pytest.raises(StoreRefused):
             await store.set_hold("a", True)
+        if await store.hold_level() is HoldLevel.OBJECT:
+            with pytest.raises(StoreRefused):
+                await store.held("a")
+
+    async def test_a_hold_is_read_back_where_objects_have_them(self, target: Target) -> None:
+        store = target.open()
+        await store.put_if_absent("a", b"one", META)
+        if await store.hold_level() is not HoldLevel.OBJECT:
+            assert await store.held("a") is None
+            with pytest.raises(StoreRefused):
+                await store.set_hold("a", True)
+            return
+        assert await store.held("a") is False
+        await store.set_hold("a", True)
+        await store.set_hold("a", True)
+        assert await target.open().held("a") is True
+        await store.set_hold("a", False)
+        assert await store.held("a") is False
 
     async def test_retention_is_extended_and_holds_are_set(self, store: WormStore) -> None:
         await store.put_if_absent("a", b"one", META)

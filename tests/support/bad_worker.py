@@ -2,7 +2,9 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
-``faulty-store``; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
+``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``: no worker but
+who keeps the holds; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see
+`switched_worker`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from audit_stream.app import run as run_module
+from audit_stream.app.holds import run_holds
 from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
@@ -121,6 +125,11 @@ def main() -> None:
         AwayStore.flag = Path(rest[0])
         stores.FileStore = AwayStore  # type: ignore[misc]
         asyncio.run(run_worker(settings))
+    elif kind == "impatient":
+        run_module.LOOK_SECONDS = 0.2
+        asyncio.run(run_worker(settings))
+    elif kind == "holder":
+        asyncio.run(run_holds(settings, 0.5))
     elif kind == "switched":
         switched_worker.run(Path(rest[0]), settings)
     elif kind == "notary":

@@ -321,6 +321,13 @@ GATEWAY = [
           [(quantile(0.5, "gateway_answer_seconds"), "median"),
            (quantile(0.99, "gateway_answer_seconds"), "99%")],
           "From a request's head on, its record in the access journal included.", unit="s"),
+    lines("Platforms' deletion notices",
+          [(rate("platform_deletions_total", "instance", ""), "{{instance}}")],
+          "Recorded and refused: archived records are exempt.", unit="ops"),
+    stat("Legal holds not enforced", "sum(max by (profile) (audit_stream_holds_unenforced))",
+         "Declared, and not held by the store in full, as the keeper of holds tells.",
+         steps=((None, GREEN), (1, RED)), mappings=(nothing("No keeper", YELLOW),),
+         runbook="holds"),
 ]  # fmt: skip
 
 ROWS = {

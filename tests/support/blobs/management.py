@@ -21,6 +21,7 @@ from tests.support.blobs.wire import Answer
 
 SUBSCRIPTION, GROUP = "00000000-0000-0000-0000-00000000abcd", "audit"
 EXTENSIONS = 5
+MOST_HOLDS = 10
 LONGEST = 146_000  # days
 _STORAGE = "/providers/Microsoft.Storage/storageAccounts/"
 _ACCOUNT = re.compile(
@@ -172,6 +173,8 @@ class Management:
         if name not in service.containers:
             raise ApiError(404, "ContainerNotFound")
         container = service.containers[name]
+        if rest in ("/setLegalHold", "/clearLegalHold") and request.method == "POST":
+            return _hold(container, json.loads(request.body)["tags"], rest == "/setLegalHold")
         if rest:
             return self._policy(request, container, rest)
         if request.method == "DELETE":
@@ -210,6 +213,19 @@ class Management:
         change(container, given)
         container.changes += 1
         return policy(container) or {"etag": container.policy_etag, "properties": {}}
+
+
+def _hold(container: Container, tags: list[str], held: bool) -> dict[str, Any]:
+    """Tags are 3 to 23 letters and digits, kept in lower case, at most 10."""
+    if container.kind == "vlw":
+        raise ApiError(409, "ContainerImmutableStorageWithVersioningEnabled")
+    for tag in tags:
+        if re.fullmatch(r"[A-Za-z0-9]{3,23}", tag) is None:
+            raise ApiError(400, "InvalidRequestPropertyValue")
+        container.hold(tag.lower()) if held else container.release(tag.lower())
+    if len(container.holds) > MOST_HOLDS:
+        raise ApiError(409, "TooManyLegalHoldTags")
+    return {"hasLegalHold": bool(container.holds), "tags": sorted(container.holds)}
 
 
 def _has_blobs(container: Container) -> bool:
