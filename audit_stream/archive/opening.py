@@ -12,7 +12,7 @@ from audit_stream.evidence.segment import Header
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.sealer import disclosures, open_personal
 from audit_stream.privacy.subject_object import NO_TAG
-from audit_stream.privacy.subjects import EXTERNAL, CoverOf, KeyDeriver, SubjectKeys, tree_at
+from audit_stream.privacy.subjects import EXTERNAL, CoverOf, KeyDeriver, SubjectKeys, era, tree_at
 
 
 class Closed(Enum):
@@ -41,7 +41,7 @@ class Opener:
 
     def __init__(self, keyring: Keyring, cover_of: CoverOf) -> None:
         self._keyring, self._cover_of = keyring, cover_of
-        self._derivers: dict[tuple[str, int], KeyDeriver] = {}
+        self._derivers: dict[tuple[str, tuple[int, int]], KeyDeriver] = {}
 
     def open(
         self, header: Header, record: Record, tag: bytes | None, customer: str | None
@@ -85,7 +85,7 @@ class Opener:
 
     def _deriver(self, header: Header) -> KeyDeriver:
         tree = tree_at(self._keyring, header.key_epoch)
-        key = (header.stream, tree.first_epoch)
+        key = (header.stream, era(self._keyring, header.key_epoch))
         if key not in self._derivers:
             self._derivers[key] = KeyDeriver(
                 self._keyring, self._cover_of(tree), bytes.fromhex(header.stream), header.key_epoch

@@ -128,14 +128,15 @@ def _read(hit: Hit, found: Found) -> Sighting:
             f"{hit.name} has {hit.count} tags, {found.name} {len(lines)} records and in its header "
             f"{count}"
         )
+    name = str(found.name)
     records = {
-        tag: [_seen(lines[index], found.name, index) for index in indexes]
+        tag: [_seen(lines[index], name, index) for index in indexes]
         for tag, indexes in hit.found.items()
     }
     return Sighting(hit, found.name, records)
 
 
-def _seen(line: bytes, name: SegmentName, index: int) -> Seen:
+def _seen(line: bytes, name: str, index: int) -> Seen:
     record = parse_record(line, f"{name} line {index + _FIRST_RECORD_LINE}")
     pub = record.pub
     return Seen(

@@ -30,7 +30,8 @@ async def bring_back(place: Installation, kind: Kind, typed: str, tenant: str) -
         cover = Cover(load_cover(place.keyring, tree))
         if cover.find(path_of(tags[-1])) is not None:
             raise RequestError(f"this {kind} is not erased: there is nobody to bring back")
-        returned = {**ring.returned, tags[0]: len(tags)}
+        epochs = (*ring.returned.get(tags[0], ()), ring.epoch + 1)
+        returned = {**ring.returned, tags[0]: epochs}
         ring = await asyncio.to_thread(advance, place.keyring, ring, lambda _: (), returned)
         bring_up_views(place)
         await tell_epoch(place.private, ring.epoch)

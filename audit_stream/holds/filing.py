@@ -39,7 +39,8 @@ def held_tags(keyring: Keyring, subject: tuple[str, str, str]) -> list[bytes]:
     """Every tag under which records of the subject stand or may come: of each tree, each time it
     returned, and the next time, as a hold outlasts a return."""
     firsts = [TagMaker(tree.pepper).tag(subject) for tree in keyring.trees]
-    ahead = {first: keyring.returned.get(first, 0) + 1 for first in firsts}
+    back = keyring.epoch + 1
+    ahead = {first: (*keyring.returned.get(first, ()), back) for first in firsts}
     return tags_of(replace(keyring, returned={**keyring.returned, **ahead}), subject)
 
 

@@ -25,7 +25,7 @@ from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegment, Stored
 from audit_stream.index.tail import Archive
 from audit_stream.precedence.matrix import DELIVERED, EXPIRED, FAILED, RANK, READ
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.subjects import EXTERNAL, CoverOf, TagMaker
+from audit_stream.privacy.subjects import EXTERNAL, CoverOf, tags_of
 
 _OFFSET = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII).fullmatch
 _PAGE = 50
@@ -119,7 +119,6 @@ class Lookup:
 
     def _use(self, keyring: Keyring, cover_of: CoverOf) -> None:
         self._opener = Opener(keyring, cover_of)
-        self._tags = [TagMaker(tree.pepper) for tree in keyring.trees]
 
     def with_keys(self, keyring: Keyring, cover_of: CoverOf) -> Lookup:
         """One with these keys and no others; what was checked of segments is shared."""
@@ -171,10 +170,10 @@ class Lookup:
         A message stands where its first record of this customer does. Records of segments whose
         subject object is away are not found. `FormatError` for a cursor that is none of ours.
         """
-        begin, after = (0, None) if cursor is None else _parse_cursor(cursor, len(self._tags))
+        tags = tags_of(self._archive.keyring, (tenant, EXTERNAL, customer))
+        begin, after = (0, None) if cursor is None else _parse_cursor(cursor, len(tags))
         messages: list[Message] = []
-        for number in range(begin, len(self._tags)):
-            tag = self._tags[number].tag((tenant, EXTERNAL, customer))
+        for number, tag in enumerate(tags[begin:], begin):
             for tagged, message in self._index.tagged(tag, after):
                 if len(messages) == limit:
                     return Page(messages=tuple(messages), cursor=_cursor(number, after))
@@ -270,13 +269,13 @@ def _order(revision: Revision) -> tuple[str, int, int, int]:
     return header.topic, header.generation, header.partition, offset
 
 
-def _cursor(tree: int, after: Tagged | None) -> str:
-    """Tree of the keyring, and the row behind which the next page begins."""
-    return b64u(bytes([tree]) + (b"" if after is None else after.encode()))
+def _cursor(number: int, after: Tagged | None) -> str:
+    """Which of the customer's tags, and the row behind which the next page begins."""
+    return b64u(bytes([number]) + (b"" if after is None else after.encode()))
 
 
-def _parse_cursor(cursor: str, trees: int) -> tuple[int, Tagged | None]:
+def _parse_cursor(cursor: str, tags: int) -> tuple[int, Tagged | None]:
     data = b64u_decode(cursor, "the cursor")
-    if len(data) not in (1, 1 + TAGGED_BYTES) or data[0] >= trees:
+    if len(data) not in (1, 1 + TAGGED_BYTES) or data[0] >= tags:
         raise FormatError("the cursor is none that a page was given with")
     return data[0], Tagged.decode(data[1:]) if len(data) > 1 else None

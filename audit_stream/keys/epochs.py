@@ -49,7 +49,8 @@ def _check_standing(path: Path, ring: Keyring) -> None:
 
 
 def advance(
-    path: Path, old: Keyring, paths_of: PathsOf, returned: Mapping[bytes, int] | None = None
+    path: Path, old: Keyring, paths_of: PathsOf,
+    returned: Mapping[bytes, tuple[int, ...]] | None = None,
 ) -> Keyring:  # fmt: skip
     """The keyring of the next epoch, in place at `path`, its covers without those paths.
 

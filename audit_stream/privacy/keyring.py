@@ -47,8 +47,9 @@ class Keyring:
     segment_key: bytes | None = field(repr=False)
     trees: tuple[Tree, ...]
     years: Mapping[int, bytes] = field(repr=False)
-    #: Of subjects that were erased and returned: the tag they had first -> generation, 1 or more.
-    returned: Mapping[bytes, int] = field(default_factory=dict, repr=False)
+    #: Of subjects that were erased and returned: the tag they had first -> the epochs from which on
+    #: they were back, ascending. Their generation at an epoch is how many of these it has reached.
+    returned: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def year_key(self, year: int) -> bytes:
         """The key of one UTC year; `NoYearKey` when it is missing or was destroyed."""
@@ -75,7 +76,7 @@ class Keyring:
             "years": {f"{year:04d}": b64u(key) for year, key in self.years.items()},
         }  # fmt: skip
         if self.returned:
-            value["returned"] = {tag.hex(): number for tag, number in self.returned.items()}
+            value["returned"] = {tag.hex(): epochs for tag, epochs in self.returned.items()}
         for name, key in (("log_key", self.log_key), ("segment_key", self.segment_key)):
             if key is not None:  # a view by role leaves out what the role must not hold
                 value[name] = b64u(key)
@@ -124,7 +125,7 @@ def parse_keyring(data: bytes) -> Keyring:
             years={
                 int(y): b64u_decode(k, f"year {y}", KEY_BYTES) for y, k in value["years"].items()
             },
-            returned=_parse_returned(value.get("returned", {})),
+            returned=_parse_returned(value.get("returned", {}), value["epoch"]),
         )
     except FormatError as error:
         raise KeyringError(
@@ -155,10 +156,17 @@ def _check(value: Mapping[str, Any]) -> None:
         raise FormatError("trees is empty")
 
 
-def _parse_returned(items: Any) -> dict[bytes, int]:
-    if not isinstance(items, dict) or any(type(n) is not int or n < 1 for n in items.values()):
-        raise FormatError("returned is not an object of generations from 1 on")
-    return {hex_decode(tag, "a returned tag", TAG_BYTES): n for tag, n in items.items()}
+def _parse_returned(items: Any, epoch: int) -> dict[bytes, tuple[int, ...]]:
+    if not isinstance(items, dict):
+        raise FormatError("returned is not an object")
+    found: dict[bytes, tuple[int, ...]] = {}
+    for tag, epochs in items.items():
+        if not isinstance(epochs, list) or not all(type(each) is int for each in epochs):
+            raise FormatError("returned holds something other than lists of epochs")
+        if not epochs or sorted(set(epochs)) != epochs or not 1 < epochs[0] <= epochs[-1] <= epoch:
+            raise FormatError("returned holds epochs that are not ascending up to the keyring's")
+        found[hex_decode(tag, "a returned tag", TAG_BYTES)] = tuple(epochs)
+    return found
 
 
 def _parse_trees(items: list[Any], epoch: int) -> tuple[Tree, ...]:

@@ -90,7 +90,8 @@ class KeyDeriver:
     """
 
     def __init__(self, keyring: Keyring, cover: Buffer, stream: bytes, epoch: int | None = None):
-        tree = tree_at(keyring, keyring.epoch if epoch is None else epoch)
+        self._epoch = keyring.epoch if epoch is None else epoch
+        tree = tree_at(keyring, self._epoch)
         self._keyring = keyring
         self._cover = Cover(cover)
         self._tags = TagMaker(tree.pepper)
@@ -116,9 +117,12 @@ class KeyDeriver:
     def _derived(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
         first = self._tags.tag(subject)
         found = self.keys_of_tag(first, year)
-        if found is None and (generation := self._keyring.returned.get(first)) is not None:
-            return self.keys_of_tag(self._tags.tag((*subject, generation)), year)
-        return found
+        if found is not None or first not in self._keyring.returned:
+            return found
+        generation = sum(epoch <= self._epoch for epoch in self._keyring.returned[first])
+        return (
+            self.keys_of_tag(self._tags.tag((*subject, generation)), year) if generation else None
+        )
 
     def keys_of_tag(self, tag: bytes, year: int) -> SubjectKeys | None:
         """As `keys`, for a tag read from a subject object."""
@@ -137,9 +141,17 @@ def tags_of(
     for tree in keyring.trees if only is None else (only,):
         maker = TagMaker(tree.pepper)
         first = maker.tag(subject)
-        again = range(1, keyring.returned.get(first, 0) + 1)
+        again = range(1, len(keyring.returned.get(first, ())) + 1)
         found += [first, *(maker.tag((*subject, generation)) for generation in again)]
     return found
+
+
+def era(keyring: Keyring, epoch: int) -> tuple[int, int]:
+    """What tells epochs apart under which a subject may have other keys: the tree in force, and the
+    last return of anybody."""
+    returns = (each for epochs in keyring.returned.values() for each in epochs)
+    last = max((each for each in returns if each <= epoch), default=0)
+    return tree_at(keyring, epoch).first_epoch, last
 
 
 def tree_at(keyring: Keyring, epoch: int) -> Tree:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit_stream.errors import NoYearKey
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.subjects import CoverOf, KeyDeriver, SubjectKeys, tree_at
+from audit_stream.privacy.subjects import CoverOf, KeyDeriver, SubjectKeys, era, tree_at
 
 
 class ResealingKeys(KeyDeriver):
@@ -28,18 +28,19 @@ class ResealingKeys(KeyDeriver):
 
 
 class StreamKeys:
-    """The keys of one stream, by key epoch; the epochs of one tree share them."""
+    """The keys of one stream, by key epoch; the epochs of one era share them."""
 
     def __init__(self, keyring: Keyring, cover_of: CoverOf, stream: str) -> None:
         self._keyring, self._cover_of = keyring, cover_of
         self._stream = bytes.fromhex(stream)
-        self._made: dict[int, ResealingKeys] = {}
+        self._made: dict[tuple[int, int], ResealingKeys] = {}
 
     def at(self, epoch: int) -> ResealingKeys:
         """Keys of an epoch. `KeyringError` when the keyring has no tree for it."""
         tree = tree_at(self._keyring, epoch)
-        if tree.first_epoch not in self._made:
-            self._made[tree.first_epoch] = ResealingKeys(
+        key = era(self._keyring, epoch)
+        if key not in self._made:
+            self._made[key] = ResealingKeys(
                 self._keyring, self._cover_of(tree), self._stream, epoch
             )
-        return self._made[tree.first_epoch]
+        return self._made[key]

@@ -44,6 +44,14 @@ async def test_everybody_is_found_where_the_raw_topics_say(erasing: Erasing) -> 
     assert looked.tags == sum(map(len, RECORDS.values())) == sum(hit.count for hit in hits)
 
 
+async def test_a_listing_of_many_pages_is_read_to_its_end(
+    erasing: Erasing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (1, 2, len(erasing.names)):
+        monkeypatch.setattr("audit_stream.erasure.scan._PAGE", size)
+        assert [hit.name for hit in await erasing.hits(*RECORDS)] == erasing.names
+
+
 async def test_one_person_is_found_and_nobody_else(erasing: Erasing) -> None:
     hits = await erasing.hits(SOMEBODY)
     assert sources(hits) == {SOMEBODY: [pub["source"] for pub in RECORDS[SOMEBODY]]}

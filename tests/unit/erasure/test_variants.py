@@ -79,6 +79,7 @@ def test_a_person_stored_in_another_spelling_is_asked_for(
     ("text", "another"),
     [
         ("0151 12345678", "+15112345678"),  # a number of another country
+        ("015112345678", "+15112345678"),
         ("CUST_99281", "CUST_9928"),
         ("12345", "+12345"),  # too short for a phone number
         ("max@example.com", "max"),

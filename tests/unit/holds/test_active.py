@@ -110,7 +110,7 @@ def test_a_hold_outlasts_a_return() -> None:
     subject = ("tenant", EXTERNAL, "CUST-1")
     tags = held_tags(golden.KEYRING, subject)
     first = TagMaker(golden.KEYRING.trees[-1].pepper).tag(subject)
-    returned = replace(golden.KEYRING, returned={first: 1})
+    returned = replace(golden.KEYRING, returned={first: (1,)})
     assert first in tags
     assert TagMaker(golden.KEYRING.trees[-1].pepper).tag((*subject, 1)) in tags
     assert len(held_tags(returned, subject)) == 3

@@ -12,7 +12,7 @@ from audit_stream.keys.epochs import advance, bring_up, destroy_strays, read_mas
 from audit_stream.keys.file import create_keyring, load_keyring, role_of, write_view
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker, tags_of
+from audit_stream.privacy.subjects import KeyDeriver, TagMaker, era, tags_of
 
 SUBJECT, OTHER = ("t1", "external", "CUST_1"), ("t1", "external", "CUST_2")
 STREAM, YEAR = bytes(16), 2026
@@ -32,6 +32,11 @@ def erase(path: Path) -> None:
 def derive(path: Path, subject: tuple[str, str, str]) -> object:
     loaded = load_keyring(path)
     return KeyDeriver(loaded.keyring, loaded.cover, STREAM).keys(subject, YEAR)
+
+
+def derive_at(path: Path, epoch: int) -> object:
+    loaded = load_keyring(path)
+    return KeyDeriver(loaded.keyring, loaded.cover, STREAM, epoch).keys(SUBJECT, YEAR)
 
 
 def test_the_erased_has_no_key_and_the_others_have_theirs(path: Path) -> None:
@@ -91,11 +96,14 @@ def test_who_returns_has_other_keys_until_erased_again(path: Path) -> None:
     erase(path)
     ring = read_master(path)
     (tag,) = tags_of(ring, SUBJECT)
-    ring = advance(path, ring, lambda _: [], {tag: 1})
+    ring = advance(path, ring, lambda _: [], {tag: (3,)})
     assert load_keyring(path).keyring == ring
     again = derive(path, SUBJECT)
     assert again is not None
     assert again != first
+    assert derive_at(path, 2) is None  # what was sealed while they were erased, stays closed
+    assert derive_at(path, 3) == again
+    assert era(ring, 2) != era(ring, 3) == era(ring, 9)
     tags = tags_of(ring, SUBJECT)
     assert len(tags) == 2
     advance(path, ring, lambda _: map(path_of, tags))
