@@ -113,7 +113,7 @@ def build_gateway(
     reasons = ReasonCounter(KafkaConnection.from_settings(settings), index.is_retried, now)
     pages = Pages(
         gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
-        alarms=alarms.open, breaker=lambda: store.breaker.state.value,
+        alarms=alarms.open, breaker=lambda: store.breaker.state.value, officers=officers,
         reasons=lambda: reasons.counted,
     )  # fmt: skip
     background = _Background(
