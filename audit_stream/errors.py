@@ -59,6 +59,12 @@ class NoYearKey(KeyringError):
     code = "AS-1102"
 
 
+class VaultAway(KeyringError):
+    """The Key Vault that wraps the cover does not answer: the same call may go through later."""
+
+    code = "AS-1103"
+
+
 class TopicError(AuditError):
     """A topic is missing, has the wrong shape, was recreated or repartitioned."""
 

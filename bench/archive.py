@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256, shake_256
 from pathlib import Path
@@ -31,6 +31,10 @@ TRUSTED = TrustedKeys(SIGNER.public)
 FIRST_MS = 1_715_351_521_000
 _CHUNK = 5_000  # events judged at once
 _STATUS_MAP = StatusMap.parse((ROOT / "topics" / "status-map.v1.json").read_bytes())
+
+
+def _as_is(event: Event) -> Event:
+    return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ class BenchArchive:
             stream=sha256(b"%d" % self.generation).hexdigest()[:32],
         )  # fmt: skip
 
-    def make(self, events: int, seed: int = 1) -> int:
-        """Archive so many events; the number of records."""
+    def make(self, events: int, seed: int = 1, change: Callable[[Event], Event] = _as_is) -> int:
+        """Archive so many events, each changed before; the number of records."""
         stream = self.stream
         name = layout.stream_name(TOPIC, self.generation)
         self.store.put_sync(name, stream.encode(SIGNER))
@@ -81,7 +85,7 @@ class BenchArchive:
         lanes = [_Lane(self, stream, partition) for partition in range(PARTITIONS)]
         for event in generate(Workload(events=events, warmup=0, seed=seed)):
             waiting = events_of[event.partition]
-            waiting.append(lanes[event.partition].raw(event))
+            waiting.append(lanes[event.partition].raw(change(event)))
             if len(waiting) == _CHUNK:
                 lanes[event.partition].take(waiting)
                 waiting.clear()

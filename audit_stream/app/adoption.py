@@ -15,9 +15,10 @@ from time import monotonic
 
 from audit_stream.archive.fleet import Registration
 from audit_stream.errors import AuditError, KeyringError
-from audit_stream.gateway.around import where
 from audit_stream.keys.file import LoadedKeyring, load_keyring
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.ports import Alerts
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _LOOK_SECONDS, _BEAT_SECONDS = 2.0, 60.0
@@ -32,9 +33,11 @@ class KeyringWatch:
     def __init__(
         self, path: Path, epoch: int, registration: Registration,
         newest: Callable[[], Awaitable[int]], adopt: Adopt, alarms: Alerts,
+        covers: CoverWrapper = LOCAL,
     ) -> None:  # fmt: skip
         self._path, self._epoch, self._registration = path, epoch, registration
         self._newest, self._adopt, self._alarms = newest, adopt, alarms
+        self._covers = covers
         self._stamp: tuple[int, int] | None = None
         self._told_at = monotonic()
         self._wake = asyncio.Event()
@@ -80,7 +83,7 @@ class KeyringWatch:
         return found.st_ino, found.st_mtime_ns
 
     async def _take_over(self) -> None:
-        ring = await asyncio.to_thread(load_keyring, self._path)
+        ring = await asyncio.to_thread(load_keyring, self._path, self._covers)
         if ring.keyring.epoch > self._epoch:
             await self._adopt(ring)
             log.info("the keyring's epoch is %d: older keys are dropped", ring.keyring.epoch)

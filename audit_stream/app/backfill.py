@@ -14,6 +14,7 @@ from pathlib import Path
 from audit_stream.app.assurance import check_assurance
 from audit_stream.app.build import build_context
 from audit_stream.app.checks import check_epoch, lock_state_dir, topic_faults
+from audit_stream.app.covers import open_keyring
 from audit_stream.app.guarded import guarded_stores
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_store, archive_to_read
@@ -27,7 +28,7 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.rawlog import log_bounds, offsets_at, open_raw_log
-from audit_stream.keys.file import LoadedKeyring, load_keyring
+from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import WormStore
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.replay.backfill import Backfill, BackfillReport
@@ -90,7 +91,7 @@ async def _plan(
     live: Settings, target: Settings, options: BackfillOptions
 ) -> list[BackfillReport]:  # fmt: skip
     """What would be done, without making anything."""
-    ring = load_keyring(target.keyring)
+    ring = open_keyring(target)
     streams = await _live_streams(live, ring)
     connection = KafkaConnection.from_settings(target)
     founded: Mapping[str, StreamObject] = {}
@@ -126,7 +127,7 @@ def _report(stream: StreamObject, partition: int, began: int = 0, end: int = 0) 
 
 async def _jobs(live: Settings, target: Settings, options: BackfillOptions) -> list[BackfillJob]:
     """Check, found the target's streams, put its status map. Raises `AuditError`."""
-    ring = load_keyring(target.keyring)
+    ring = open_keyring(target)
     streams = await _live_streams(live, ring)
     connection = KafkaConnection.from_settings(target)
     store = archive_store(target)
@@ -200,7 +201,7 @@ def backfill_partition(job: BackfillJob, channel: Channel) -> BackfillReport:
 
 async def _fill(job: BackfillJob, channel: Channel, states: States, report: BackfillReport) -> None:
     settings, stream = job.settings, job.stream
-    ring = load_keyring(settings.keyring)
+    ring = open_keyring(settings)
     metrics, alarms = Metrics(), AlarmBoard(FOLDER)
     stores = guarded_stores(settings, alarms, metrics, Health())
     store = stores.archive

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from audit_stream.app.covers import open_keyring
 from audit_stream.app.epoch import certified_epoch, newest_epoch
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.archive.chain import new_generation
@@ -18,7 +19,7 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import ops_events, quarantine
 from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
 from audit_stream.kafka.connect import KafkaConnection
-from audit_stream.keys.file import LoadedKeyring, load_keyring
+from audit_stream.keys.file import LoadedKeyring, load_closed
 from audit_stream.ports import WormStore
 from audit_stream.settings import Settings
 
@@ -108,9 +109,9 @@ async def open_streams(
     return streams
 
 
-def load_archive_keyring(settings: Settings) -> LoadedKeyring:
-    """The keyring, refused when it is another archive's."""
-    ring = load_keyring(settings.keyring)
+def load_archive_keyring(settings: Settings, *, closed: bool = False) -> LoadedKeyring:
+    """The keyring, refused when it is another archive's; `closed` for who opens no person."""
+    ring = load_closed(settings.keyring) if closed else open_keyring(settings)
     if ring.keyring.archive != settings.archive_name:
         raise KeyringError(
             f"the keyring is of the archive {ring.keyring.archive}, AUDIT_ARCHIVE_NAME says "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.covers import cover_opener, cover_wrapper
 from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_write, subjects_to_write
@@ -35,7 +36,10 @@ from audit_stream.kafka.ask import topic_configs
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.group import group_processes
 from audit_stream.kafka.redactions import publish_certificates
-from audit_stream.keys.file import LoadedKeyring, load_cover
+from audit_stream.kafka.retention import FOR_EVER, gone_after_ms
+from audit_stream.keys.epochs import destroy_keys
+from audit_stream.keys.file import LoadedKeyring
+from audit_stream.keys.wrapping import CoverWrapper
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keytree import Cover
 from audit_stream.privacy.subject_object import NO_TAG
@@ -67,8 +71,8 @@ class Erasing:
     @property
     def covers(self) -> list[Cover]:
         """Of each tree of the keyring."""
-        path = self.settings.keyring
-        return [Cover(load_cover(path, tree)) for tree in self.ring.keyring.trees]
+        opened = cover_opener(self.settings)
+        return [Cover(opened(tree)) for tree in self.ring.keyring.trees]
 
     def barrier(self, epoch: int) -> Barrier:
         """The fleet, looked at for an epoch."""
@@ -96,7 +100,7 @@ class Erasing:
             self.subjects,
             self.ring.trusted,
             self.ring.keyring,
-            partial(load_cover, self.settings.keyring),
+            cover_opener(self.settings),
         )
         topics = list(archived_topics(self.settings).values())
         found = await history.of(message, topics, tenant, None)
@@ -122,11 +126,12 @@ class Erasing:
     def installation(self, hook: StepHook = no_hook) -> Installation:
         """For the keeper."""
         settings = self.settings
-        connection = KafkaConnection.from_settings(settings)
+        connection, covers = KafkaConnection.from_settings(settings), cover_wrapper(settings)
         return Installation(
             keyring=settings.keyring, views=[Path(each) for each in settings.keyring_views],
             store=self.store, private=self.private, counting=self.counting, barrier=self.barrier,
-            holds_against=self._holds_against, destroy=_unlinked,
+            holds_against=self._holds_against, covers=covers,
+            destroy=partial(_destroyed, settings.keyring, covers),
             longest_copy=partial(_longest_copy, settings, connection),
             publish=partial(publish_certificates, connection), alarms=self.alarms, now=now,
             barrier_seconds=settings.barrier_seconds,
@@ -150,20 +155,17 @@ class Erasing:
         return HoldKeeper(self.settings, self.ring, self.store, self.subjects)
 
 
-def _unlinked(_: int) -> Destroyed:
-    """Covers are files, which the keeper removes."""
-    return Destroyed(kind="file-unlinked", at=now())
+def _destroyed(path: Path, covers: CoverWrapper, epoch: int) -> Destroyed:
+    done = destroy_keys(path, epoch, covers)
+    return Destroyed(kind=done.kind, at=done.effective_at)
 
 
 async def _longest_copy(settings: Settings, connection: KafkaConnection) -> timedelta | None:
-    """Kafka drops a log segment once its newest record is older than `retention.ms`, and closes it
-    after `segment.ms` at the latest. `BrokerError`."""
+    """Of what a topic may hold in clear. `BrokerError`."""
     topics: Collection[str] = {*archived_topics(settings), *archived_topics(settings).values()}
     configs = await topic_configs(connection, [*topics, *_COPIES])
-    kept = [(int(each["retention.ms"]), int(each["segment.ms"])) for each in configs.values()]
-    if any(retention < 0 for retention, _ in kept):
-        return None
-    return timedelta(milliseconds=max((sum(each) for each in kept), default=0))
+    kept = [gone_after_ms(each) for each in configs.values()]
+    return None if FOR_EVER in kept else timedelta(milliseconds=max(kept, default=0))
 
 
 @asynccontextmanager

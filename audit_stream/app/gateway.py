@@ -22,6 +22,7 @@ from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import check_reader
+from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.gateway_keys import Keys, index_key_of, load_keys, registered, with_covers
 from audit_stream.app.holds import holds_reader
 from audit_stream.app.now import now
@@ -170,11 +171,13 @@ def _key_watch(
     alarms: Alerts,
 ) -> KeyringWatch:  # fmt: skip
     async def adopt(newer: LoadedKeyring) -> None:
-        keys = await asyncio.to_thread(with_covers, settings.keyring, newer)
+        keys = await asyncio.to_thread(with_covers, settings, newer)
         await service.adopt(keys.ring.keyring, keys.cover_of)
 
     epoch, newest = service.archive.keyring.epoch, partial(newest_epoch_told, private)
-    return KeyringWatch(settings.keyring, epoch, registration, newest, adopt, alarms)
+    return KeyringWatch(
+        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings)
+    )
 
 
 def _rules(settings: Settings) -> JwtRules | None:

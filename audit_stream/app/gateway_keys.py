@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.covers import cover_opener
 from audit_stream.app.now import now
 from audit_stream.archive.fleet import Registration
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import StoreError
-from audit_stream.keys.file import LoadedKeyring, load_cover, read_private
+from audit_stream.keys.file import LoadedKeyring, read_private
 from audit_stream.privacy.keyring import Tree, parse_keyring
 from audit_stream.privacy.keytree import Buffer
 from audit_stream.settings import Settings
@@ -40,14 +41,18 @@ class Keys:
         return self.covers[tree.first_epoch]
 
 
-def with_covers(path: Path, ring: LoadedKeyring) -> Keys:
-    """Of the keyring at `path`; `KeyringError`."""
-    return Keys(ring, {each.first_epoch: load_cover(path, each) for each in ring.keyring.trees})
+def with_covers(settings: Settings, ring: LoadedKeyring) -> Keys:
+    """Of the keyring that the settings name; `KeyringError`."""
+    older = sorted(ring.keyring.trees, key=lambda each: each.first_epoch)
+    newest, opened = older.pop(), cover_opener(settings)
+    covers: dict[int, Buffer] = {each.first_epoch: opened(each) for each in older}
+    covers[newest.first_epoch] = ring.cover
+    return Keys(ring, covers)
 
 
 def load_keys(settings: Settings) -> Keys:
     """From the files that the settings name; `KeyringError`."""
-    return with_covers(settings.keyring, load_archive_keyring(settings))
+    return with_covers(settings, load_archive_keyring(settings))
 
 
 def index_key_of(path: Path) -> bytes:

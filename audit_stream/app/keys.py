@@ -16,6 +16,7 @@ from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use
 from audit_stream.evidence.layout import parse_segment_name
+from audit_stream.evidence.register import parse_entry_name
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import LoadedKeyring, log_signer
 from audit_stream.notary.keys import LoggedKeys, announcements, revocation, unannounced
@@ -66,12 +67,13 @@ class Registry:
         return next(key for key in history.keys if key.kid == kid)
 
     async def _signers(self, start: int, end: int) -> set[str]:
-        """Ids of the keys that signed the segments among these leaves."""
+        """Ids of the keys that signed the segments and registers' entries among these leaves."""
         return {
             str(parse_line(leaf.line, f"the leaf of {leaf.name}")["kid"])
             async for batch in self.notary.log.whole_batches(start, end)
             for leaf in batch.leaves
-            if leaf.name is not None and parse_segment_name(leaf.name) is not None
+            if leaf.name is not None
+            and (parse_segment_name(leaf.name) or parse_entry_name(leaf.name))
         }
 
 

@@ -59,7 +59,7 @@ async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | No
 
 async def run_notary(settings: Settings, *, once: bool = False) -> None:
     """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end."""
-    ring = load_archive_keyring(settings)
+    ring = load_archive_keyring(settings, closed=True)
     log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
     tell_standing(metrics, health, alarms)

@@ -7,6 +7,7 @@ child ends with its parent, however the parent ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 import logging.config
 import multiprocessing as mp
 import os
@@ -20,9 +21,11 @@ from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
 from audit_stream.app import interpreter
+from audit_stream.errors import AuditError
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.telemetry.logs import logging_config
+from audit_stream.telemetry.logs import hush_interpreter, logging_config
 
+log = logging.getLogger(__name__)
 J = TypeVar("J")
 R = TypeVar("R")
 _POLL_SECONDS = 0.1
@@ -163,6 +166,7 @@ def _begin(log_level: str, progress: Any, stop: Any) -> None:
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging.config.dictConfig(logging_config(log_level, "console"))
+    hush_interpreter()
     interpreter.tune()
 
 
@@ -173,4 +177,10 @@ def _end_with(parent: Any) -> None:
 
 def _work(work: Callable[[J, Channel], R], job: J, index: int, share: float) -> R:
     progress, stop = _shared
-    return work(job, Channel(index, progress, stop, share))
+    try:
+        return work(job, Channel(index, progress, stop, share))
+    except AuditError:
+        raise
+    except Exception:  # here, for its way through the code does not reach the parent
+        log.exception("a job failed")
+        raise

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from audit_stream.errors import AuditError
-from audit_stream.gateway.around import where
 from audit_stream.gateway.pages.quarantine import Reason, Reasons
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.quarantine import read_quarantine
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _FAILED = "the reasons of quarantine could not be counted"

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from audit_stream.errors import AuditError
-from audit_stream.gateway.around import where
 from audit_stream.ports import Alerts
+from audit_stream.telemetry.discreet import where
 
 
 async def repeated(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from audit_stream import __version__
 from audit_stream.app.checks import check_epoch, lock_state_dir
+from audit_stream.app.covers import cover_opener
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_to_read
 from audit_stream.app.topics import archived_topics
@@ -25,7 +26,7 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka.ask import describe_topics
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.rawlog import open_raw_log
-from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
+from audit_stream.keys.file import LoadedKeyring, load_closed
 from audit_stream.ports import WormStore
 from audit_stream.replay.compare import Comparison
 from audit_stream.replay.cursor import RawSource
@@ -80,7 +81,7 @@ class CompareJob:
         facts = [
             __version__, settings.archive, stream.stream, self.partition, str(start),
             settings.regulatory_tag(raw_topic(settings, stream.topic)),
-            sorted(settings.placeholder_ids), load_keyring(settings.keyring).keyring.epoch,
+            sorted(settings.placeholder_ids), load_closed(settings.keyring).keyring.epoch,
         ]  # fmt: skip
         return sha256(canonical(facts)).hexdigest()
 
@@ -106,7 +107,7 @@ def compare(
 
 async def compare_jobs(settings: Settings, options: CompareOptions) -> list[CompareJob]:
     """One for each partition of each stream that is asked for. Raises `AuditError`."""
-    ring = load_keyring(settings.keyring)
+    ring = load_closed(settings.keyring)
     topics = _chosen(settings, options)
     broker = await describe_topics(KafkaConnection.from_settings(settings), topics)
     store = archive_to_read(settings)
@@ -164,7 +165,7 @@ async def _compare(
     job: CompareJob, channel: Channel, states: States, report: PartitionReport
 ) -> None:
     settings = job.settings
-    ring = load_keyring(settings.keyring)
+    ring = load_closed(settings.keyring)
     store = archive_to_read(settings)
     connection = KafkaConnection.from_settings(settings)
     try:
@@ -190,7 +191,7 @@ async def _run(
         regulatory_tag=settings.regulatory_tag(raw_topic(settings, stream.topic)),
         placeholders=settings.placeholder_ids, raw_key=raw_key(ring.keyring.index_key),
     )  # fmt: skip
-    keys = StreamKeys(ring.keyring, partial(load_cover, settings.keyring), stream.stream)
+    keys = StreamKeys(ring.keyring, cover_opener(settings), stream.stream)
     resumed = await resume(chain, states, job.of)
     if resumed is None:
         if options.resume:

@@ -25,6 +25,7 @@ from audit_stream.app.checks import (
     open_streams,
     topic_faults,
 )
+from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.ends import EndNote
 from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, GuardedStores, guarded_stores
@@ -171,7 +172,7 @@ def _watch_keys(
     context = pipeline.context
     keys = KeyringWatch(
         settings.keyring, context.origin.key_epoch, registration, context.newest_epoch, adopt,
-        alarms,
+        alarms, cover_wrapper(settings),
     )  # fmt: skip
     pipeline.context = replace(context, outdated=keys.look)
     return keys

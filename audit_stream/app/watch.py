@@ -17,6 +17,7 @@ from audit_stream.settings import Settings
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.worker import Worker
 from audit_stream.telemetry.alerts import AlarmBoard
+from audit_stream.telemetry.discreet import said
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 
@@ -122,7 +123,7 @@ async def _look_at_broker(
             _stop_faulty(pipeline, alarms, await topic_faults())
             await lag.measure()
     except Exception as error:  # whatever it is, it must not freeze readiness
-        log.warning("the broker could not be looked at: %s: %s", type(error).__name__, error)
+        log.warning("the broker could not be looked at: %s", said(error))
         return False
     return True
 

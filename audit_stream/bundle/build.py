@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from audit_stream.bundle.facts import BundleFacts, RecordFact, SegmentFact
+from audit_stream.bundle.facts import BundleFacts, Certified, RecordFact, SegmentFact
 from audit_stream.bundle.loadfile import loadfile
 from audit_stream.bundle.package import pack
 from audit_stream.bundle.report import report
@@ -21,7 +21,7 @@ from audit_stream.evidence.signing import key_id
 from audit_stream.evidence.tlog_proof import TlogProof
 
 VERSION = "audit-bundle/1"
-CUSTODY = "audit-custody/1"
+CUSTODY, CERTIFICATES = "audit-custody/1", "audit-certificates/1"
 _SPKI_ED25519 = bytes.fromhex("302a300506032b6570032100")  # RFC 8410
 
 
@@ -46,6 +46,8 @@ def _files(facts: BundleFacts) -> Iterator[tuple[str, bytes]]:
     yield from _segments(records)
     yield "checkpoint.txt", facts.checkpoint
     yield from _objects(facts)
+    if facts.certificates is not None:
+        yield from _certificates(facts.certificates, facts.checkpoint)
     yield from _keys(facts)
     yield "custody.json", canonical(asdict(facts.custody) | {"v": CUSTODY})
     if facts.answer is not None:
@@ -105,11 +107,21 @@ def _objects(facts: BundleFacts) -> Iterator[tuple[str, bytes]]:
         yield f"maps/{sha256(data).hexdigest()}.json", data
     for name, data in facts.anchors.items():
         yield f"anchors/{name}", data
-    for name, data in facts.certificates.items():
-        yield f"certificates/{name}", data
     for (old, new), path in facts.consistency.items():
         lines = "".join(f"{encode_hash(each)}\n" for each in path)
         yield f"consistency/{old}-{new}.txt", lines.encode("ascii")
+
+
+def _certificates(found: Certified, checkpoint: bytes) -> Iterator[tuple[str, bytes]]:
+    for each in found.shown:
+        proof = TlogProof(index=each.log_index, hashes=each.log_path, checkpoint=checkpoint)
+        yield f"certificates/{each.key}.json", each.stored
+        yield f"certificates/{each.key}.tlog-proof", proof.encode()
+    yield "certificates/range.json", canonical({
+        "above": found.above, "first": found.first, "next": found.next,
+        "shown": [each.entry.number for each in found.shown], "up_to": found.up_to,
+        "v": CERTIFICATES,
+    })  # fmt: skip
 
 
 def _keys(facts: BundleFacts) -> Iterator[tuple[str, bytes]]:

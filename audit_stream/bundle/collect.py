@@ -62,9 +62,7 @@ async def _records(
     keys: TrustedKeys,
 ) -> list[RecordFact]:  # fmt: skip
     segment = decode(await _get(store, wanted.segment), wanted.segment)
-    path = await log.inclusion(wanted.log_index, head)
-    if not verify_inclusion(segment.leaf, wanted.log_index, head.size, path, head.root):
-        raise FormatError(f"{wanted.segment} is not what the archive log has of it", hint=_HINT)
+    path = await prove(log, head, segment.leaf, wanted.log_index, wanted.segment)
     if not segment.is_signed(keys):
         raise FormatError(f"{wanted.segment} is not signed by a trusted key", hint=_HINT)
     fact = SegmentFact(
@@ -79,6 +77,14 @@ async def _records(
         )
         for at in wanted.records
     ]  # fmt: skip
+
+
+async def prove(log: ArchiveLog, head: Head, leaf: bytes, index: int, name: str) -> list[bytes]:
+    """The inclusion proof of an object's leaf. `FormatError` when the log has another there."""
+    path = await log.inclusion(index, head)
+    if not verify_inclusion(leaf, index, head.size, path, head.root):
+        raise FormatError(f"{name} is not what the archive log has of it", hint=_HINT)
+    return path
 
 
 def _leaves(segment: Segment, name: str) -> list[bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from audit_stream.evidence.note import NoteKey
 from audit_stream.evidence.record import parse_record
+from audit_stream.evidence.register import Entry
 from audit_stream.evidence.segment import Header, parse_header
 
 
@@ -55,6 +56,34 @@ class RecordFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFact:
+    """An entry of a register, and the way from it to the log's root."""
+
+    entry: Entry
+    stored: bytes  # its object
+    log_index: int
+    log_path: Sequence[bytes]
+
+    @property
+    def key(self) -> str:
+        """Its name among the bundle's files."""
+        return f"{self.entry.register.folder[:-1]}.{self.entry.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """The redaction certificates that can be an erased record's, and which of how many they are:
+    those that led to a key epoch `above` one and `up_to` another have the numbers from `first` to
+    below `next`."""
+
+    above: int | None
+    up_to: int | None
+    first: int
+    next: int
+    shown: Sequence[CertificateFact]  # the newest, oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Who had the bundle made, when, with what, and on which request."""
 
@@ -78,6 +107,6 @@ class BundleFacts:
     anchors: Mapping[str, bytes] = field(default_factory=dict)  # *.tsr, *.note, *-chain.pem
     #: Consistency proofs by (old size, new size); one of the two is the checkpoint's.
     consistency: Mapping[tuple[int, int], Sequence[bytes]] = field(default_factory=dict)
-    certificates: Mapping[str, bytes] = field(default_factory=dict)  # of redactions and holds
+    certificates: Certified | None = None  # where a record's personal fields were erased
     answer: str | None = None  # the signed answer, a compact JWS (see `attached`)
     answer_keys: bytes | None = None  # JWKS

@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from audit_stream.bundle.certificates import CertificateFinder, epochs_of, proven
 from audit_stream.bundle.collect import Wanted, collect
-from audit_stream.bundle.facts import BundleFacts, Custody
+from audit_stream.bundle.facts import BundleFacts, Certified, Custody
 from audit_stream.errors import FormatError
 from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.record import Record
+from audit_stream.evidence.register import Register
+from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.tree import leaf_hash
-from audit_stream.index.lookup import Message
+from audit_stream.index.lookup import Message, Revision
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import WormStore
 
@@ -60,7 +63,22 @@ class Collector:
             self.store, self.log, head, wanted, disclose=disclose, custody=custody,
             segment_keys=self.segment_keys,
         )  # fmt: skip
-        return replace(facts, answer=answer, answer_keys=answer_keys)
+        return replace(
+            facts, answer=answer, answer_keys=answer_keys,
+            certificates=await self._certificates(revisions, head),
+        )  # fmt: skip
+
+    async def _certificates(
+        self, revisions: Sequence[Revision], head: Head
+    ) -> Certified | None:  # fmt: skip
+        """Those that can be an erased record's; None where none is erased."""
+        if (epochs := epochs_of(revisions)) is None:
+            return None
+        keys = TrustedKeys(*self.segment_keys)
+        finder = CertificateFinder(self.store, keys, self.log.key.name)
+        found = await finder.find(head.digest.registers.get(Register.REDACTIONS), epochs)
+        places = await self._places({each.leaf for each in found.entries})
+        return await proven(found, epochs, places, self.log, head)
 
     async def _places(self, leaves: set[bytes]) -> dict[bytes, int]:
         known = ((leaf, self.place_of(leaf)) for leaf in leaves)

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from audit_stream.bundle.facts import BundleFacts, RecordFact
+from audit_stream.bundle.facts import BundleFacts, Certified, RecordFact
 from audit_stream.evidence.checkpoint import checkpoint_of
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.note import parse_note
@@ -57,7 +57,7 @@ def report(facts: BundleFacts, records: Sequence[RecordFact]) -> bytes:
         "Exported at": custody.exported_at, "Request": custody.request,
         "Software": custody.software, "Records": str(len(records)),
         "Outside anchors": ", ".join(sorted(facts.anchors)) or "none in this bundle",
-    }  # fmt: skip
+    } | _erasure(facts.certificates)  # fmt: skip
     parts = [_HEAD, _table(about), _HOW]
     messages: dict[tuple[str, str], list[RecordFact]] = {}
     for each in records:
@@ -67,6 +67,19 @@ def report(facts: BundleFacts, records: Sequence[RecordFact]) -> bytes:
         parts.append(f"<h2>Message <code>{escape(message)}</code></h2>\n")
         parts += map(_record, sorted(found, key=lambda each: each.pub["ingestion_timestamp"]))
     return "".join((*parts, "</main>\n</body>\n</html>\n")).encode()
+
+
+def _erasure(found: Certified | None) -> dict[str, str]:
+    """Of whom fields were erased, a person is told where to read on."""
+    if found is None:
+        return {}
+    count = found.next - found.first
+    if not found.shown:
+        return {"Certificates of erasure": "none that this log has can be of what was erased here"}
+    return {
+        "Certificates of erasure": f"of what was erased here it is one of {count}, numbers "
+        f"{found.first} to {found.next - 1}; {len(found.shown)} are in certificates/"
+    }
 
 
 def _record(record: RecordFact) -> str:

@@ -66,13 +66,13 @@ async def _export(
     customer: str | None,
 ) -> tuple[int, bytes]:  # fmt: skip
     from audit_stream.app.checks import load_archive_keyring
+    from audit_stream.app.covers import cover_opener
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.bundle.build import build_bundle
     from audit_stream.bundle.messages import Collector
     from audit_stream.index.database import ArchiveIndex
     from audit_stream.index.lookup import Lookup
     from audit_stream.index.tail import Archive
-    from audit_stream.keys.file import load_cover
     from audit_stream.notary.log import ArchiveLog
 
     ring, store = load_archive_keyring(settings), archive_to_read(settings)
@@ -82,7 +82,7 @@ async def _export(
     )  # fmt: skip
     try:
         archive = Archive(store, subjects, ring.trusted, keyring)
-        lookup = Lookup(index, archive, lambda tree: load_cover(settings.keyring, tree))
+        lookup = Lookup(index, archive, cover_opener(settings))
         found = await _messages(lookup, message, tenant, customer)
         if not found:
             return 0, b""

@@ -77,7 +77,7 @@ async def _new_generation(
     from audit_stream.kafka.connect import KafkaConnection
 
     name = _archived(settings, topic)
-    ring = load_archive_keyring(settings)
+    ring = load_archive_keyring(settings, closed=True)
     store = (archive_to_read if dry_run else archive_to_write)(settings)
     try:
         found = await survey(store, ring, KafkaConnection.from_settings(settings), name)

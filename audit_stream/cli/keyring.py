@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from audit_stream.app.covers import cover_wrapper
 from audit_stream.cli import keyring_backup, keyring_status
 from audit_stream.cli.options import Config, KeyringPath
 from audit_stream.cli.output import Output
@@ -15,7 +16,7 @@ from audit_stream.evidence.signing import key_id
 from audit_stream.keys.file import (
     ROLES,
     create_keyring,
-    load_keyring,
+    load_closed,
     public_key,
     write_successor,
     write_view,
@@ -36,7 +37,8 @@ def init(
 ) -> None:
     """Make a keyring of thirty years and its cover file; refuses to overwrite."""
     settings = Settings.load(config, keyring=path, archive_name=archive_name)
-    ring = create_keyring(settings.keyring, settings.archive_name)
+    covers = cover_wrapper(settings)
+    ring = create_keyring(settings.keyring, settings.archive_name, covers)
     public_bytes = public_key(ring)
     out = Output()
     out.say(f"made {settings.keyring} and {ring.trees[-1].cover} beside it, for {ring.archive}")
@@ -50,7 +52,7 @@ def init(
 def public(path: KeyringPath = None, config: Config = None) -> None:
     """Print the public segment key, hex: what `verify --key` takes."""
     settings = Settings.load(config, keyring=path)
-    Output().say(public_key(load_keyring(settings.keyring).keyring).hex())
+    Output().say(public_key(load_closed(settings.keyring).keyring).hex())
 
 
 @app.command()
@@ -65,7 +67,8 @@ def view(
     settings = Settings.load(config, keyring=path)
     if role not in ROLES:
         raise ConfigError(f"there is no role {role}", hint=f"there are {', '.join(ROLES)}")
-    write_view(load_keyring(settings.keyring), settings.keyring, role, folder)
+    ring = load_closed(settings.keyring)
+    write_view(ring, settings.keyring, role, folder, cover_wrapper(settings))
     Output().say(f"wrote the view of a {role} to {folder}: AUDIT_KEYRING is a file in it")
 
 
@@ -81,7 +84,8 @@ def rotate(
     trusts it and the archive log knows it: docs/how-to/rotate-the-signing-key.md has the order.
     """
     settings = Settings.load(config, keyring=path)
-    new = write_successor(load_keyring(settings.keyring), settings.keyring, folder)
+    ring = load_closed(settings.keyring)
+    new = write_successor(ring, settings.keyring, folder, cover_wrapper(settings))
     out = Output()
     out.say(f"wrote the next keyring to {folder}; its public key is {new.hex()}")
     out.say(f"its kid is {key_id(new)}; {folder / 'public.txt'} trusts both")

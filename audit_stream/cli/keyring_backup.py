@@ -23,6 +23,10 @@ REPLACE = (
     "After each erasure, each destroyed year and each rotation make a new backup, and destroy "
     "every older one: it can open again what was erased since."
 )
+WRAPPED = (
+    "Its covers are wrapped as they lie: without the key vault it opens nobody, and nobody at all "
+    "once its epoch's key is destroyed. Make a new backup after each erasure, or there is none."
+)
 _WITHOUT = (
     "look for a newer backup, or a role's view of the newest epoch: it goes on in that role. "
     "Without one personal fields stay closed and nothing is sealed on; statuses, hashes and proofs "
@@ -32,22 +36,31 @@ _WITHOUT = (
 
 def backup(
     file: Annotated[Path, typer.Argument(help="A new file, on a medium of its own.")],
+    clear_covers: Annotated[bool, typer.Option(
+        "--clear-covers", help="Take covers that a vault wraps in clear: it outlives the vault, "
+        "and every erasure.")] = False,
     passphrase_file: PassphraseFile = None, path: KeyringPath = None, config: Config = None,
 ) -> None:  # fmt: skip
     """Write keyring and covers to one file under a passphrase; refuses to overwrite.
 
     Says it is done only when the file was read back, opened and found the same. Its first line, in
-    clear, names archive and epoch. Lose the passphrase, and it is no backup.
+    clear, names archive and epoch. Lose the passphrase, and it is no backup. A cover that a key
+    vault wraps stays wrapped: without the vault the backup opens nobody.
     """
+    from audit_stream.app.covers import cover_wrapper
     from audit_stream.keys.backup import write_backup
 
     settings, out = Settings.load(config, keyring=path), Output()
-    about = write_backup(settings.keyring, file, read_passphrase(passphrase_file, twice=True))
+    made = write_backup(
+        settings.keyring, file, read_passphrase(passphrase_file, twice=True),
+        covers=cover_wrapper(settings), clear=clear_covers,
+    )  # fmt: skip
+    about = made.about
     out.say(
         f"wrote {file}, read it back and opened it: the {_named(about.role)} of {about.archive}, "
         f"epoch {about.epoch}"
     )
-    out.say(REPLACE)
+    out.say(WRAPPED if made.wrapped else REPLACE)
 
 
 def restore(
@@ -62,6 +75,7 @@ def restore(
 
     Exit 2: refused. 3: the archive cannot be read, so it cannot be told.
     """
+    from audit_stream.app.covers import cover_wrapper
     from audit_stream.keys.backup import open_backup, read_about
     from audit_stream.keys.restore import restore as put_in_place
 
@@ -76,7 +90,7 @@ def restore(
     opened = open_backup(file, read_passphrase(passphrase_file))
     if not offline:
         _check_epoch(opened, asyncio.run(ask_archive(settings, opened, out)))
-    ring = put_in_place(opened, settings.keyring)
+    ring = put_in_place(opened, settings.keyring, cover_wrapper(settings))
     out.say(
         f"restored the {_named(about.role)} of {ring.archive}, epoch {ring.epoch}, made "
         f"{about.made_at}, to {settings.keyring}"

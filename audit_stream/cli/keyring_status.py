@@ -66,12 +66,13 @@ def status(
 
 def _here(settings: Settings) -> _Status:
     """What can be told without the archive, also of files that others may read."""
+    from audit_stream.app.covers import cover_wrapper
     from audit_stream.keys.facts import file_facts, missing_years, tree_facts
     from audit_stream.keys.file import read_keyring, role_of
 
     ring = read_keyring(settings.keyring)
     files = list(file_facts(settings.keyring, ring))
-    trees = list(tree_facts(settings.keyring, ring))
+    trees = list(tree_facts(settings.keyring, ring, cover_wrapper(settings)))
     found = _Status(ring, role_of(ring), files, trees, missing_years(ring))
     found.wrong += [f"{each.path}: {each.wrong}" for each in files if each.wrong]
     found.wrong += [each.wrong for each in trees if each.wrong]
@@ -83,10 +84,12 @@ def _here(settings: Settings) -> _Status:
 
 
 def _usable(settings: Settings, found: _Status) -> LoadedKeyring | None:
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
-    try:
-        return load_keyring(settings.keyring)
+    if any(tree.wrong and not tree.wrapped_by for tree in found.trees):
+        return None
+    try:  # a key that is gone from its vault does not keep the archive from saying why
+        return load_closed(settings.keyring)
     except KeyringError as error:
         if error.message not in found.wrong:
             found.wrong.append(error.message)
@@ -149,7 +152,8 @@ def _document(found: _Status) -> dict[str, Any]:
         "archive_epoch": None if archive is None else archive.proven,
         "keys": [name for name in _KEYS if getattr(ring, name) is not None],
         "trees": [
-            {"cover": each.cover, "entries": each.entries, "first_epoch": each.first_epoch}
+            {"cover": each.cover, "entries": each.entries, "first_epoch": each.first_epoch,
+             "wrapped_by": each.wrapped_by or None}
             for each in found.trees
         ],
         "years": {
@@ -183,8 +187,11 @@ def _show(found: _Status, settings: Settings, out: Output) -> None:
         ("years missing between", missing),
     ]
     out.table("Keyring", ["what", "found"], rows)
-    trees = [(each.cover, each.first_epoch, each.entries, each.wrong) for each in found.trees]
-    out.table("Trees", ["cover", "first epoch", "entries", "wrong"], trees)
+    trees = [
+        (each.cover, each.first_epoch, each.entries, each.wrapped_by or "nothing", each.wrong)
+        for each in found.trees
+    ]
+    out.table("Trees", ["cover", "first epoch", "entries", "wrapped by", "wrong"], trees)
     out.table("Signing keys", ["use", "kid", "the log says"], found.signing)
     files = [(each.path, f"{each.mode:04o}", each.owner, each.wrong) for each in found.files]
     out.table("Files", ["path", "mode", "owner", "wrong"], files)

@@ -59,7 +59,9 @@ def announce(
     from audit_stream.app.trust import read_given
 
     settings, out = Settings.load(config), Output(as_json)
-    found = keys_of(load_archive_keyring(settings), read_given(key_set) if key_set else None)
+    found = keys_of(
+        load_archive_keyring(settings, closed=True), read_given(key_set) if key_set else None
+    )
     _show(_written(settings, lambda log: log.announce(found, reason), out), out)
 
 
@@ -117,7 +119,7 @@ def _written(
     from audit_stream.app.keys import open_registry
 
     async def write() -> Sequence[KeyLine]:
-        async with open_registry(settings, load_archive_keyring(settings)) as log:
+        async with open_registry(settings, load_archive_keyring(settings, closed=True)) as log:
             lines = await say(log)
             for alarm in log.alarms.open():
                 out.note(f"{alarm['key']}: {alarm['summary']}")

@@ -9,7 +9,6 @@ import importlib
 import logging.config
 import os
 import sys
-import traceback
 from typing import Any, NamedTuple, cast
 
 import click
@@ -17,7 +16,8 @@ import typer
 
 from audit_stream import __version__
 from audit_stream.errors import AuditError, Fault, UnknownVersion
-from audit_stream.telemetry.logs import logging_config
+from audit_stream.telemetry.discreet import traced, where
+from audit_stream.telemetry.logs import hush_interpreter, logging_config
 
 GOOD, FOUND, WRONG_USE, CANNOT_JUDGE, INTERNAL = 0, 1, 2, 3, 70
 
@@ -56,6 +56,7 @@ COMMANDS = {
     "hold": Entry("holds:app", "Legal holds: declare, release by two persons, make them held."),
     "redact": Entry("redact:app", "Erase a person: ask, approve, carry out; certificates."),
     "quarantine": Entry("quarantine:app", "List what was not understood; retry it."),
+    "privacy": Entry("privacy:app", "Where personal data lives, for how long, and who reads it."),
     "alerts": Entry("alerts:app", "Try the ways alarms leave by."),
     "state": Entry("state:app", "Rebuild the precedence table from the archive."),
 }
@@ -113,6 +114,7 @@ def main(config: str | None, verbose: bool, debug: bool) -> None:
 
 def run() -> None:
     """Entry point of `audit-stream`."""
+    hush_interpreter()
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -134,9 +136,9 @@ def run_command(arguments: list[str]) -> int:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
             error.show()
             return WRONG_USE
-        click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
-        if os.environ.get("AUDIT_DEBUG"):
-            traceback.print_exc()
+        # Without its text, which may hold what was worked on: of a service, this goes into a log.
+        click.echo(f"internal error: {type(error).__name__} at {where(error)}", err=True)
+        _trace(error)
         return INTERNAL
     return result if isinstance(result, int) else GOOD
 
@@ -145,8 +147,12 @@ def _explain(error: AuditError) -> int:
     click.echo(f"{error.code}: {error.message}", err=True)
     if error.hint:
         click.echo(f"  -> {error.hint}", err=True)
-    if os.environ.get("AUDIT_DEBUG"):
-        traceback.print_exc()
+    _trace(error)
     if isinstance(error, UnknownVersion):
         return CANNOT_JUDGE
     return {Fault.OPERATOR: WRONG_USE, Fault.BUG: INTERNAL}.get(error.fault, FOUND)
+
+
+def _trace(error: Exception) -> None:
+    if os.environ.get("AUDIT_DEBUG"):
+        click.echo(traced(error), err=True)

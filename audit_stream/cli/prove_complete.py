@@ -109,10 +109,10 @@ async def _prove(
 ) -> _Proof:
     from audit_stream.app.places import archive_to_read
     from audit_stream.archive.completeness import Prover
-    from audit_stream.keys.file import load_keyring, log_signer
+    from audit_stream.keys.file import load_closed, log_signer
     from audit_stream.notary.log import ArchiveLog
 
-    ring, store = load_keyring(settings.keyring), archive_to_read(settings)
+    ring, store = load_closed(settings.keyring), archive_to_read(settings)
     try:
         head = await ArchiveLog(store, ring.log_key).head()
         assert period.stop is not None

@@ -32,10 +32,10 @@ async def cover(
     from audit_stream.app.topics import archived_topics
     from audit_stream.kafka.ask import topic_ends
     from audit_stream.kafka.connect import KafkaConnection
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
     connection = KafkaConnection.from_settings(settings)
-    keys = load_keyring(settings.keyring).trusted
+    keys = load_closed(settings.keyring).trusted
     store = archive_to_read(settings)
     coverage = Coverage(store, keys)
     topics = list(archived_topics(settings).values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,17 +19,15 @@ async def history_of(
 ) -> list[Sighting]:
     """All records of a message in the archive."""
     from audit_stream.app.checks import check_reader
+    from audit_stream.app.covers import cover_opener, open_keyring
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.app.topics import archived_topics
     from audit_stream.archive.private import PrivateObjects
-    from audit_stream.keys.file import load_cover, load_keyring
 
-    ring = load_keyring(settings.keyring)
+    ring = open_keyring(settings)
     store = archive_to_read(settings)
     subjects = subject_store(settings)
-    history = History(
-        store, subjects, ring.trusted, ring.keyring, partial(load_cover, settings.keyring)
-    )
+    history = History(store, subjects, ring.trusted, ring.keyring, cover_opener(settings))
     topics = list(archived_topics(settings).values())
     try:
         await check_reader(store, PrivateObjects(subjects, ring.keyring.index_key), ring)

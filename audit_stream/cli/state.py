@@ -46,13 +46,13 @@ async def _rebuild(settings: Settings, out: Output) -> list[int]:
     from audit_stream.app.topics import archived_topics, changelog_topic
     from audit_stream.archive.streams import newest_stream
     from audit_stream.kafka.connect import KafkaConnection
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
     from audit_stream.stream.changelog import ChangelogWriter
     from audit_stream.stream.rebuild import Rebuilder, discard_local
 
     with lock_state_dir(settings.state_dir):
         store = archive_to_read(settings)
-        trusted = load_keyring(settings.keyring).trusted
+        trusted = load_closed(settings.keyring).trusted
         connection = KafkaConnection.from_settings(settings)
         options = connection.client_options()
         topic = changelog_topic(settings)

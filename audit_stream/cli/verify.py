@@ -20,6 +20,7 @@ from audit_stream.evidence.checkpoint import Checkpoint, open_checkpoint
 from audit_stream.evidence.encoding import b64u_decode, hex_decode
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.evidence.note import NoteKey, parse_vkey
+from audit_stream.evidence.register import parse_entry_name
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
 from audit_stream.stores.blocking import BlockingReader
@@ -49,18 +50,18 @@ def trusted_keys(settings: Settings, given: list[str]) -> TrustedKeys:
     """The keys given, or the keyring's own public key."""
     if given:
         return TrustedKeys(*map(parse_public_key, given))
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
-    return load_keyring(settings.keyring).trusted
+    return load_closed(settings.keyring).trusted
 
 
 def log_key_of(settings: Settings, given: str | None) -> NoteKey:
     """The log key given, or the keyring's own."""
     if given is not None:
         return parse_vkey(given)
-    from audit_stream.keys.file import load_keyring
+    from audit_stream.keys.file import load_closed
 
-    return load_keyring(settings.keyring).log_key
+    return load_closed(settings.keyring).log_key
 
 
 def verify(
@@ -142,7 +143,9 @@ def _noted(found: Report, note: str) -> Report:
 def archive_verifier(reader: BlockingReader, keys: TrustedKeys, part: Part) -> ArchiveVerifier:
     """A verifier of `part`, whose objects are fetched ahead."""
     names = _names(reader, part)
-    reader.expect([name for name in names if name.startswith("segments/")])  # each is read once
+    entries = sorted(name for name in names if parse_entry_name(name) is not None)
+    segments = [name for name in names if name.startswith("segments/")]
+    reader.expect([*segments, *entries])  # each is read once
     return ArchiveVerifier(names, reader.get, keys, part)
 
 

@@ -17,7 +17,7 @@ from audit_stream.erasure.requests import Requests
 from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import Entry, Register
-from audit_stream.keys.file import load_keyring
+from audit_stream.keys.file import load_closed
 
 ERASED = "audit-erased/1"
 #: Where a copy may lie for ever, as far as anybody can tell.
@@ -26,7 +26,7 @@ _NEVER = "9999-12-31T23:59:59.999Z"
 
 async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequence[Entry]:
     """Give each request its certificate, once, and forget whose records they were."""
-    ring = load_keyring(place.keyring)
+    ring = load_closed(place.keyring)
     place.hook("certified", "before")
     register = RegisterWriter(place.store, ring.trusted, ring.keyring.archive, Register.REDACTIONS)
     made = _by_reference(await register.new_entries(), batch.epochs)

@@ -16,6 +16,7 @@ from audit_stream.erasure.request import Request
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Entry
 from audit_stream.keys.epochs import bring_up
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.ports import Alerts, WormStore
 
 T = TypeVar("T")
@@ -57,13 +58,14 @@ class Installation:
     counting: Counting
     barrier: Callable[[int], Barrier]  # for an epoch
     holds_against: HoldsAgainst
-    destroy: Callable[[int], Destroyed]  # what opens the covers of an epoch, beside their files
+    destroy: Callable[[int], Destroyed]  # what opens covers of up to an epoch; files are left
     #: How long topics may hold what was erased; None: for ever, as far as anybody can tell.
     longest_copy: Callable[[], Awaitable[timedelta | None]]
     publish: Callable[[Sequence[Entry]], Awaitable[None]]  # certificates, to `audit-redactions`
     alarms: Alerts
     now: Callable[[], str]
     barrier_seconds: float = 120.0  # waited for the fleet in one run
+    covers: CoverWrapper = LOCAL
     grace_seconds: float = 60.0  # for what a process that ended may still have on its way
     hook: StepHook = no_hook
 

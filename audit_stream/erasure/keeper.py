@@ -127,7 +127,9 @@ class Keeper:
             batch = replace(batch, covers=[{"before": b, "first_epoch": f} for f, b in covers])
             await self._note(batch)  # the old hashes, while they can still be read
             paths = [path_of(tag) for tag in batch.tags]
-            ring = await asyncio.to_thread(advance, place.keyring, ring, lambda _: paths)
+            ring = await asyncio.to_thread(
+                advance, place.keyring, ring, lambda _: paths, covers=place.covers
+            )
         elif ring.epoch != batch.epochs[1]:
             raise KeyringError(
                 f"a batch from epoch {batch.epochs[0]} is at work and the keyring has {ring.epoch}",
@@ -201,13 +203,15 @@ class Keeper:
         return batch.done(Step.ZEROED)
 
     async def _destroy(self, batch: Batch) -> Batch:
-        bring_up_views(self._place)
-        destroyed = await asyncio.to_thread(self._place.destroy, batch.epochs[0])
-        destroy_strays(self._place.keyring)
-        return batch.done(
-            Step.DESTROYED, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.at,
-            executed_at=self._place.now(),
-        )  # fmt: skip
+        place = self._place
+        bring_up_views(place)
+        if not batch.keys_destroyed:  # noted before the files go: they tell what there was
+            destroyed = await asyncio.to_thread(place.destroy, batch.epochs[0])
+            batch = replace(batch, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.at)
+            await self._note(batch)
+        place.hook("destroyed", "between")
+        destroy_strays(place.keyring)
+        return batch.done(Step.DESTROYED, executed_at=place.now())
 
     async def _note(self, batch: Batch) -> None:
         await self._private.update(JOURNAL, lambda _: batch.encode())

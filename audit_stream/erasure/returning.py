@@ -27,12 +27,14 @@ async def bring_back(place: Installation, kind: Kind, typed: str, tenant: str) -
         ring = read_master(place.keyring)
         tree = tree_at(ring, ring.epoch)
         tags = tags_of(ring, (tenant, KINDS[kind], typed), tree)
-        cover = Cover(load_cover(place.keyring, tree))
+        cover = Cover(load_cover(place.keyring, tree, place.covers))
         if cover.find(path_of(tags[-1])) is not None:
             raise RequestError(f"this {kind} is not erased: there is nobody to bring back")
         epochs = (*ring.returned.get(tags[0], ()), ring.epoch + 1)
         returned = {**ring.returned, tags[0]: epochs}
-        ring = await asyncio.to_thread(advance, place.keyring, ring, lambda _: (), returned)
+        ring = await asyncio.to_thread(
+            advance, place.keyring, ring, lambda _: (), returned, place.covers
+        )
         bring_up_views(place)
         await tell_epoch(place.private, ring.epoch)
         return len(tags)

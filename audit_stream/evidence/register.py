@@ -42,6 +42,14 @@ class Register(Enum):
 _BY_FOLDER = {register.folder: register for register in Register}
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterHead:
+    """How far a register goes: the number behind its last entry's, and that one's leaf hash."""
+
+    next: int
+    leaf: bytes
+
+
 def parse_entry_name(name: str) -> tuple[Register, int] | None:
     """(register, number), or None when `name` is no entry's."""
     match = _NUMBER.fullmatch(name)
@@ -66,6 +74,11 @@ class Entry:
     def name(self) -> str:
         """Of its object."""
         return self.register.entry_name(self.number)
+
+    @property
+    def head(self) -> RegisterHead:
+        """Of a register that ends with it."""
+        return RegisterHead(self.number + 1, self.leaf)
 
     def line(self) -> bytes:
         """Line 1, without its newline."""
@@ -114,3 +127,15 @@ def decode_entry(data: bytes, name: str) -> Entry:
         said={member: value[member] for member in value.keys() - _COMMON},
         signature=parse_signature_line(lines[1], f"{name} line 2"),
     )  # fmt: skip
+
+
+def signer_of_entry(data: bytes, name: str, keys: TrustedKeys) -> str | None:
+    """Id of the trusted key that signed line 1, of whatever version; None: nobody's, so junk."""
+    line, _, rest = data.partition(b"\n")
+    signature, newline, more = rest.partition(b"\n")
+    if not newline or more:
+        return None
+    try:
+        return keys.signer_of(line, parse_signature_line(signature, name))
+    except FormatError:
+        return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import re
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 #: Told of each answer: route, status, seconds.
@@ -102,14 +102,5 @@ def _head_bytes(scope: Scope) -> int:
 
 def _method(scope: Scope) -> Any:
     """Methods are any word of the client's."""
-    return (
-        scope["method"]
-        if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS")
-        else "(other)"
-    )
-
-
-def where(error: Exception) -> str:
-    """Files and lines, without the error's text, which may hold what was asked or found."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno}" for f in reversed(frames))
+    known = ("GET", "POST", "DELETE", "HEAD", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "(other)"

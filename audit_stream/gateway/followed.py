@@ -14,7 +14,6 @@ from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
-from audit_stream.gateway.around import where
 from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.redacted import Redacted
 from audit_stream.gateway.watch import Watch
@@ -25,6 +24,7 @@ from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
 from audit_stream.privacy.keyring import Keyring
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0

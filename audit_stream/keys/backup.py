@@ -4,6 +4,9 @@ Line 1 is in clear; behind it stands an age file under a passphrase, of a tar wi
 covers, ``public.txt`` where there is one, and the keyring. So it can be opened without us::
 
     tail -n +2 FILE | age -d | tar x
+
+Covers are in it as they lie: of one that is wrapped, nobody opens a copy when its key is gone, so
+that an erasure reaches every backup. `clear` takes it in clear, which outlives vault and erasure.
 """
 
 from __future__ import annotations
@@ -22,15 +25,16 @@ from audit_stream.evidence.canonical import canonical, check_members, parse_line
 from audit_stream.keys import age
 from audit_stream.keys.file import (
     LoadedKeyring,
+    checked_file,
+    load_closed,
     load_cover,
-    load_keyring,
     role_of,
     write_new,
 )
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
-from audit_stream.privacy.keyring import Keyring, parse_keyring
-from audit_stream.privacy.subjects import tree_at
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper, header_of, is_wrapped
+from audit_stream.privacy.keyring import Keyring, Tree, parse_keyring
 
 VERSION = "audit-keyring-backup/1"
 ABOUT, KEYRING = "about.json", "keyring.json"
@@ -63,23 +67,30 @@ class Backup:
 
     @property
     def loaded(self) -> LoadedKeyring:
-        """The keyring as if it were in place."""
-        cover = self.covers[tree_at(self.keyring, self.keyring.epoch).cover]
-        return LoadedKeyring(self.keyring, memoryview(cover), self.public)
+        """The keyring as if it were in place, its cover left closed."""
+        return LoadedKeyring(self.keyring, memoryview(b""), self.public)
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether a vault is needed to open somebody with it."""
+        return any(map(is_wrapped, self.covers.values()))
 
 
 def write_backup(
-    path: Path, file: Path, passphrase: bytes, work: int = age.WORK_FACTOR
-) -> About:  # fmt: skip
+    path: Path, file: Path, passphrase: bytes, work: int = age.WORK_FACTOR, *,
+    covers: CoverWrapper = LOCAL, clear: bool = False,
+) -> Backup:  # fmt: skip
     """Back the keyring at `path` up to a new file; done when it was read back from there and opened
-    into the same. `KeyringError` rather than overwrite."""
-    ring = load_keyring(path)
+    into the same. `clear`: covers that are wrapped go into it in clear. `KeyringError` rather than
+    overwrite."""
+    ring = load_closed(path)
     about = About(
         archive=ring.keyring.archive, epoch=ring.keyring.epoch, role=role_of(ring.keyring),
         made_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )  # fmt: skip
-    covers = {tree.cover: bytes(load_cover(path, tree)) for tree in ring.keyring.trees}
-    backup = Backup(about, ring.keyring, covers, ring.public)
+    read = load_cover if clear else checked_file
+    files = {tree.cover: bytes(read(path, tree, covers)) for tree in ring.keyring.trees}
+    backup = Backup(about, ring.keyring, files, ring.public)
     data = about.line() + age.encrypt(_pack(backup), passphrase, work)
     try:
         write_new(file, data)
@@ -92,7 +103,7 @@ def write_backup(
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    return about
+    return backup
 
 
 def read_about(file: Path) -> About:
@@ -137,11 +148,21 @@ def _unpack(about: About, data: bytes) -> Backup:
         about.archive, about.epoch, about.role,
     ):  # fmt: skip
         raise FormatError("the keyring in it is not the one its first line names")
-    if {tree.cover: tree.cover_sha256 for tree in keyring.trees} != {
-        name: sha256(cover).hexdigest() for name, cover in files.items()
-    }:
+    if {tree.cover for tree in keyring.trees} != files.keys():
         raise FormatError("the covers in it are not its keyring's")
+    for tree in keyring.trees:
+        _check_cover(files[tree.cover], tree, keyring)
     return backup
+
+
+def _check_cover(data: bytes, tree: Tree, keyring: Keyring) -> None:
+    """As far as it can be told without a vault: what is wrapped is looked into when restored."""
+    if is_wrapped(data):
+        fits = header_of(data).archive == keyring.archive
+    else:
+        fits = sha256(data).hexdigest() == tree.cover_sha256
+    if not fits:
+        raise FormatError("the covers in it are not its keyring's")
 
 
 def _files(data: bytes) -> dict[str, bytes]:

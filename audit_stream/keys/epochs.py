@@ -8,6 +8,7 @@ only for the one it was made from.
 from __future__ import annotations
 
 import hmac
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -15,11 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from audit_stream import durable
-from audit_stream.errors import KeyringError
+from audit_stream.errors import FormatError, KeyringError, UnknownVersion
 from audit_stream.keys.file import ROLES, load_cover, read_private, role_of, write_new
+from audit_stream.keys.wrapping import (
+    LOCAL,
+    CoverWrapper,
+    Destruction,
+    DestructionKind,
+    is_wrapped,
+    read_header,
+)
 from audit_stream.privacy.keyring import Keyring, Tree, parse_keyring
 from audit_stream.privacy.keytree import Cover
 
+#: From what says most of a destruction to what says least.
+_KINDS: tuple[DestructionKind, ...] = ("key-vault-purged", "key-vault-scheduled", "file-unlinked")
 #: The paths to puncture in a tree.
 PathsOf = Callable[[Tree], Iterable[int]]
 
@@ -50,25 +61,29 @@ def _check_standing(path: Path, ring: Keyring) -> None:
 
 def advance(
     path: Path, old: Keyring, paths_of: PathsOf,
-    returned: Mapping[bytes, tuple[int, ...]] | None = None,
+    returned: Mapping[bytes, tuple[int, ...]] | None = None, covers: CoverWrapper = LOCAL,
 ) -> Keyring:  # fmt: skip
     """The keyring of the next epoch, in place at `path`, its covers without those paths.
 
-    The old covers still lie beside it: `destroy_strays` is for when nobody may need them.
+    The old covers still lie beside it: `destroy_keys` and `destroy_strays` are for when nobody may
+    need them.
     """
     _check_standing(path, old)  # first: the next cover may be named by what stands there
     epoch = old.epoch + 1
-    trees = tuple(_punctured(path, tree, epoch, paths_of(tree)) for tree in old.trees)
+    trees = tuple(_punctured(path, tree, epoch, paths_of(tree), covers) for tree in old.trees)
     new = replace(old, epoch=epoch, trees=trees,
                   returned=old.returned if returned is None else returned)  # fmt: skip
     replace_keyring(path, old, new)
     return new
 
 
-def _punctured(path: Path, tree: Tree, epoch: int, paths: Iterable[int]) -> Tree:
-    cover = Cover(load_cover(path, tree)).puncture(paths)
+def _punctured(
+    path: Path, tree: Tree, epoch: int, paths: Iterable[int], covers: CoverWrapper
+) -> Tree:
+    """Every tree, also one without a path to puncture: the old epoch's key opens none any more."""
+    cover = Cover(load_cover(path, tree, covers)).puncture(paths)
     name = f"cover-{tree.first_epoch}-{epoch}.bin"
-    _write_cover(path.with_name(name), cover)
+    _write_cover(path.with_name(name), covers.wrap(epoch, cover))
     return replace(tree, cover=name, cover_sha256=sha256(cover).hexdigest())
 
 
@@ -109,13 +124,52 @@ def _copy_cover(path: Path, view: Path, tree: Tree) -> None:
         _write_cover(there, data)
 
 
+def destroy_keys(path: Path, epoch: int, covers: CoverWrapper) -> Destruction:
+    """Destroy what opens covers of up to that epoch, wherever copies of them are: how that went,
+    by what says least, and when all of it is gone. `KeyringError`; `VaultAway`.
+
+    Told by the covers beside the keyring at `path` that it does not name, so the call comes before
+    `destroy_strays`. Whoever was brought back has left one of an epoch before, too.
+    """
+    ring, wrapped, clear = parse_keyring(read_private(path)), dict[int, bytes](), list[bytes]()
+    if epoch >= ring.epoch:
+        raise KeyringError(f"the keys of epoch {epoch} are in force and are not destroyed")
+    for stray in _strays(path, ring):
+        data = read_private(stray, "cover")
+        if not is_wrapped(data):
+            clear.append(data)
+        elif (of := _epoch_of(data)) <= epoch:
+            wrapped[of] = data
+    done = [covers.destroy(of, wrapped[of]) for of in sorted(wrapped)]
+    if epoch not in wrapped:
+        done.append(covers.destroy(epoch))  # its file went in a run that was cut off
+    done += [covers.destroy(epoch, data) for data in clear]
+    return Destruction(
+        max((each.kind for each in done), key=_KINDS.index), max(each.effective_at for each in done)
+    )
+
+
+def _epoch_of(data: bytes) -> int:
+    """Of a wrapped cover; one that was cut off is nobody's. `UnknownVersion`."""
+    try:
+        return read_header(data)[0].epoch
+    except UnknownVersion:
+        raise
+    except FormatError:
+        return sys.maxsize
+
+
+def _strays(path: Path, ring: Keyring) -> list[Path]:
+    named = {tree.cover for tree in ring.trees}
+    return sorted(each for each in path.parent.glob("cover-*.bin") if each.name not in named)
+
+
 def destroy_strays(path: Path) -> list[str]:
     """Remove the covers beside the keyring at `path` that it does not name; their names.
 
     Whoever has one mapped goes on; no other process can open it any more.
     """
-    named = {tree.cover for tree in parse_keyring(read_private(path)).trees}
-    strays = [each for each in path.parent.glob("cover-*.bin") if each.name not in named]
+    strays = _strays(path, parse_keyring(read_private(path)))
     try:
         for each in strays:
             each.unlink(missing_ok=True)
@@ -124,4 +178,4 @@ def destroy_strays(path: Path) -> list[str]:
         raise KeyringError(
             f"cannot destroy old covers in {path.parent}: {error.strerror}"
         ) from error
-    return sorted(each.name for each in strays)
+    return [each.name for each in strays]

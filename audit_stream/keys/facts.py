@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit_stream.errors import KeyringError
-from audit_stream.keys.file import load_cover
+from audit_stream.keys.file import load_cover, map_private
 from audit_stream.keys.public import FILE as PUBLIC
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper, header_of, is_wrapped
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import ENTRY
 
@@ -32,11 +33,13 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class TreeFacts:
-    """A tree; `entries` of its cover, None when the file is away or another's."""
+    """A tree; `entries` of its cover, None when the file is away, another's or cannot be opened;
+    `wrapped_by` is the URL of the key that wraps it, empty where it is clear."""
 
     cover: str
     first_epoch: int
     entries: int | None
+    wrapped_by: str = ""
     wrong: str = ""
 
 
@@ -64,18 +67,21 @@ def _facts(path: Path, others: int, wrong: str) -> FileFacts:
     return FileFacts(path, mode, owner, wrong if mode & others else "")
 
 
-def tree_facts(path: Path, ring: Keyring) -> Iterator[TreeFacts]:
+def tree_facts(path: Path, ring: Keyring, covers: CoverWrapper = LOCAL) -> Iterator[TreeFacts]:
     """The trees of the keyring at `path`, the oldest first."""
     for tree in sorted(ring.trees, key=lambda tree: tree.first_epoch):
-        yield _tree(path, tree)
+        yield _tree(path, tree, covers)
 
 
-def _tree(path: Path, tree: Tree) -> TreeFacts:
+def _tree(path: Path, tree: Tree, covers: CoverWrapper) -> TreeFacts:
+    wrapped_by = ""
     try:
-        entries = len(load_cover(path, tree)) // ENTRY
+        file = map_private(path.parent / tree.cover)
+        wrapped_by = header_of(file).key if is_wrapped(file) else ""
+        entries = len(load_cover(path, tree, covers)) // ENTRY
     except KeyringError as error:
-        return TreeFacts(tree.cover, tree.first_epoch, None, error.message)
-    return TreeFacts(tree.cover, tree.first_epoch, entries)
+        return TreeFacts(tree.cover, tree.first_epoch, None, wrapped_by, error.message)
+    return TreeFacts(tree.cover, tree.first_epoch, entries, wrapped_by)
 
 
 def missing_years(ring: Keyring) -> list[int]:

@@ -19,6 +19,7 @@ from audit_stream.evidence.note import NoteKey, NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.privacy.keyring import (
     KEY_BYTES,
     Keyring,
@@ -67,8 +68,9 @@ class LoadedKeyring:
         return PublicKeys(segments=tuple(self.trusted.publics), log=self.log_key)
 
 
-def create_keyring(path: Path, archive: str) -> Keyring:
-    """Make a keyring and its cover file beside it; `KeyringError` rather than overwrite either."""
+def create_keyring(path: Path, archive: str, covers: CoverWrapper = LOCAL) -> Keyring:
+    """Make a keyring and its cover file beside it; `KeyringError` rather than overwrite either, or
+    take the key of another's cover."""
     # From last year on: records that waited in the topics over the turn of a year have a key.
     ring, cover = new_keyring(
         archive, datetime.now(UTC).year - 1, secrets.token_bytes(secret_size())
@@ -78,7 +80,7 @@ def create_keyring(path: Path, archive: str) -> Keyring:
         raise _exists(there)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_new(cover_path, cover)
+        write_new(cover_path, covers.wrap(ring.epoch, cover, fresh=True))
         write_new(path, ring.encode() + b"\n")
         durable.sync_folder(path.parent)
     except OSError as error:
@@ -124,11 +126,17 @@ def write_new(path: Path, data: bytes) -> None:
         raise _exists(path) from None
 
 
-def load_keyring(path: Path) -> LoadedKeyring:
+def load_keyring(path: Path, covers: CoverWrapper = LOCAL) -> LoadedKeyring:
     """Read, check and map; `KeyringError` names the file and what to do."""
     ring = parse_keyring(read_private(path))
     newest = max(ring.trees, key=lambda item: item.first_epoch)
-    return LoadedKeyring(ring, load_cover(path, newest), _public(path, ring))
+    return LoadedKeyring(ring, load_cover(path, newest, covers), _public(path, ring))
+
+
+def load_closed(path: Path) -> LoadedKeyring:
+    """The same without the cover, for who opens no person: no vault is asked, and none missed."""
+    ring = parse_keyring(read_private(path))
+    return LoadedKeyring(ring, memoryview(b""), _public(path, ring))
 
 
 def read_keyring(path: Path) -> Keyring:
@@ -175,14 +183,18 @@ def role_of(ring: Keyring) -> str:
     return next((role for role, keys in ROLES.items() if keys == lacking), WHOLE)
 
 
-def write_view(ring: LoadedKeyring, path: Path, role: str, folder: Path) -> None:
+def write_view(
+    ring: LoadedKeyring, path: Path, role: str, folder: Path, covers: CoverWrapper = LOCAL
+) -> None:
     """What a role may hold of the keyring at `path`, as files in a new folder: keyring, covers and
     public keys. `KeyringError` rather than overwrite."""
     lacking: dict[str, Any] = dict.fromkeys(ROLES[role])
-    _write_folder(replace(ring.keyring, **lacking), ring.publics, path, folder)
+    _write_folder(replace(ring.keyring, **lacking), ring.publics, path, folder, covers)
 
 
-def write_successor(ring: LoadedKeyring, path: Path, folder: Path) -> bytes:
+def write_successor(
+    ring: LoadedKeyring, path: Path, folder: Path, covers: CoverWrapper = LOCAL
+) -> bytes:
     """The keyring at `path` with a new segment key, as files in a new folder; the key's public
     half. Both keys stand in `public.txt`: whoever trusts it reads what either has signed.
     `KeyringError` rather than overwrite."""
@@ -191,16 +203,19 @@ def write_successor(ring: LoadedKeyring, path: Path, folder: Path) -> bytes:
     secret = secrets.token_bytes(KEY_BYTES)
     new = LineSigner(secret).public
     publics = replace(old, segments=(*old.segments, new))
-    _write_folder(replace(ring.keyring, segment_key=secret), publics, path, folder)
+    _write_folder(replace(ring.keyring, segment_key=secret), publics, path, folder, covers)
     return new
 
 
-def _write_folder(ring: Keyring, publics: PublicKeys, path: Path, folder: Path) -> None:
-    """As files of a new folder: covers and public keys first, so that no keyring lacks them."""
+def _write_folder(
+    ring: Keyring, publics: PublicKeys, path: Path, folder: Path, covers: CoverWrapper
+) -> None:
+    """As files of a new folder: covers, as they lie, and public keys first, so that no keyring
+    lacks them."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
         for tree in ring.trees:
-            write_new(folder / tree.cover, bytes(load_cover(path, tree)))
+            write_new(folder / tree.cover, bytes(checked_file(path, tree, covers)))
         write_new(folder / PUBLIC, publics.encode().encode())
         write_new(folder / path.name, ring.encode() + b"\n")
         durable.sync_folder(folder)
@@ -208,13 +223,28 @@ def _write_folder(ring: Keyring, publics: PublicKeys, path: Path, folder: Path) 
         raise KeyringError(f"cannot write the keyring to {folder}: {error.strerror}") from error
 
 
-def load_cover(keyring_path: Path, tree: Tree) -> memoryview:
-    """The cover of one of the keyring's trees, mapped; `KeyringError` names the file."""
-    cover = _map_private(keyring_path.parent / tree.cover)
+def load_cover(keyring_path: Path, tree: Tree, covers: CoverWrapper = LOCAL) -> memoryview:
+    """The clear cover of one of the keyring's trees: a map of its file, or in memory alone where
+    it is wrapped. `KeyringError` names the file; `VaultAway`."""
+    return _open(keyring_path, tree, covers)[1]
+
+
+def checked_file(keyring_path: Path, tree: Tree, covers: CoverWrapper = LOCAL) -> memoryview:
+    """The file of one of the keyring's covers as it lies, after it was opened. Raises the same."""
+    return _open(keyring_path, tree, covers)[0]
+
+
+def _open(keyring_path: Path, tree: Tree, covers: CoverWrapper) -> tuple[memoryview, memoryview]:
+    """(the file as it lies, the clear cover)."""
+    path = keyring_path.parent / tree.cover
+    file = map_private(path)
+    try:
+        cover = covers.unwrap(file)
+    except KeyringError as error:
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
     if sha256(cover).hexdigest() != tree.cover_sha256:
-        raise KeyringError(f"{keyring_path.parent / tree.cover} is not the cover of this keyring",
-                           hint=_RESTORE)  # fmt: skip
-    return cover
+        raise KeyringError(f"{path} is not the cover of this keyring", hint=_RESTORE)
+    return file, cover
 
 
 def read_private(path: Path, what: str = "keyring", hint: str = _RESTORE) -> bytes:
@@ -233,7 +263,8 @@ def _unreadable(
     return KeyringError(f"cannot read the {what} {path}: {error.strerror}", hint=hint)
 
 
-def _map_private(path: Path) -> memoryview:
+def map_private(path: Path) -> memoryview:
+    """A cover file as it lies, which its owner alone may open; `KeyringError`."""
     try:
         with path.open("rb") as file:
             _refuse_shared(file, path)

@@ -2,7 +2,8 @@
 
 Everything is written and synced under other names first. Covers are renamed before the keyring, and
 never over another cover: one whose name is taken by other bytes is named by its hash. What the old
-keyring alone named goes last: it can open who was erased since.
+keyring alone named goes last: it can open who was erased since. A cover that is in clear in the
+backup is wrapped before it is written, where covers are.
 """
 
 from __future__ import annotations
@@ -16,24 +17,27 @@ from pathlib import Path
 from audit_stream.durable import sync_folder
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.keys.backup import Backup
-from audit_stream.keys.file import SIGNING, load_cover, load_keyring, write_new
+from audit_stream.keys.file import SIGNING, load_closed, load_cover, write_new
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper, is_wrapped
 from audit_stream.privacy.keyring import Keyring, parse_keyring
 
 _SUFFIX = ".restoring"
 _ASIDE = "if the backup is right, move the keyring and its cover files away by hand first"
 
 
-def restore(backup: Backup, path: Path) -> Keyring:
+def restore(backup: Backup, path: Path, covers: CoverWrapper = LOCAL) -> Keyring:
     """Make the backup the keyring at `path`; what stands there now. `KeyringError` when what stands
-    there is newer, of another archive, or has keys that would be lost."""
+    there is newer, of another archive, or has keys that would be lost, and when a cover of the
+    backup cannot be opened."""
     before = _standing(path)
     old = None if before is None else parse_keyring(before)
     if old is not None:
         check_replaces(old, backup.keyring, path)
     folder = path.parent
-    ring, files = _placed(backup, folder)
+    _check_opens(backup, covers)
+    ring, files = _placed(backup, folder, covers)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(ring, files, path, before)
@@ -45,7 +49,7 @@ def restore(backup: Backup, path: Path) -> Keyring:
     finally:
         for name in (path.name, *files):
             _beside(folder / name).unlink(missing_ok=True)
-    _check(path, ring)
+    _check(path, ring, covers)
     return ring
 
 
@@ -102,11 +106,21 @@ def _same(old: Keyring, new: Keyring) -> bool:
     return hmac.compare_digest(one, other)
 
 
-def _placed(backup: Backup, folder: Path) -> tuple[Keyring, dict[str, bytes]]:
+def _check_opens(backup: Backup, covers: CoverWrapper) -> None:
+    """Before anything is touched: a wrapped cover whose key is gone takes no other's place."""
+    for tree in backup.keyring.trees:
+        if sha256(covers.unwrap(backup.covers[tree.cover])).hexdigest() != tree.cover_sha256:
+            raise KeyringError(f"{tree.cover} in the backup is not the cover of its keyring",
+                               hint="take another copy of the backup")  # fmt: skip
+
+
+def _placed(backup: Backup, folder: Path, covers: CoverWrapper) -> tuple[Keyring, dict[str, bytes]]:
     """The keyring with names of covers that are free in the folder, and the files beside it."""
     trees, files = [], dict[str, bytes]()
     for tree in backup.keyring.trees:
         data, name = backup.covers[tree.cover], tree.cover
+        if not is_wrapped(data):
+            data = covers.wrap(backup.keyring.epoch, data)
         if _standing(folder / name) not in {None, data}:
             name = f"cover-{sha256(data).hexdigest()[:16]}.bin"
         trees.append(replace(tree, cover=name))
@@ -145,8 +159,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}{_SUFFIX}")
 
 
-def _check(path: Path, ring: Keyring) -> None:
-    if load_keyring(path).keyring != ring:
+def _check(path: Path, ring: Keyring, covers: CoverWrapper) -> None:
+    if load_closed(path).keyring != ring:
         raise KeyringError(f"what stands at {path} now is not what was restored")
     for tree in ring.trees:
-        load_cover(path, tree)
+        load_cover(path, tree, covers)

@@ -42,7 +42,7 @@ class Gatherer:
     """Follows every partition of every stream in the store, behind what the log has."""
 
     def __init__(self, store: WormStore, archive: str, keys: TrustedKeys, alarms: Alerts) -> None:
-        self._store, self._archive, self._keys, self.alarms = store, archive, keys, alarms
+        self._store, self._archive, self.keys, self.alarms = store, archive, keys, alarms
         self._places: dict[Place, _Logged] = {}
         self._streams: set[str] = set()  # names of the stream objects that are leaves
 
@@ -60,7 +60,7 @@ class Gatherer:
         """Begin where a log's last digest says it is. `FormatError`, `ForkAlarm`."""
         for covered in coverage:
             name = layout.stream_name(covered.topic, covered.generation)
-            chain = Chain(self._store, self._keys, await self._stream(name), covered.partition)
+            chain = Chain(self._store, self.keys, await self._stream(name), covered.partition)
             link = await _link_at(self._store, chain, covered.archived_next)
             self._places[covered.topic, covered.generation, covered.partition] = _Logged(
                 chain, link
@@ -105,7 +105,7 @@ class Gatherer:
         return [Leaf(stream.line(), name)]
 
     async def _stream(self, name: str) -> StreamObject:
-        stream = await read_stream(self._store, self._keys, name)
+        stream = await read_stream(self._store, self.keys, name)
         if name != layout.stream_name(stream.topic, stream.generation):
             raise FormatError(f"{name} says it is {stream.topic}/{stream.generation}")
         return stream
@@ -113,7 +113,7 @@ class Gatherer:
     def _open(self, name: str, stream: StreamObject) -> None:
         self._streams.add(name)
         for partition in range(stream.partitions):
-            chain = Chain(self._store, self._keys, stream, partition)
+            chain = Chain(self._store, self.keys, stream, partition)
             place = (stream.topic, stream.generation, partition)
             self._places.setdefault(place, _Logged(chain, chain.genesis))
 

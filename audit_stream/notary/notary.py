@@ -22,6 +22,7 @@ from audit_stream.notary.anchored import Anchors
 from audit_stream.notary.gather import Ends, Gatherer, Place
 from audit_stream.notary.keys import MOST_LINES
 from audit_stream.notary.log import ArchiveLog, Head
+from audit_stream.notary.registered import Registered
 from audit_stream.ports import PutResult, WormStore
 
 #: Asks the broker for every partition's (log start, end); None when it is away.
@@ -52,6 +53,7 @@ class Notary:
         self.log = ArchiveLog(store, signer.key)
         self._anchors = Anchors(store)
         self._accessed = Accessed(store, signer.key.name, gatherer.alarms)
+        self._registered = Registered(store, signer.key.name, gatherer.keys, gatherer.alarms)
         self.head: Head | None = None
 
     @property
@@ -64,6 +66,7 @@ class Notary:
         head = await self.log.head()
         if head is not None:
             await self._gatherer.resume(head.digest.coverage)
+            self._registered.resume(head.digest.registers)
             await self._anchors.resume(self.log, head)
             await self._resume_accessed(head)
             await self._mend_tiles(head.size)
@@ -87,6 +90,7 @@ class Notary:
         await self._gatherer.take(batch)
         self._anchors.take(batch)
         self._accessed.take(batch)
+        self._registered.take(batch)
         self.head = taken
         return taken
 
@@ -110,15 +114,16 @@ class Notary:
             head = await self.catch_up()
             others = [] if batches else await self._anchors.gather(_MOST_ANCHORS)
             others += await self._accessed.gather()
+            entries = await self._registered.gather()
             more = lines if not batches else None
-            room = MOST_LEAVES - 1 - len(others) - (MOST_LINES if more else 0)
+            room = MOST_LEAVES - 1 - len(others) - len(entries) - (MOST_LINES if more else 0)
             leaves = await self._gatherer.gather(room, only)
             if more is not None:
-                others = [*await more(head, _size(head) + len(leaves)), *others]
-            if batches and not leaves:
+                others = [*await more(head, _size(head) + len(leaves) + len(entries)), *others]
+            if batches and not (leaves or entries):
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, others, await self._ends())
+            batch = self._batch(head, leaves, [*entries, *others], await self._ends())
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)
@@ -131,7 +136,7 @@ class Notary:
         archive = self._signer.key.name
         digest = Digest(
             archive=archive, coverage=self._gatherer.coverage(leaves, ends),
-            prev_root=before.root, time=self._now(),
+            prev_root=before.root, time=self._now(), registers=self._registered.heads(others),
         )  # fmt: skip
         whole = (*leaves, *others, Leaf(digest.line()))
         after = before.add(leaf.hash for leaf in whole)

@@ -56,3 +56,13 @@ def is_http_url(text: str) -> bool:
         return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:  # brackets or a port that are none
         return False
+
+
+def vault_url(text: str) -> str:
+    """A Key Vault's URL as the vault itself writes it: in lower case, without a path."""
+    url = urlsplit(text.strip().lower())
+    if url.scheme != "https" or not is_http_url(text) or url.path.strip("/") or url.query:
+        raise ValueError("must be a vault's URL, https://name.vault.azure.net")
+    if url.username is not None or url.fragment:
+        raise ValueError("must be a vault's URL and nothing else")
+    return f"https://{url.netloc}"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import Assurance
-from audit_stream.settings.fields import Level, Names, Pairs, shown
+from audit_stream.settings.fields import Level, Names, Pairs, shown, vault_url
 from audit_stream.stores.open import Place, place_of
 
 DEFAULT_TAG = "COMPLIANCE_ARCHIVE_V1"
@@ -52,6 +52,11 @@ class ArchiveSettings(BaseModel):
         Path("var/keyring.json"),
         description="Keyring file; its cover file lies beside it.",
     )
+    keyring_vault: str | None = Field(
+        None,
+        description="URL of the Azure Key Vault that wraps the cover, as "
+        "`https://name.vault.azure.net`; without one the cover file is clear.",
+    )
     state_dir: Path = Field(
         Path("var/state"),
         description="The precedence table's folder: one worker each, rebuilt when lost.",
@@ -80,6 +85,11 @@ class ArchiveSettings(BaseModel):
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return value
+
+    @field_validator("keyring_vault")
+    @classmethod
+    def _check_vault(cls, value: str | None) -> str | None:
+        return None if value is None else vault_url(value)
 
     @property
     def archive_place(self) -> Place:

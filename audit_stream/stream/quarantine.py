@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from audit_stream.kafka.anything import send_anything
 from audit_stream.kafka.quarantine import TOPIC
 
 #: Version of the copy's headers.
@@ -46,10 +47,9 @@ class QuarantineWriter:
             ("version", VERSION.encode()),
             *[(name, value) for name, value in record.headers if name not in _OURS],
         ]
-        future: asyncio.Future[Any] = await self._producer.send(
-            self._topic, value=record.value, key=record.key, headers=headers
+        return await send_anything(
+            self._producer, self._topic, key=record.key, value=record.value, headers=headers
         )
-        return future
 
 
 _OURS = frozenset(("reason", "source", "timestamp", "version"))

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from audit_stream.kafka.anything import send_anything
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.seal.judge import ORIGIN_HEADER
 from audit_stream.stream.transport import BatchMessage
@@ -66,8 +67,8 @@ class Rekeyer:
             spread = record.offset % self._partitions  # without a key there is nothing to order
             partition = spread if key is None else partition_of(key, self._partitions)
             origin = f"{place}/{record.offset}"
-            futures.append(await self._producer.send(
-                twin, value=record.value, key=key, partition=partition,
+            futures.append(await send_anything(
+                self._producer, twin, value=record.value, key=key, partition=partition,
                 timestamp_ms=max(record.timestamp, 0), headers=[(ORIGIN_HEADER, origin.encode())],
             ))  # fmt: skip
         await asyncio.gather(*futures)

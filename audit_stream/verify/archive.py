@@ -8,6 +8,7 @@
         sealed has an end
     V15 every status map the headers name lies under its hash
     V16-V24 the archive log (`verify.log`)
+    V25 the registers (`verify.register`)
 What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
 """
 
@@ -24,12 +25,14 @@ from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, Ending
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.log_names import is_log_name
+from audit_stream.evidence.register import parse_entry_name
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.verify.chain import ChainVerifier
 from audit_stream.verify.part import Part
+from audit_stream.verify.register import RegisterVerifier
 from audit_stream.verify.report import Failed, Problem, Report
 from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
@@ -68,6 +71,7 @@ class ArchiveVerifier:
         self._segments: list[SegmentName] = []
         self._streams: dict[tuple[str, int], StreamObject] = {}
         self._maps: set[str] = set()
+        self._entries: list[str] = []  # names of registers' entries
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
         self._closed: set[tuple[str, int, int]] = set()  # topic, generation, partition
@@ -105,6 +109,8 @@ class ArchiveVerifier:
             self._open_stream(name, *stream)
         elif is_log_name(name):
             self.log_names.append(name)
+        elif parse_entry_name(name) is not None:
+            self._entries.append(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
             self._notes.append(f"V0 {name}: not an object of this format")
 
@@ -142,6 +148,7 @@ class ArchiveVerifier:
         if self._part.has_whole_topics:
             self._check_generations()
         self._check_maps()
+        self._check_registers()
 
     def _miss_stream(self, name: str) -> None:
         if not any(problem.name == name for problem in (*self._problems, *self._unknown)):
@@ -295,3 +302,12 @@ class ArchiveVerifier:
             data = self._read(name)
             if data is None or sha256(data).hexdigest() != map_hash:
                 self._wrong("V15", name, "is missing or has another hash")
+
+    def _check_registers(self) -> None:
+        archives = {stream.archive for stream in self._streams.values()}
+        registers = RegisterVerifier(self._read, self._keys, archives)
+        registers.run(self._entries)
+        self._problems += registers.problems
+        self._unknown += registers.unknown
+        self._notes += registers.notes
+        self.leaves |= registers.leaves

@@ -1,8 +1,9 @@
 """Verification of what the archive log says of keys, and of who signed what by it.
 
-V24 each line about a key keeps the rules; each segment and stream object that is a leaf, and each
-    checkpoint, is signed by a key that counts at its place. A log without such lines says nothing
-    of keys; behind one of a version that is not known here, nothing can be judged
+V24 each line about a key keeps the rules; each segment, stream object and register's entry that is
+    a leaf, and each checkpoint, is signed by a key that counts at its place. A log without such
+    lines says nothing of keys; behind one of a version that is not known here, nothing can be
+    judged
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class KeyRules:
         except FormatError as error:
             self._wrong(LOG_FOLDER, error.message)
 
-    def take_segment(self, index: int, kid: str, name: str) -> None:
-        """The leaf of this index is a segment, whose header names a key."""
+    def take_signed(self, index: int, kid: str, name: str) -> None:
+        """The leaf of this index is a segment or a register's entry, whose line 1 names a key."""
         self._sealed.append((index, kid, name))
 
     def take_stream(self, index: int, data: bytes, name: str) -> None:

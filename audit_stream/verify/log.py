@@ -3,8 +3,8 @@
 V16 each batch follows the one before; its checkpoint is signed by the log's key and has the
     root of all leaves so far; its last leaf is the digest, which names the root before
 V17 each leaf that names an object is that object's first line
-V18 each stream object and segment is a leaf, once, in the order of its chain; only what is
-    newer than the last digest may be missing
+V18 each stream object, segment and entry of a register is a leaf, once, in the order of its chain;
+    only what is newer than the last digest may be missing
 V19 each digest covers what the leaves cover
 V20 a checkpoint that was kept elsewhere is one this log has had
 V21 each tile holds the hashes of its leaves
@@ -39,9 +39,11 @@ from audit_stream.evidence.log_names import (
 )
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteKey, parse_note
+from audit_stream.evidence.register import parse_entry_name
 from audit_stream.evidence.tree import root_hash
 from audit_stream.verify.access import access_problems
 from audit_stream.verify.keys import KeyRules
+from audit_stream.verify.register import LoggedRegisters
 from audit_stream.verify.report import LogReport, Problem
 
 Read = Callable[[str], bytes | None]
@@ -64,6 +66,7 @@ class LogVerifier:
         self._hashes: list[bytes] = []
         self._logged: set[str] = set()
         self._covered: dict[Place, int] = {}
+        self._registers = LoggedRegisters(key.name)
         self._anchors: list[AnchorLine] = []
         self._accessed: list[AccessLine] = []
         self._keys = KeyRules(key)
@@ -117,7 +120,7 @@ class LogVerifier:
         for index, leaf in enumerate(batch.leaves[:-1], before.size):
             self._check_leaf(index, leaf, name)
         covered = {(c.topic, c.generation, c.partition): c.archived_next for c in digest.coverage}
-        if covered != self._covered:
+        if covered != self._covered or digest.registers != self._registers.heads:
             self._wrong("V19", name, "digest does not cover what the leaves cover")
         self.report.time = digest.time
         return True
@@ -148,6 +151,12 @@ class LogVerifier:
 
     def _cover(self, index: int, leaf: Leaf, batch: str) -> None:
         """Follow the leaves as their digests must."""
+        if (entry := parse_entry_name(str(leaf.name))) is not None:
+            kid, in_order = self._registers.take(leaf, *entry)
+            if not in_order:
+                self._wrong("V18", str(leaf.name), f"is out of order in {batch}")
+            self._keys.take_signed(index, kid, str(leaf.name))
+            return
         said = parse_line(leaf.line, f"{batch} leaf of {leaf.name}")
         try:
             topic, generation = said["topic"], said["generation"]
@@ -160,7 +169,7 @@ class LogVerifier:
             if self._covered.get(place) != said["base"]:
                 self._wrong("V18", str(leaf.name), f"is out of order in {batch}")
             self._covered[place] = said["next"]
-            self._keys.take_segment(index, str(said["kid"]), str(leaf.name))
+            self._keys.take_signed(index, str(said["kid"]), str(leaf.name))
         except (KeyError, TypeError) as error:
             raise FormatError(f"{batch} leaf of {leaf.name} is no line of its kind") from error
 
@@ -172,16 +181,22 @@ class LogVerifier:
     def _check_complete(self) -> None:
         """Whatever the digests cover is logged; the rest is newer."""
         for name in self._leaves.keys() - self._logged:
-            segment = layout.parse_segment_name(name)
-            place = segment and (segment.topic, segment.generation, segment.partition)
-            if segment is None or segment.base >= self._covered.get(place or ("", 0, 0), 0):
-                self.report.newer += 1
-            else:
+            if self._is_covered(name):
                 self._wrong("V18", name, "is older than the archive log's end and not in it")
+            else:
+                self.report.newer += 1
         if self.report.newer:
             self.report.notes.append(
                 f"V18: {self.report.newer} objects are newer than the log's last batch"
             )
+
+    def _is_covered(self, name: str) -> bool:
+        """Whether the leaves go beyond an object that is none."""
+        segment = layout.parse_segment_name(name)
+        if segment is None:
+            return self._registers.covers(name)
+        place = (segment.topic, segment.generation, segment.partition)
+        return segment.base < self._covered.get(place, 0)
 
     def _check_kept(self, kept: Checkpoint) -> None:
         if kept.size > self._frontier.size:

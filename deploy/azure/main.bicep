@@ -26,6 +26,10 @@ param subjectsAccount string
 @maxLength(24)
 param vaultName string
 
+@description('Key vault, another one, whose keys wrap the keyring\'s covers; empty: covers are clear files.')
+@maxLength(24)
+param coversVaultName string = ''
+
 param archiveContainer string = 'audit-archive'
 param subjectsContainer string = 'audit-subjects'
 
@@ -65,6 +69,12 @@ resource worker 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = 
 // Of its own: who answers strangers must not be able to add to what is archived.
 resource gateway 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'audit-stream-gateway'
+  location: location
+}
+
+// Who erases: it rewrites subject objects and the keyring, and is nobody who archives or answers.
+resource keeper 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-keeper'
   location: location
 }
 
@@ -137,6 +147,7 @@ module roles 'modules/roles.bicep' = {
     subjectsContainer: subjectsContainer
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
+    keeperId: keeper.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
     policyOfficersGroupId: policyOfficersGroupId
@@ -155,14 +166,33 @@ module network 'modules/network.bicep' = {
   }
 }
 
+module covers 'modules/covers.bicep' = if (!empty(coversVaultName)) {
+  name: 'audit-stream-covers'
+  params: {
+    location: location
+    vaultName: coversVaultName
+    workspaceId: logs.id
+    networkId: networkId
+    subnetId: subnetId
+    workerId: worker.properties.principalId
+    gatewayId: gateway.properties.principalId
+    keeperId: keeper.properties.principalId
+  }
+}
+
 // The workers' settings.
 output AUDIT_ARCHIVE string = 'azure://${archiveAccount}/${archiveContainer}'
 output AUDIT_SUBJECTS string = 'azure://${subjectsAccount}/${subjectsContainer}'
 output AUDIT_AZURE_CLIENT_ID string = worker.properties.clientId
 output AUDIT_AZURE_SUBSCRIPTION string = subscription().subscriptionId
 output AUDIT_AZURE_RESOURCE_GROUP string = resourceGroup().name
+output AUDIT_KEYRING_VAULT string = empty(coversVaultName) ? '' : 'https://${coversVaultName}${environment().suffixes.keyvaultDns}'
 output workerIdentityId string = worker.id
 
 // A gateway's: the same, but for this AUDIT_AZURE_CLIENT_ID.
 output gatewayClientId string = gateway.properties.clientId
 output gatewayIdentityId string = gateway.id
+
+// The keeper's likewise.
+output keeperClientId string = keeper.properties.clientId
+output keeperIdentityId string = keeper.id

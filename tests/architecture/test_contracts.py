@@ -84,6 +84,19 @@ def test_a_new_package_needs_a_layer(copy: Path) -> None:
     assert "helpers" in done.stdout
 
 
+def test_one_place_opens_covers() -> None:
+    """Whoever loads a keyring past it could not open a cover that is wrapped; two are given what
+    unwraps."""
+    package = ROOT / "audit_stream"
+    openers = {
+        path.relative_to(package).parts[0] if path.parent.name == "keys" else path.stem
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Name) and node.id in ("load_keyring", "load_cover")
+    }
+    assert openers == {"keys", "covers", "adoption", "returning"}
+
+
 def test_one_place_reads_the_environment() -> None:
     package = ROOT / "audit_stream"
     readers = {

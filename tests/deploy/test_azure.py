@@ -59,7 +59,7 @@ WANTED: Facts = {
          _only("fleet/", "requests/", "holds/", "openings/"), "2.0"),
     },
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
-                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP"},
+                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
 }  # fmt: skip
 
 

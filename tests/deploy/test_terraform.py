@@ -101,12 +101,13 @@ def test_an_account_is_closed_to_keys_to_the_public_and_to_old_tls() -> None:
 
 def test_what_must_not_go_is_held_by_terraform_and_by_azure() -> None:
     for address in ("azurerm_storage_account.this", "azurerm_key_vault.this",
+                    "azurerm_key_vault.covers",
                     "azurerm_key_vault_key.archive",
                     "azurerm_storage_container_immutability_policy.archive"):  # fmt: skip
         assert resource(address)["lifecycle"][0]["prevent_destroy"] is True, address
     locks = [found for name, found in OURS.resources.items() if "management_lock" in name]
     assert {lock["lock_level"] for lock in locks} == {"CanNotDelete"}
-    assert len(locks) == 2
+    assert len(locks) == 3
 
 
 def bicep_roles() -> dict[str, tuple[set[str], set[str]]]:

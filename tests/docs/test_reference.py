@@ -88,7 +88,7 @@ def _resolve(words: list[str]) -> tuple[Any, list[str]]:
     """The command the words name, and the words behind its name."""
     command: Any = main
     context = click.Context(main)
-    while words and hasattr(command, "get_command"):
+    while words and hasattr(command, "get_command") and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         assert found is not None, words[0]
         command, words = found, words[1:]

@@ -12,11 +12,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from audit_stream.flatten.event import MAX_VALUE_BYTES
+from audit_stream.kafka.anything import send_anything
 from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.kafka.quarantine import read_quarantine
 from audit_stream.keys.file import create_keyring
 from audit_stream.privacy.keyring import parse_keyring
 from tests.integration.test_bad_days import run
+from tests.integration.test_fleet import copied
 from tests.support.events import Events
+from tests.support.eventually import eventually
 from tests.support.fleet import NAME, Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -89,3 +93,29 @@ async def test_an_event_above_our_limit_is_quarantined_and_its_neighbours_are_no
     listed = await run(fleet, "quarantine", "list", "--json")
     assert listed.returncode == 0
     assert '"too-large"' in listed.stdout
+
+
+async def test_a_record_without_key_and_value_is_copied_and_quarantined_as_it_is(
+    fleet: Fleet,
+) -> None:
+    """Kafka takes one, our client's `send` does not: worker after worker ended over it."""
+    fleet.extra = {"AUDIT_REKEY_TOPICS": fleet.topic}
+    await fleet.prepare()
+    connection = KafkaConnection.from_settings(fleet.settings)
+    producer = AIOKafkaProducer(**connection.client_options(), acks="all")
+    await producer.start()
+    try:
+        nothing = {"key": None, "value": None}
+        await (await send_anything(producer, fleet.topic, headers=[("a", b"1")], **nothing))
+    finally:
+        await producer.stop()
+    events = Events(127, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(50))
+    events.oracle.quarantined += 1
+    await eventually(lambda: copied(fleet, 51), 60)
+    await fleet.check(events.oracle)
+    copies = [each async for each in read_quarantine(connection) if fleet.topic in each.source]
+    (empty,) = [each for each in copies if each.value is None]
+    assert (empty.key, empty.reason) == (None, "not-an-object")
+    assert empty.first_position == f"{fleet.topic}/0/0"

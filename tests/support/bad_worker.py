@@ -2,6 +2,7 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
+``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing;
 ``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``: no worker but
 who keeps the holds; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see
 `switched_worker`.
@@ -18,6 +19,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from audit_stream.app import run as run_module
 from audit_stream.app.holds import run_holds
@@ -35,6 +37,7 @@ from audit_stream.stores.retry import ResilientStore
 from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.pipeline import Pipeline
+from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.telemetry.logs import logging_config
 from tests.support import switched_worker
 
@@ -111,6 +114,35 @@ def with_bug(count: int) -> None:
     Pipeline.sink = buggy  # type: ignore[method-assign]
 
 
+def with_spill(where: str) -> None:
+    """Fail with a refused record in the error's text, and in its cause's."""
+    spilled: list[bytes] = []
+    send, sink, put = QuarantineWriter.send, Pipeline.sink, FileStore.put_if_absent
+
+    def spill() -> None:
+        text = spilled[-1].decode("utf-8", "replace")
+        raise ValueError(f"a bug with {text}") from KeyError(text)
+
+    async def sending(self: QuarantineWriter, record: Any, reason: str, source: str) -> Any:
+        if record.value:
+            spilled.append(record.value)
+        return await send(self, record, reason, source)
+
+    def sinking(self: Pipeline, lane: Lane, chunk: Chunk) -> None:
+        if spilled and where == "sink":
+            spill()
+        sink(self, lane, chunk)
+
+    async def putting(self: FileStore, name: str, data: bytes, metadata: Any) -> PutResult:
+        if spilled and name.startswith("segments/"):
+            spill()
+        return await put(self, name, data, metadata)
+
+    QuarantineWriter.send = sending  # type: ignore[method-assign]
+    Pipeline.sink = sinking  # type: ignore[method-assign]
+    FileStore.put_if_absent = putting  # type: ignore[method-assign]
+
+
 def main() -> None:
     settings = Settings.load(None)
     logging.config.dictConfig(logging_config("INFO", "console"))
@@ -120,6 +152,9 @@ def main() -> None:
         asyncio.run(run_worker(settings, hook))
     elif kind == "raise":
         with_bug(int(rest[0]))
+        asyncio.run(run_worker(settings))
+    elif kind == "spill":
+        with_spill(rest[0])
         asyncio.run(run_worker(settings))
     elif kind == "away":
         AwayStore.flag = Path(rest[0])

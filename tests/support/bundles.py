@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from audit_stream.bundle.certificates import CertificateFinder, Epochs, proven
 from audit_stream.bundle.collect import Wanted, collect
-from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact
+from audit_stream.bundle.facts import BundleFacts, Certified, Custody, RecordFact
 from audit_stream.bundle.shipped import verify
 from audit_stream.evidence import layout
 from audit_stream.evidence.checkpoint import Checkpoint
@@ -27,6 +28,7 @@ from audit_stream.evidence.note import (
     parse_note,
 )
 from audit_stream.evidence.record import PERSONAL_FIELDS, Record, disclosure, parse_record
+from audit_stream.evidence.register import Register
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
@@ -42,6 +44,7 @@ from audit_stream.stores.file import FileStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import golden
 from tests.support.golden import KEYRING, STATUS_MAP
+from tests.support.registers import put_certificates
 
 NAME = KEYRING.archive
 SEGMENT_SIGNER = LineSigner(KEYRING.segment_key or b"")
@@ -53,6 +56,7 @@ CUSTODY = Custody(
     exported_by="Ada Officer", exported_at="2026-11-26T09:00:00Z", request="matter 17",
     software="audit_stream 0.1.0",
 )  # fmt: skip
+CERTIFICATES = 3
 _RAW_KEY = b"\x01" * 32
 TOPICS = ("outbound_message_status_update", "outbound_email_status_update")
 
@@ -99,7 +103,8 @@ async def _no_ends() -> None:
 
 
 async def make(folder: Path) -> Archive:
-    """Sealed, stored as files, logged topic by topic: a batch after each, and one more."""
+    """Sealed, stored as files, logged topic by topic: a batch after each, and one more, with
+    redaction certificates."""
     store = FileStore(folder)
     await store.put_if_absent(layout.map_name(STATUS_MAP.hash), STATUS_MAP.canonical_bytes, {})
     gatherer = Gatherer(store, NAME, TrustedKeys(SEGMENT_SIGNER.public), AlarmBoard("notary"))
@@ -108,6 +113,8 @@ async def make(folder: Path) -> Archive:
     for topic in (*TOPICS, None):
         if topic:
             await _seal(store, topic)
+        else:
+            await put_certificates(store, CERTIFICATES, archive=NAME, signer=SEGMENT_SIGNER)
         heads.append((await notary.write()).head)
     note = heads[-1].note
     cosigned_note = note.with_signatures([cosignature(note.text)]).encode()
@@ -158,11 +165,23 @@ async def wanted(archive: Archive, messages: int) -> list[Wanted]:
 
 
 async def facts(archive: Archive, messages: int = 1) -> BundleFacts:
-    """Of these messages at the newest head, with all personal fields."""
-    return await collect(
+    """Of these messages at the newest head, with all personal fields; and, as if one of the records
+    had been erased, with the certificates that led to a later epoch than 1."""
+    found = await collect(
         archive.store, archive.log, archive.heads[-1], await wanted(archive, messages),
         disclose=disclosures, custody=CUSTODY, segment_keys=[SEGMENT_SIGNER.public],
     )  # fmt: skip
+    return replace(found, certificates=await certificates(archive, Epochs(above=1, up_to=None)))
+
+
+async def certificates(archive: Archive, epochs: Epochs) -> Certified:
+    """Those that fit."""
+    head = archive.heads[-1]
+    finder = CertificateFinder(archive.store, TrustedKeys(SEGMENT_SIGNER.public), NAME)
+    found = await finder.find(head.digest.registers.get(Register.REDACTIONS), epochs)
+    leaves = [leaf.hash async for batch in archive.log.batches(0) for leaf in batch.leaves]
+    places = {leaf: at for at, leaf in enumerate(leaves)}
+    return await proven(found, epochs, places, archive.log, head)
 
 
 def personal(record: RecordFact) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 
 from audit_stream.archive.fleet import Registration
@@ -27,7 +28,9 @@ from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.segment import decode
 from audit_stream.holds.active import ActiveHolds
+from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.stores.blocking import open_reader
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -69,6 +72,7 @@ class Kept:
     published: list[Entry] = field(default_factory=list)
     destroyed: list[int] = field(default_factory=list)
     views: list[Path] = field(default_factory=list)
+    covers: CoverWrapper = LOCAL
 
     def __post_init__(self) -> None:
         shutil.copytree(golden.ARCHIVE, self.folder / "archive")
@@ -86,7 +90,7 @@ class Kept:
 
     @property
     def ring(self) -> LoadedKeyring:
-        return load_keyring(self.path)
+        return load_keyring(self.path, self.covers)
 
     def installation(self) -> Installation:
         segments = Segments(self.store, golden.trusted(), NAME)
@@ -96,8 +100,9 @@ class Kept:
         return Installation(
             keyring=self.path, views=self.views, store=self.store, private=self.private,
             counting=counting, barrier=self.barrier, holds_against=self._holds,
-            destroy=self._destroy, longest_copy=self._longest, publish=self._publish,
-            alarms=self.alarms, now=lambda: AT, barrier_seconds=0.0, grace_seconds=0.0,
+            covers=self.covers, destroy=self._destroy, longest_copy=self._longest,
+            publish=self._publish, alarms=self.alarms, now=lambda: AT, barrier_seconds=0.0,
+            grace_seconds=0.0,
         )  # fmt: skip
 
     def barrier(self, epoch: int) -> Barrier:
@@ -114,7 +119,9 @@ class Kept:
 
     def _destroy(self, epoch: int) -> Destroyed:
         self.destroyed.append(epoch)
-        return Destroyed(kind="file-unlinked", at=AT)
+        done = destroy_keys(self.path, epoch, self.covers)
+        at = done.effective_at if done.kind == "key-vault-scheduled" else AT
+        return Destroyed(kind=done.kind, at=at)
 
     async def _longest(self) -> timedelta | None:
         return timedelta(days=8)
@@ -146,8 +153,8 @@ class Kept:
 
     def opened(self) -> dict[str, Personal]:
         """Every record by its position, opened with who it was known to be of, as far as it can."""
-        path, ring = self.path, self.ring.keyring
-        opener, found = Opener(ring, lambda tree: load_cover(path, tree)), {}
+        opened = cache(partial(load_cover, self.path, covers=self.covers))
+        opener, found = Opener(self.ring.keyring, opened), {}
         whose = {pub["source"]: tag for tag, pubs in RECORDS.items() for pub in pubs}
         for file in sorted((self.folder / "archive/segments").rglob("*.gz")):
             name = str(file.relative_to(self.folder / "archive"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from audit_stream.archive.register import RegisterWriter
 from audit_stream.evidence.redaction import Redaction, commitment
-from audit_stream.evidence.register import Entry, Register
+from audit_stream.evidence.register import Entry, Register, RegisterHead
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.ports import WormStore
 from tests.support.chains import NAME, SIGNER
@@ -57,6 +57,21 @@ async def put_certificates(
     """Append so many redaction certificates, counted from `start`."""
     said = [redaction(number).said() for number in range(start, start + count)]
     return await put(store, Register.REDACTIONS, *said, archive=archive, signer=signer)
+
+
+def chained(
+    register: Register, *said: Mapping[str, Any], begin: RegisterHead | None = None,
+    archive: str = NAME, signer: LineSigner = SIGNER,
+) -> list[Entry]:  # fmt: skip
+    """Entries that follow each other, for who stores them otherwise."""
+    made: list[Entry] = []
+    for each in said:
+        made.append(Entry(
+            register=register, archive=archive, kid=signer.kid, said=each,
+            number=0 if begin is None else begin.next, prev=None if begin is None else begin.leaf,
+        ))  # fmt: skip
+        begin = made[-1].head
+    return made
 
 
 async def store_entries(store: WormStore, *entries: Entry, signer: LineSigner = SIGNER) -> None:

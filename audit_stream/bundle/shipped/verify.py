@@ -18,6 +18,7 @@ keys of logs and witnesses come from your own policy file (C2SP tlog-policy), or
   10 kept         the checkpoint does not contradict one you kept (--checkpoint)
   11 witnesses    cosignatures of the witnesses in your policy
   12 timestamps   RFC 3161 tokens of an authority you trust (--tsa-ca; needs the program openssl)
+  13 certificates each certificate of an erasure is signed, and in the archive log, as a header is
 
 Verdicts and exit codes: INVALID 40, DIVERGED 30 (another history than the one you kept), UNANCHORED
 10 (nobody outside vouches for it), CANNOT JUDGE 3 (made by a newer release), TIMESTAMPED 2,
@@ -45,7 +46,7 @@ from pathlib import Path
 from typing import Any
 
 STEPS = ("package", "record", "disclosures", "segment", "header", "log", "checkpoint", "revisions",
-         "answer", "kept", "witnesses", "timestamps")  # fmt: skip
+         "answer", "kept", "witnesses", "timestamps", "certificates")  # fmt: skip
 VERDICTS = {  # exit code and meaning
     "INVALID": (40, "something was changed, or does not belong together: see FAILED above"),
     "DIVERGED": (30, "another history than the one whose checkpoint you kept"),
@@ -54,6 +55,9 @@ VERDICTS = {  # exit code and meaning
     "TIMESTAMPED": (2, "all of it fits together, under a key you trust, and is as old as stamped"),
     "WITNESSED": (0, "all of it fits together; the witnesses of your policy saw the same history"),
 }
+REGISTERS = {"disposals": "audit-disposal/1", "holds": "audit-hold/1",
+             "redactions": "audit-redaction/1"}  # fmt: skip
+CERTIFIED = ("certificate_id", "executed_at", "effective_at", "basis", "count", "epochs")
 PERSONAL = ("customer_external_id", "recipient_address")
 Files = dict[str, bytes]
 Point = tuple[int, ...]
@@ -440,6 +444,7 @@ class Verifier:
         self.shown: dict[str, Any] = {}  # personal fields disclosed, by file name
         self.signed: dict[str, int] = {}  # Unix time of a cosignature by witness
         self.stamps: list[str | None] = []  # times of good timestamps
+        self.certificates: dict[tuple[str, int], Any] = {}  # entries by register and number
         self.used: set[str] = set()
 
     def file(self, name: str) -> bytes:
@@ -486,6 +491,10 @@ class Verifier:
             self.signed = self.check(11, "cosignatures", self.cosigned) or {}
         for name in self.names("anchors/", ".tsr"):
             self.stamps.append(self.check(12, name, self.stamped, name))
+        for name in self.names("certificates/", ".tlog-proof") if self.checkpoint else ():
+            self.check(13, name, self.certificate, name)
+        if self.names("certificates/") and self.checkpoint:
+            self.check(13, "certificates", self.certified)
 
     def package(self) -> None:
         """Step 1."""
@@ -556,19 +565,16 @@ class Verifier:
 
     def in_segment(self, key: str, pub: Any) -> tuple[Any, Any, int, list[bytes]]:
         """Step 4: header, extra, index and path of a proof (C2SP tlog-proof)."""
-        head, _, note = self.file(f"proofs/{key}.tlog-proof").partition(b"\n\n")
-        need(note == self.files["checkpoint.txt"], "its proof is to another checkpoint")
-        first, extra_line, index, *path = head.decode().split("\n")
-        need(first == "c2sp.org/tlog-proof@v1" and extra_line[:6] == "extra ", "no tlog-proof")
-        need(re.fullmatch("index (0|[1-9][0-9]{0,18})", index), "its proof names no index")
+        extra_line, index, hashes = self.proof(f"proofs/{key}.tlog-proof")
+        need(extra_line[:6] == "extra ", "no tlog-proof of a record")
         extra = parse(unb64(extra_line[6:], "extra"), "extra")
         need(set(extra) == {"disclosures", "header", "index", "path", "pub"}, "no proof of ours")
         need(canonical(extra["pub"]) == canonical(pub), "its proof is of other fields")
         need(type(extra["index"]) is int, "its proof has no index in the segment")
-        line, hashes = extra["header"].encode(), [unhash(each) for each in path]
+        line = extra["header"].encode()
         header = parse(line, "its header")
         if header.get("v") != "audit-segment/1":  # a newer one only if it is the archive's
-            self.in_log(header, line, int(index[6:]), hashes)
+            self.in_log(header, line, index, hashes)
         need_version(header, "audit-segment/1")
         leaf, steps = leaf_hash(sha256(canonical(pub)).digest()), map(unhash, extra["path"])
         root = tree_root(leaf, extra["index"], header["count"], steps)
@@ -581,7 +587,18 @@ class Verifier:
         need(type(header["base"]) is int, "its header has no base")
         there = place_in(header["ledger"], header["base"], int(offset))
         need(there == extra["index"], "its offset has another place in the ledger")
-        return header, extra, int(index[6:]), hashes
+        return header, extra, index, hashes
+
+    def proof(self, name: str) -> tuple[str, int, list[bytes]]:
+        """Extra line, index and path of a proof to the checkpoint (C2SP tlog-proof)."""
+        head, _, note = self.file(name).partition(b"\n\n")
+        need(note == self.files["checkpoint.txt"], "its proof is to another checkpoint")
+        first, *rest = head.decode().split("\n")
+        extra = rest.pop(0) if rest[0].startswith("extra ") else ""
+        index, *path = rest
+        need(first == "c2sp.org/tlog-proof@v1", "no tlog-proof")
+        need(re.fullmatch("index (0|[1-9][0-9]{0,18})", index), "its proof names no index")
+        return extra, int(index[6:]), [unhash(each) for each in path]
 
     def signed_header(self, header: Any, line: bytes) -> bool:
         """Step 5."""
@@ -612,10 +629,34 @@ class Verifier:
 
     def in_log(self, header: Any, line: bytes, index: int, path: list[bytes]) -> bool:
         """Step 6."""
-        need(header["archive"] == self.checkpoint.origin, "its header is of another archive")
+        need(header["archive"] == self.checkpoint.origin, "its line is of another archive")
         root = tree_root(leaf_hash(line), index, self.checkpoint.size, path)
-        need(root == self.checkpoint.root, "its header is not in the log of the checkpoint")
+        need(root == self.checkpoint.root, "its line is not in the log of the checkpoint")
         return True
+
+    def certificate(self, proof: str) -> None:
+        """Step 13: an entry of a register."""
+        name = proof[: -len(".tlog-proof")]
+        line, (extra, index, path) = self.file(f"{name}.json").split(b"\n")[0], self.proof(proof)
+        entry = parse(line, "its line")
+        self.in_log(entry, line, index, path)
+        register = name.split("/")[1].split(".")[0]
+        need_version(entry, REGISTERS[register])
+        self.signed_lines(f"{name}.json", entry["kid"])
+        need(name == f"certificates/{register}.{entry['number']}", "it is another entry")
+        need(not extra and type(entry["number"]) is int, "its proof is of something else")
+        self.certificates[register, entry["number"]] = entry, leaf_hash(line).hex()
+
+    def certified(self) -> None:
+        """Step 13: they follow each other, and nothing there looks like one and is none."""
+        self.used.add("certificates/range.json")
+        for name in self.names("certificates/"):
+            need(name in self.used, f"{name} belongs to none")
+        behind: dict[str, str] = {}
+        for (register, number), (entry, leaf) in sorted(self.certificates.items()):
+            follows = entry["prev"] == behind.get(register, entry["prev"])
+            need(follows, f"there is one between {register} {number} and the one before")
+            behind[register] = leaf
 
     def revisions(self) -> None:
         """Step 8."""
@@ -749,6 +790,8 @@ def told(verifier: Verifier) -> Iterable[str]:
         for key, pub in sorted(verifier.records.items(), key=lambda each: each[1]["revision"]):
             names = ("message_uuid", "revision", "delivery_status", "carrier_receipt_timestamp")
             yield ascii({**{name: pub[name] for name in names}, **verifier.shown[key]})
+        for entry, _ in verifier.certificates.values():
+            yield ascii({name: entry[name] for name in CERTIFIED if name in entry})
     for label, seconds in verifier.signed.items():
         yield f"cosigned by {label} at {seconds} (Unix time)"
     yield from (f"existed at {time}" for time in verifier.stamps if time)

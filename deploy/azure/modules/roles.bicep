@@ -5,6 +5,7 @@ param subjectsAccount string
 param subjectsContainer string
 param workerId string
 param gatewayId string
+param keeperId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
 param policyOfficersGroupId string
@@ -285,6 +286,27 @@ resource gatewayFiles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: privateKeeper.id
     condition: onlyFiling
     conditionVersion: '2.0'
+  }
+}
+
+resource keeperErases 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, keeperId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privacyOfficer.id
+  }
+}
+
+// Certificates are added to the archive.
+resource keeperAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, keeperId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: keeperId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
   }
 }
 

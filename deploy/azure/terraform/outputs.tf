@@ -6,6 +6,7 @@ output "settings" {
     AUDIT_AZURE_CLIENT_ID      = azurerm_user_assigned_identity.worker.client_id
     AUDIT_AZURE_SUBSCRIPTION   = var.subscription_id
     AUDIT_AZURE_RESOURCE_GROUP = var.resource_group
+    AUDIT_KEYRING_VAULT        = one(azurerm_key_vault.covers[*].vault_uri)
   }
 }
 
@@ -22,4 +23,14 @@ output "gateway_client_id" {
 output "gateway_identity_id" {
   description = "To assign to the gateway's machine, or to federate with the cluster."
   value       = azurerm_user_assigned_identity.gateway.id
+}
+
+output "keeper_client_id" {
+  description = "AUDIT_AZURE_CLIENT_ID of the keeper, who erases."
+  value       = azurerm_user_assigned_identity.keeper.client_id
+}
+
+output "keeper_identity_id" {
+  description = "To assign to the keeper's machine, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.keeper.id
 }

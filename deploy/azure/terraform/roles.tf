@@ -143,6 +143,21 @@ resource "azurerm_role_assignment" "gateway_files" {
   condition_version  = "2.0"
 }
 
+resource "azurerm_role_assignment" "keeper_erases" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["privacy officer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.keeper.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+# Certificates are added to the archive.
+resource "azurerm_role_assignment" "keeper_adds" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.keeper.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
 resource "azurerm_role_assignment" "auditors" {
   count = var.auditors_group_id == null ? 0 : 1
 

@@ -35,6 +35,12 @@ variable "vault" {
   type        = string
 }
 
+variable "covers_vault" {
+  description = "Key vault, another one, whose keys wrap the keyring's covers; null: covers are clear files."
+  type        = string
+  default     = null
+}
+
 variable "vault_ip_rules" {
   description = "Addresses from which Terraform makes the key, which it does past the management plane."
   type        = list(string)

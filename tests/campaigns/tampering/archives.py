@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.ending import End, decode_link
 from audit_stream.evidence.log_names import access_name, anchor_name, batch_name, tile_name
+from audit_stream.evidence.register import Register
 from tests.campaigns.tampering import fields
 from tests.campaigns.tampering.scene import Objects, Scene
 from tests.support import access
@@ -48,6 +49,7 @@ _FOLDERS: dict[str, tuple[str, Callable[[bytes, str], bool] | None]] = {
     "witness's note": ("anchor/", lambda _, name: name.endswith(".note")),
     "timestamp": ("anchor/", lambda _, name: name.endswith(".tsr")),
     "journal part": ("access/", None),
+    "register entry": (Register.REDACTIONS.folder, None),
 }
 
 
@@ -120,6 +122,7 @@ def _free(kind: str, name: str, chance: random.Random) -> str:
         "witness's note": anchor_name(number, "auditor.note"),
         "timestamp": anchor_name(number, "authority.tsr"),
         "journal part": access_name(access.JOURNAL, number),
+        "register entry": Register.REDACTIONS.entry_name(number),
     }[kind]  # fmt: skip
 
 

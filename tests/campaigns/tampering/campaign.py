@@ -67,7 +67,7 @@ async def campaign(mutations: int, clean: int, seed: int) -> Result:
     result, chance = Result(), random.Random(seed)
     async with tools() as (api, both):
         over = await judges(scene, api, both)
-        good = Good(await over.good_bundle(), strangers, over.brought)
+        good = Good(await over.good_bundle(), strangers, over.brought, await over.erased_bundle())
         for first in range(0, mutations, _TOGETHER):
             numbers = range(first, min(first + _TOGETHER, mutations))
             trials = [_trial(number, scene, good, over, chance) for number in numbers]

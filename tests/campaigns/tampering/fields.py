@@ -12,6 +12,7 @@ from audit_stream.evidence.canonical import canonical, parse_line
 from audit_stream.evidence.ending import End, decode_link
 from audit_stream.evidence.layout import parse_segment_name, parse_stream_name
 from audit_stream.evidence.log_names import parse_access_name, parse_anchor_name, parse_batch_name
+from audit_stream.evidence.register import parse_entry_name
 from audit_stream.evidence.segment import Segment, encode
 from tests.campaigns.tampering import refit
 from tests.campaigns.tampering.scene import LOG, Objects
@@ -88,6 +89,8 @@ def lines(objects: Objects) -> Iterator[Line]:
                 objects | {name: note}))  # fmt: skip
         elif parse_access_name(name) is not None:
             yield from _journal_lines(objects, name)
+        elif parse_entry_name(name) is not None:
+            yield from _entry_lines(objects, name)
 
 
 def _at(objects: Objects, name: str, form: bytes) -> Put:
@@ -142,6 +145,16 @@ def _stream_lines(objects: Objects, name: str) -> Iterator[Line]:
             name: line + b"\n" + SIGNER.signature_line(line) + b"\n"},
     })  # fmt: skip
     yield Line("stream object, signature", signature, {
+        BARE: lambda line: objects | {name: first + b"\n" + line + b"\n"}})  # fmt: skip
+
+
+def _entry_lines(objects: Objects, name: str) -> Iterator[Line]:
+    first, signature, _ = objects[name].split(b"\n")
+    yield Line("register entry, line 1", first, {
+        BARE: lambda line: objects | {name: line + b"\n" + signature + b"\n"},
+        FITTED: lambda line: refit.register(objects, name, line),
+    })  # fmt: skip
+    yield Line("register entry, signature", signature, {
         BARE: lambda line: objects | {name: first + b"\n" + line + b"\n"}})  # fmt: skip
 
 

@@ -29,11 +29,13 @@ _BESIDE = ("response.jws", _JWKS, "anchors/")
 
 @dataclass
 class Good:
-    """A bundle of more than one status, with its signed answer; another log's; what is brought."""
+    """A bundle of more than one status, with its signed answer; another log's; what is brought; and
+    a bundle of what was erased."""
 
     data: bytes
     strangers: bytes
     brought: Brought
+    erased: bytes  # a bundle of what was erased, with three certificates or more
     files: Files = field(init=False)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from audit_stream.verify.report import Verdict
 from tests.campaigns.tampering.api import Api, Said
 from tests.campaigns.tampering.archives import Changed
 from tests.campaigns.tampering.bundles import Brought, Verifiers, jwks, verifiers
-from tests.campaigns.tampering.scene import LOG, POLICY, Objects, Scene
+from tests.campaigns.tampering.scene import LOG, POLICY, Objects, Scene, erased
 from tests.campaigns.tampering.table import Finder
 from tests.support import golden
 from tests.support.indexing import Key
@@ -156,6 +156,13 @@ class Judges:
                 if said.bundle and answer["audit_record"]["customer_external_id"]:
                     return said.bundle
         raise AssertionError("no message of two statuses can be opened")
+
+    async def erased_bundle(self) -> bytes:
+        """Of a message whose personal fields were erased: with certificates that can be of it."""
+        scene, key = self._scene, next(iter(self.truth.messages))
+        said = await self._api.ask(scene.objects, erased(scene.subjects), [key], export=True)
+        assert said.bundle is not None
+        return said.bundle
 
     def _said(self, said: Said) -> Outcome:
         found = {self._answered(key, *each, alarmed=said.is_alarmed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.campaigns.tampering import archives, fields, forgeries, insiders
+from tests.campaigns.tampering import archives, certificates, fields, forgeries, insiders, registers
 from tests.campaigns.tampering.archives import Mutate
 from tests.campaigns.tampering.forgeries import Forge
 from tests.campaigns.tampering.table import BARE, FITTED, KINDS, Kind
@@ -25,6 +25,14 @@ _INSIDERS: dict[str, Mutate] = {
     "log: rewritten by its key": insiders.log_rewritten,
     "log: signed anew by another key": insiders.strangers_log,
     "history: replaced by who holds every key": insiders.history_replaced,
+    "register entry: signed by another key": registers.strangers,
+    "register entry: renumbered, signed to fit": registers.renumbered,
+    "register: two entries reordered, all signed to fit": registers.reordered,
+    "register: its last entry dropped": registers.cut,
+    "register: an entry of another archive put in": registers.foreign,
+    "register: junk put in": registers.junk,
+    "log: an entry of a register twice, signed by its key": registers.logged_twice,
+    "log: an entry of a register left out, signed by its key": registers.logged_never,
     "subject object: flipped": archives.subject_flipped,
     "subject object: dropped": archives.subject_dropped,
     "subject object: swapped": archives.subjects_swapped,
@@ -49,6 +57,12 @@ _BUNDLES: dict[str, Forge] = {
     "unproven member: edited or dropped": forgeries.unproven,
     "encrypted fields: edited": forgeries.encrypted,
     "last status: left out, and the answer": forgeries.last_left_out,
+    "certificate: edited": certificates.edited,
+    "certificate: its proof edited": certificates.proof_edited,
+    "certificate: signed anew, by another key or the archive's": certificates.signed_anew,
+    "certificate: swapped with another": certificates.swapped,
+    "certificate: left out between others": certificates.left_out,
+    "certificate: the oldest or newest left out": certificates.end_left_out,
     **{f"member: {how}": forgeries.member(how) for how in _OBJECTS if how != "cut"},
     **{f"proven member: {how}": forgeries.proven_member(how)
        for how in ("flipped", "dropped", "swapped")},

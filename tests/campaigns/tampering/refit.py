@@ -21,6 +21,7 @@ from audit_stream.evidence.log_names import (
 )
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner
+from audit_stream.evidence.register import decode_entry
 from audit_stream.evidence.segment import decode, encode, inflate
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.evidence.stream_object import decode_stream
@@ -150,4 +151,14 @@ def journal(objects: Objects, name: str, entries: list[bytes]) -> Objects:
     for later in sorted(each for each in objects if parse_access_name(each) and each > name):
         again: JournalPart = replace(decode_part(objects[later], later), prev=prev)
         result[later], prev = again.encode(), again.leaf
+    return result
+
+
+def register(objects: Objects, name: str, line: bytes, signer: LineSigner = SIGNER) -> Objects:
+    """With that line 1 in an entry, and the entries behind it made to follow it, all signed."""
+    result = objects | {name: line + b"\n" + signer.signature_line(line) + b"\n"}
+    prev, folder = leaf_hash(line), name.rpartition("/")[0] + "/"
+    for later in sorted(each for each in objects if each.startswith(folder) and each > name):
+        entry = replace(decode_entry(objects[later], later), prev=prev)
+        result[later], prev = entry.encode(signer), entry.leaf
     return result

@@ -25,11 +25,12 @@ from audit_stream.evidence.segment import decode
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
-from audit_stream.privacy.subject_object import NONCE_BYTES, decrypt_tags, seal_tags
+from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, decrypt_tags, seal_tags
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import access, golden
 from tests.support.bundles import WITNESS_KEY, cosignature
+from tests.support.registers import put_certificates
 from tests.support.resealed import (
     EMAIL,
     OBJECTS,
@@ -48,6 +49,7 @@ LOG = NoteSigner(ARCHIVE, golden.KEYRING.log_key or b"")
 #: What an auditor trusts; and the journal of the one gateway there was.
 POLICY = f"log {LOG.key}\nwitness auditor {WITNESS_KEY}\nquorum auditor\n"
 _ANSWER_KEYS = 253  # announced in the first batch: so many leaves that there is a full tile
+_CERTIFICATES = 4  # in the first batch of the notary; one more in each later one
 _TIME = "2026-11-25T00:00:00.000Z"
 
 
@@ -70,12 +72,13 @@ async def build(
     base: Objects = OBJECTS, *, everything: bool = True, batches: int = 2, stamped: bool = True
 ) -> Scene:
     """The golden archive with a log. `everything`: with a status map, an ended generation, key
-    lines, a tile, a witness's note, a timestamp if `stamped`, and a journal too."""
+    lines, a tile, a witness's note, a timestamp if `stamped`, a journal and a register too."""
     objects = _ended(_mapped(base)) if everything else dict(base)
     store = await stored(objects)
     if everything:
         first = _batch(Frontier(), [*_key_leaves(), Leaf(_first_digest())])
         await store.put_if_absent(batch_name(0), first.encode(), {})
+        await put_certificates(store, _CERTIFICATES, archive=ARCHIVE, signer=SIGNER)
     notary = _notary(store)
     await notary.resume()
     kept = [(await notary.write()).head.note]
@@ -86,6 +89,9 @@ async def build(
         if everything:
             part = _journal_part(number, None if part is None else part.leaf)
             await store.put_if_absent(part.name, part.encode(), {})
+            await put_certificates(
+                store, 1, start=_CERTIFICATES + number, archive=ARCHIVE, signer=SIGNER
+            )
         kept.append((await notary.write()).head.note)
     return Scene(contents(store), subjects_of(objects), tuple(kept))
 
@@ -115,6 +121,15 @@ def subjects_of(objects: Objects) -> Objects:
             tags = decrypt_tags(golden.KEYRING.index_key, before, path.read_bytes())
             sealed = seal_tags(golden.KEYRING.index_key, now, tags, bytes(NONCE_BYTES))
             found[now] = sealed
+    return found
+
+
+def erased(subjects: Objects) -> Objects:
+    """The subject objects once everybody was erased."""
+    found, key = {}, golden.KEYRING.index_key
+    for name, data in subjects.items():
+        none = NO_TAG * (len(decrypt_tags(key, name, data)) // len(NO_TAG))
+        found[name] = seal_tags(key, name, none, bytes(NONCE_BYTES))
     return found
 
 

@@ -48,12 +48,17 @@ _ANCHOR = "The answer only says less: that nobody outside vouches for the log."
 _WITNESS = "Of a witness's note only the witness's own line counts; the rest is the checkpoint's."
 _TSA = "A token is judged by who names its authority, and is one more anchor to who does not."
 _JOURNAL = "Answers and bundles do not rest on the journals of who read."
+_REGISTER = (
+    "A record is proven without the registers, which say what was declared of the archive later."
+)
+_JUNK = "What nobody trusted signed is no entry: it is passed over, and `verify` notes it."
 _VOUCHED = "A bundle ends at the checkpoint that others vouch for; this stands behind it."
 _SUBJECTS = (
     "Subject objects lie outside the archive and may be rewritten: they say whose a record is, not "
     "what it says. The personal fields are closed, or not found by customer."
 )
 _NOT_BUNDLE = "Only the manifest vouches for it ([the bundle](../spec/bundle.md) says so)."
+_RANGE = "Which certificates there are, only the exporter says: each that is shown is proven."
 _PII = "Encrypted fields are outside the integrity hash: the archive's keys tell."
 _LATER = "That nothing later exists, no bundle can show; only the signed answer claims it."
 
@@ -117,6 +122,8 @@ def _objects() -> Iterator[Kind]:
                      bundle=_TSA)  # fmt: skip
     yield from _each(group, "journal part", "flipped, dropped, cut, swapped, doubled",
                      **_api(_JOURNAL), bundle=_JOURNAL)  # fmt: skip
+    yield from _each(group, "register entry", "flipped, dropped, cut, swapped, doubled",
+                     **_api(_REGISTER), bundle=_REGISTER)  # fmt: skip
 
 
 def _fields() -> Iterator[Kind]:
@@ -134,14 +141,16 @@ def _fields() -> Iterator[Kind]:
     yield _kind(group, "batch", BARE, known=_LAST)
     yield _kind(group, "name of a leaf", BARE, **_api(_NAME), bundle=_NAME)
     yield from (_kind(group, "checkpoint", how, known=_LAST) for how in (BARE, FITTED))
-    for leaf in ("key", "stream", "segment", "digest", "anchor", "access"):
-        behind = _VOUCHED if leaf in ("digest", "anchor", "access") else ""
+    for leaf in ("key", "stream", "segment", "redaction", "digest", "anchor", "access"):
+        behind = "" if leaf in ("key", "stream", "segment") else _VOUCHED
         yield _kind(group, f"leaf audit-{leaf}", BARE, known=_LAST)
         yield _kind(group, f"leaf audit-{leaf}", FITTED, fresh=SHOWN, bundle=behind)
     yield _kind(group, "witness's note", BARE, **_api(_ANCHOR), bundle=_WITNESS)
     yield _kind(group, "journal part, line 1", BARE, **_api(_JOURNAL), bundle=_JOURNAL)
     for how in (BARE, FITTED):
         yield _kind(group, "journal entry", how, **_api(_JOURNAL), bundle=_JOURNAL)
+        yield _kind(group, "register entry, line 1", how, **_api(_REGISTER), bundle=_REGISTER)
+    yield _kind(group, "register entry, signature", BARE, **_api(_REGISTER), bundle=_REGISTER)
 
 
 def _insiders() -> Iterator[Kind]:
@@ -158,6 +167,16 @@ def _insiders() -> Iterator[Kind]:
     yield _kind(group, "log", "rewritten by its key", fresh=SHOWN, bundle=_VOUCHED)
     yield _kind(group, "log", "signed anew by another key")
     yield _kind(group, "history", "replaced by who holds every key", fresh=SHOWN)
+    beside = {**_api(_REGISTER), "bundle": _REGISTER}
+    for how in ("signed by another key", "renumbered, signed to fit"):
+        yield _kind(group, "register entry", how, **beside)
+    for how in ("two entries reordered, all signed to fit", "its last entry dropped",
+                "an entry of another archive put in"):  # fmt: skip
+        yield _kind(group, "register", how, **beside)
+    yield _kind(group, "register", "junk put in", verify=_JUNK, **beside)
+    for how in ("twice", "left out"):
+        yield _kind(group, "log", f"an entry of a register {how}, signed by its key", fresh=SHOWN,
+                    bundle=_VOUCHED)  # fmt: skip
     yield from _each("subjects", "subject object", "flipped, dropped, swapped", verify=_SUBJECTS,
                      **_api(_SUBJECTS), bundle=_SUBJECTS)  # fmt: skip
 
@@ -182,6 +201,10 @@ def _bundles() -> Iterator[Kind]:
     yield _kind("forged", "bundle", "of another archive under the same name", **archive)
     yield _kind("forged", "unproven member", "edited or dropped", **archive, bundle=_NOT_BUNDLE)
     yield _kind("forged", "encrypted fields", "edited", **archive, bundle=_PII)
+    for how in ("edited", "its proof edited", "signed anew, by another key or the archive's",
+                "swapped with another", "left out between others"):  # fmt: skip
+        yield _kind("forged", "certificate", how, **archive)
+    yield _kind("forged", "certificate", "the oldest or newest left out", **archive, bundle=_RANGE)
     yield _kind("forged", "last status", "left out, and the answer", **archive, bundle=_LATER)
 
 

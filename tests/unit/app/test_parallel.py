@@ -58,6 +58,19 @@ def test_an_error_ends_the_others_and_keeps_its_hint() -> None:
     assert time.monotonic() - began < 30
 
 
+def spill(job: int, channel: Channel) -> int:
+    raise ValueError("".join(["jane", "@example.org"]))
+
+
+def test_a_bug_is_told_where_it_was_and_quotes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="jane"):
+        run(spill, [0])
+    told = capfd.readouterr().err
+    assert "a job failed" in told
+    assert "in spill" in told
+    assert "jane@" not in told
+
+
 PARENT = """
     import asyncio, sys
     from pathlib import Path

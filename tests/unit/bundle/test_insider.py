@@ -27,7 +27,7 @@ def relogged(facts: BundleFacts, line: bytes) -> BundleFacts:
                           log_index=0, log_path=())  # fmt: skip
     log = Checkpoint(origin=bundles.NAME, size=1, root=leaf_hash(line))
     return replace(
-        facts, records=[replace(record, segment=segment)], anchors={},
+        facts, records=[replace(record, segment=segment)], anchors={}, certificates=None,
         streams=[each for each in facts.streams if record.segment.header.topic.encode() in each],
         checkpoint=LOG_SIGNER.sign(log.text()).encode(),
     )  # fmt: skip

@@ -69,7 +69,9 @@ def test_a_good_one_is_told_whole(here: Here, capsys: Captured) -> None:
     assert (found["archive"], found["epoch"], found["archive_epoch"]) == (NAME, 2, 1)
     assert (found["role"], found["wrong"]) == ("whole", [])
     assert found["keys"] == ["index_key", "log_key", "segment_key"]
-    assert found["trees"] == [{"cover": "cover-1.bin", "entries": 84, "first_epoch": 1}]
+    assert found["trees"] == [
+        {"cover": "cover-1.bin", "entries": 84, "first_epoch": 1, "wrapped_by": None}
+    ]
     assert found["years"] == {"first": year - 1, "last": year + 28, "missing": []}
     assert [(key["use"], key["log"]) for key in found["signing"]] == [
         ("log", "unknown"), ("segment", "unknown"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from audit_stream.evidence.checkpoint import (
 from audit_stream.evidence.digest import Covered, Digest, decode_digest
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner, parse_note
+from audit_stream.evidence.register import Register, RegisterHead
 from audit_stream.evidence.tlog_proof import TlogProof, parse_tlog_proof
 
 NAME = "audit.example/acme"
@@ -131,6 +133,15 @@ def digest(**changes: Any) -> bytes:
     return canonical(orjson.loads(DIGEST.line()) | changes)
 
 
+def test_a_digest_says_how_far_registers_are_logged() -> None:
+    reached = {Register.HOLDS: RegisterHead(3, b"\x07" * 32)}
+    said = replace(DIGEST, registers=reached)
+    assert b'"registers":{"holds":{"leaf":"0707' in said.line()
+    assert decode_digest(said.line(), "the digest") == said
+    assert DIGEST.line() == digest()  # without one, as it always was
+
+
+HELD = {"leaf": "07" * 32, "next": 3}
 ROW = {"archived_next": 5, "end": 9, "generation": 1, "log_start": 0, "partition": 0, "topic": "t"}
 
 
@@ -142,6 +153,10 @@ ROW = {"archived_next": 5, "end": 9, "generation": 1, "log_start": 0, "partition
         digest(coverage=[ROW, ROW]), digest(coverage=[{**ROW, "partition": 1}, ROW]),
         digest(coverage=[{**ROW, "archived_next": None}]), digest(coverage=[{**ROW, "end": -1}]),
         digest(coverage=[{**ROW, "more": 1}]), digest(coverage=[{**ROW, "partition": True}]),
+        digest(registers={}), digest(registers=[]), digest(registers={"others": HELD}),
+        digest(registers={"holds": {**HELD, "next": 0}}), digest(registers={"holds": 3}),
+        digest(registers={"holds": {**HELD, "more": 1}}),
+        digest(registers={"holds": {**HELD, "leaf": "07"}}),
     ],
 )  # fmt: skip
 def test_a_malformed_digest_is_refused(line: bytes) -> None:

@@ -14,7 +14,7 @@ from audit_stream.errors import StateError
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import subject_name
 from audit_stream.index.database import ArchiveIndex
-from audit_stream.index.rows import MESSAGE, NO_TAGS, TAG
+from audit_stream.index.rows import MESSAGE, NO_TAGS, TAG, log_rows
 from audit_stream.index.tail import Archive
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
@@ -23,6 +23,8 @@ from bench.archive import KEYRING, NAME, TRUSTED, BenchArchive
 from tests.support import chains, golden
 from tests.support.chains import ChainMaker, stream_of
 from tests.support.indexing import Indexing, golden_archive, golden_subjects
+from tests.support.logs import WrittenLog
+from tests.support.registers import put_certificates
 from tests.support.replaying import stored
 from tests.support.resealed import (
     EMAIL,
@@ -288,3 +290,14 @@ async def test_killed_in_the_middle_it_goes_on_and_equals_a_fresh_one(tmp_path: 
     fresh = Indexing(archive, tmp_path / "fresh")
     assert (await fresh.catch_up()).records == records
     assert resumed.rows == fresh.rows
+
+
+async def test_a_leaf_of_a_register_has_its_place_in_the_log(tmp_path: Path) -> None:
+    """So that the inclusion of a certificate can be proven without reading the log."""
+    log, index = WrittenLog(), ArchiveIndex.open(tmp_path, chains.NAME, bytes(32))
+    first, second = await put_certificates(log.store, 2)
+    head = await log.grow(1)
+    async for batch in log.log.batches(0):
+        index.write(log_rows(batch, head.root))
+    assert [index.logged_at(each.leaf) for each in (first, second)] == [0, 1]
+    index.close()

@@ -9,8 +9,10 @@ import pytest
 
 from audit_stream.cli.main import run_command
 from audit_stream.evidence.encoding import b64u
+from audit_stream.evidence.register import Register
 from audit_stream.keys.file import create_keyring
 from tests.support import golden
+from tests.support.registers import chained, redaction
 from tests.support.resealed import EMAIL, MESSAGES, OBJECTS, SIGNER, name, resigned
 
 PUBLIC = SIGNER.public
@@ -141,3 +143,18 @@ def test_json_is_one_document_with_the_counts(
     totals = [sum(p["dispositions"].values()) for p in document["partitions"]]
     assert sum(totals) == document["offsets"] == sum(document["dispositions"].values())
     assert document["notes"]
+
+
+def test_registers_in_a_copy_of_the_archive_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [redaction(number).said() for number in range(3)]
+    archive = golden.KEYRING.archive
+    entries = chained(Register.REDACTIONS, *said, archive=archive, signer=SIGNER)
+    objects = OBJECTS | {each.name: each.encode(SIGNER) for each in entries}
+    place = stored(tmp_path, objects)
+    assert run(place) == 0
+    assert "not an object of this format" not in capsys.readouterr().out
+    (tmp_path / "archive" / entries[1].name).unlink()
+    assert run(place) == 1
+    assert f"V25 {entries[1].name}: is missing" in capsys.readouterr().out
