@@ -42,6 +42,7 @@ from audit_stream.index.rows import (
     PLACE_BYTES,
     SEGMENT,
     TAG,
+    TO_COMPACT,
     Indexed,
     Pair,
     Position,
@@ -256,18 +257,20 @@ class ArchiveIndex:
         then: a look-up compares each with the subject object.
         """
         keys = [key for tag in tags for key, _ in self._scan(TAG + tag)]
-        self.write((key, None) for key in keys)
         if keys:
+            self.write([(TO_COMPACT, b"tags"), *((key, None) for key in keys)])
             self.compact_tags()
         return len(keys)
 
     def compact_tags(self) -> None:
         """Write the files of the tag rows anew, without those that were deleted: what RocksDB
         deletes stays in its files until then. Not by a tag's own range, for its log would name it.
+        `TO_COMPACT` is there from the deletion on until it is done, whatever ends the process.
         """
         options = rocksdict.CompactOptions()
         options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
         self._db.compact_range(TAG, _BEHIND_TAGS, options)
+        self.write([(TO_COMPACT, None)])
 
     def _days(self, kind: bytes, first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
         rows: Iterator[Any] = iter(self._db.items(from_key=day_prefix(kind, first)))
