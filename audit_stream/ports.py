@@ -153,6 +153,47 @@ class WormStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How an object of the archive is kept by the store itself. Times are Unix ms."""
+
+    name: str
+    size: int  # bytes
+    stored_ms: int | None  # None where the store does not tell
+    until_ms: int | None  # None: it keeps nothing by time
+    held: bool  # by a legal hold that it enforces
+
+
+class Inventory(Protocol):
+    """What a store keeps, and for how long. Errors as `WormStore`'s."""
+
+    @property
+    def url(self) -> str:
+        """Where the archive lies, without credentials, for people."""
+        ...
+
+    async def kept(self, prefix: str) -> Sequence[Kept]:
+        """Of every object whose name starts with `prefix`, ascending."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. May be called twice."""
+        ...
+
+
+class Disposer(Inventory, Protocol):
+    """Removes what has expired. Apart from `WormStore` on purpose, with an identity of its own:
+    whoever writes or reads an archive has no way to it."""
+
+    async def remove_expired(self, name: str) -> bool:
+        """Remove an object with all that stands under its name; durable on return.
+
+        True when nothing stands there any more, whoever removed it. False when the store refuses:
+        its retention runs, or it is held; nothing was removed then that it keeps.
+        """
+        ...
+
+
 class ContainerHolds(Protocol):
     """Legal holds on a whole container, by tag. Setting and clearing twice changes nothing.
 

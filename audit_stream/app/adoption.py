@@ -72,7 +72,6 @@ class KeyringWatch:
             await self._registration.loaded(self._epoch)
         if asked or monotonic() - self._told_at >= _BEAT_SECONDS:
             self._told_at = monotonic()
-            await self._registration.beat()
             await self._compare()
 
     def _stamp_now(self) -> tuple[int, int]:

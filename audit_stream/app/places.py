@@ -14,17 +14,36 @@ from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.open import open_store, open_subjects
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
+from audit_stream.stores.routed import RoutedStore
 from audit_stream.telemetry.alerts import AlarmBoard
 
 
-def archive_store(settings: Settings, turn: Turn = at_once) -> WormStore:
-    """The archive to write to, without retries and breaker; `turn` comes before each request."""
-    return open_store(settings.archive, replace(settings.azure_access(), turn=turn))
+def archive_store(
+    settings: Settings, turn: Turn = at_once, *, read_only: bool = False
+) -> WormStore:
+    """The archive, without retries and breaker: one store, or one for each class that has its own.
+    `turn` comes before each request."""
+
+    def open_at(url: str, tag: str | None = None) -> WormStore:
+        return open_store(url, archive_access(settings, tag, turn), read_only=read_only)
+
+    main = open_at(settings.archive)
+    if not settings.archives:
+        return main
+    classes = {tag: open_at(url, tag) for tag, url in settings.archives.items()}
+    return RoutedStore(main, classes, settings.class_of)
+
+
+def archive_access(settings: Settings, tag: str | None = None, turn: Turn = at_once) -> AzureAccess:
+    """How the container of a class is reached, and how long its policy must be; None: the main
+    one."""
+    days = settings.policy_days(tag)
+    return replace(settings.azure_access(), turn=turn, retention_days=days)
 
 
 def archive_to_read(settings: Settings) -> ResilientStore:
     """The archive for commands that only read."""
-    return store_to_read(settings.archive, settings.azure_access())
+    return _retrying(archive_store(settings, read_only=True))
 
 
 def archive_to_write(settings: Settings) -> WormStore:

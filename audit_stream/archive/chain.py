@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.ending import End, Ending, signed_link
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.segment import Segment
+from audit_stream.evidence.segment import Header, Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
@@ -39,11 +40,13 @@ async def has_next(store: WormStore, stream: StreamObject) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A valid segment under one base, and the junk objects met before it."""
+    """A valid segment under one base, and the junk objects met before it; of one that was disposed
+    of, without its records."""
 
     name: SegmentName
     segment: Segment
     void: tuple[dict[str, str], ...]
+    disposed: bool = False  # only its header is left: a certificate covers it
 
     @property
     def link(self) -> Link:
@@ -78,7 +81,10 @@ class Chain:
         self._keys = keys
         self.stream = stream
         self.partition = partition
-        self._folder = layout.segment_folder(stream.topic, stream.generation, partition)
+        place = (stream.topic, stream.generation, partition)
+        self._folder = layout.segment_folder(*place)
+        self._disposed_folder = layout.disposed_folder(*place)
+        self._disposed = DisposedSegments(store, keys, stream.archive)
 
     @property
     def name(self) -> str:
@@ -99,7 +105,11 @@ class Chain:
             )
             data = await self._store.get(str(name))
             if data is None:
-                return Free(name, tuple(void))
+                header = await self._disposed.at(name)
+                if header is None:
+                    return Free(name, tuple(void))
+                self._check_place(header.header, str(name), base)
+                return Found(name, header, tuple(void), disposed=True)
             stands = self._judge(str(name), data, base)
             if isinstance(stands, Segment):
                 return Found(name, stands, tuple(void))
@@ -111,7 +121,10 @@ class Chain:
         found = signed_link(data, name, self._keys)
         if found is None:
             return None
-        said = found.ending if isinstance(found, End) else found.header
+        self._check_place(found.ending if isinstance(found, End) else found.header, name, base)
+        return found
+
+    def _check_place(self, said: Header | Ending, name: str, base: int) -> None:
         place = (said.topic, said.generation, said.partition, said.base, said.stream)
         mine = (self.stream.topic, self.stream.generation, self.partition, base, self.stream.stream)
         if place != mine:
@@ -119,7 +132,6 @@ class Chain:
                 f"{name} is signed by a trusted key and says it belongs elsewhere",
                 hint="stop the fleet and read docs/runbooks/fork.md",
             )
-        return found
 
     async def follow(self, link: Link) -> AsyncIterator[Found]:
         """The stored segments that continue `link`, in order; `ForkAlarm` when one does not fit."""
@@ -155,7 +167,7 @@ class Chain:
 
     async def last(self) -> Found | None:
         """The last segment, found by its name; None before the first."""
-        newest = await newest_number(self._store, self._folder, layout.BASE_DIGITS)
+        newest = await self.newest_base()
         if newest is None:
             return None
         at = await self.at(newest)
@@ -164,6 +176,15 @@ class Chain:
                 return None
             at = await self.at(at.ending.last)
         return at if isinstance(at, Found) else await self._walk()
+
+    async def newest_base(self, *, below: int | None = None) -> int | None:
+        """The highest base, of those under `below`, at which something stands or has stood."""
+        found = [
+            await newest_number(self._store, folder, layout.BASE_DIGITS, below=below)
+            for folder in (self._folder, self._disposed_folder)
+            if folder == self._folder or await self._store.names(folder, limit=1)
+        ]
+        return max((base for base in found if base is not None), default=None)
 
     async def tip(self) -> tuple[Found | None, Free | Ended]:
         """The last segment, if there is one, and what stands behind it: a free name or the end."""
@@ -205,7 +226,7 @@ def check_whole(found: Found, archive: str) -> None:
     header, name = found.segment.header, str(found.name)
     if header.archive != archive:
         raise ForkAlarm(f"{name} is of the archive {header.archive}", hint=_HINT)
-    if sha256(found.segment.body).hexdigest() != header.body:
+    if not found.disposed and sha256(found.segment.body).hexdigest() != header.body:
         raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
     if list(found.void) != list(header.void):
         raise ForkAlarm(f"{name} does not name the junk before it", hint=_HINT)

@@ -139,7 +139,8 @@ async def compare_partition(a: Chain | None, b: Chain | None, told: Told) -> Par
 async def _segments(chain: Chain | None) -> AsyncIterator[Found]:
     if chain is not None:
         async for found in chain.follow_all(chain.genesis):
-            yield found
+            if not found.disposed:  # what is not there any more, only the other one covers
+                yield found
 
 
 def _step(result: PartitionComparison, one: _Side, other: _Side, at: int) -> int:

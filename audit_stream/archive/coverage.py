@@ -12,9 +12,10 @@ from itertools import pairwise
 
 import orjson
 
+from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
-from audit_stream.evidence.ending import signed_link
+from audit_stream.evidence.ending import End, signed_link
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
@@ -46,6 +47,7 @@ class Coverage:
 
     def __init__(self, store: WormStore, keys: TrustedKeys) -> None:
         self._store, self._keys = store, keys
+        self._disposed: DisposedSegments | None = None  # of the archive, once a stream names it
         self._founded: dict[str, Sequence[StreamObject]] = {}
         self._placed: dict[str, PartitionCoverage] = {}  # folder of segments -> whose
         self._seen: dict[str, str] = {}  # folder -> last name read
@@ -63,11 +65,16 @@ class Coverage:
             if not self._founded.get(topic):
                 self._founded[topic] = await generations(self._store, self._keys, topic)
                 self._place_older(self._founded[topic])
+                self._meet(self._founded[topic])
             if self._founded[topic] and not found.generation:
                 self._place(found, self._founded[topic])
             found.log_start, found.end = start, end
         for folder in self._placed:
             await self._read(folder)
+
+    def _meet(self, streams: Sequence[StreamObject]) -> None:
+        if streams and self._disposed is None:
+            self._disposed = DisposedSegments(self._store, self._keys, streams[0].archive)
 
     def _place(self, found: PartitionCoverage, streams: Sequence[StreamObject]) -> None:
         """Begin at the newest generation's genesis; a partition it does not have has nothing."""
@@ -92,15 +99,26 @@ class Coverage:
     async def _read(self, folder: str) -> None:
         """Junk is passed over, as writers do: what it hides is unexplained. The name after a junk
         one sorts before it, so only what counts moves the mark."""
-        for name in await self._store.names(folder, after=self._seen.get(folder, "")):
-            data = await self._store.get(name)
-            if data is None or layout.parse_segment_name(name) is None:
-                continue
-            link = signed_link(data, name, self._keys)
+        after = self._seen.get(folder, "")
+        names = {*await self._store.names(folder, after=after)}
+        if self._disposed is not None:
+            names.update(await self._disposed.names(folder, after=after))
+        for name in sorted(names):
+            link = await self._link(name)
             if link is not None:
                 self._seen[folder] = name
             if isinstance(link, Segment):
                 self._take(self._placed[folder], link)
+
+    async def _link(self, name: str) -> Segment | End | None:
+        """None for junk; of a segment that was disposed of its header, which counts as it did."""
+        place = layout.parse_segment_name(name)
+        if place is None:
+            return None
+        data = await self._store.get(name)
+        if data is None:
+            return None if self._disposed is None else await self._disposed.at(place)
+        return signed_link(data, name, self._keys)
 
     def _take(self, found: PartitionCoverage, segment: Segment) -> None:
         header = segment.header

@@ -1,15 +1,18 @@
 """Who holds keys: every worker and gateway says in the private objects which epoch it has loaded.
 
 It says so before it loads anything (epoch 0), so that an erasure waits for whoever may have loaded
-the old keys, and when it has dropped them. One that ends takes its word away; one that was killed
-leaves it, and is waited for until somebody has found it gone.
+the old keys, and when it has dropped them. One that ends says that, too; one that was killed does
+not, and is waited for until somebody has found it gone. Words are new objects, never rewritten
+ones: a worker's identity may add to the subject store and replace nothing. The keeper takes the
+words of those that ended away.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,6 +25,8 @@ VERSION = "audit-fleet-member/1"
 FLEET = f"{FOLDER}fleet/"
 EPOCH = f"{FOLDER}epoch"
 _EPOCH_VERSION = "audit-epoch/1"
+_LEFT = "left"
+_WORD = re.compile(rf"{FLEET}(?P<process>[a-z]+-[0-9a-f]{{16}})/(?P<word>\d{{10}}|{_LEFT})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +37,8 @@ class Member:
     host: str
     process: str  # role and 16 random hexadecimal digits; a worker's Kafka clients have it, too
     role: str
-    seen: str
+    said: str  # when it came to this epoch
     since: str
-
-    @property
-    def name(self) -> str:
-        """Of its private object."""
-        return FLEET + self.process
 
 
 _MEMBERS = frozenset(Member.__dataclass_fields__) | {"v"}
@@ -47,11 +47,10 @@ _MEMBERS = frozenset(Member.__dataclass_fields__) | {"v"}
 def new_member(role: str, at: str) -> Member:
     """A process that begins."""
     return Member(epoch=0, host=socket.gethostname(), process=f"{role}-{secrets.token_hex(8)}",
-                  role=role, seen=at, since=at)  # fmt: skip
+                  role=role, said=at, since=at)  # fmt: skip
 
 
-def decode_member(value: dict[str, Any], what: str) -> Member:
-    """From a private object's value; `FormatError`."""
+def _decode_member(value: dict[str, Any], what: str) -> Member:
     check_members(value, VERSION, _MEMBERS, what)
     if type(value["epoch"]) is not int or type(value["process"]) is not str:
         raise FormatError(f"{what} is not a process")
@@ -71,27 +70,51 @@ class Registration:
 
     async def loaded(self, epoch: int) -> None:
         """Keys of this epoch are loaded, and all others dropped."""
-        await self._say(replace(self.member, epoch=epoch))
-
-    async def beat(self) -> None:
-        """It is there."""
-        await self._say(self.member)
+        await self._say(replace(self.member, epoch=epoch, said=self._now()))
 
     async def leave(self) -> None:
         """It ends, and its keys with it."""
-        kept = await self._private.get(self.member.name)
-        if kept is not None:
-            await self._private.remove(kept)
+        value = {"at": self._now(), "v": VERSION}
+        await self._private.create(f"{FLEET}{self.member.process}/{_LEFT}", value)
 
     async def _say(self, member: Member) -> None:
-        said = replace(member, seen=self._now())
-        await self._private.update(said.name, lambda _: asdict(said) | {"v": VERSION})
-        self.member = said
+        name = f"{FLEET}{member.process}/{member.epoch:010d}"
+        await self._private.create(name, asdict(member) | {"v": VERSION})
+        self.member = member
+
+
+def _words(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Names of what each process said, by process and by what."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        if (match := _WORD.fullmatch(name)) is not None:
+            found.setdefault(match["process"], {})[match["word"]] = name
+    return found
 
 
 async def members(private: PrivateObjects) -> list[Member]:
-    """All that said they hold keys."""
-    return [decode_member(each.value, each.name) for each in await private.all(FLEET)]
+    """All that said they hold keys and not that they ended, by their last word."""
+    found = []
+    for words in _words(await private.names(FLEET)).values():
+        if _LEFT in words:
+            continue
+        kept = await private.get(words[max(words)])
+        if kept is not None:
+            found.append(_decode_member(kept.value, kept.name))
+    return found
+
+
+async def forget_ended(private: PrivateObjects, gone: Iterable[str] = ()) -> None:
+    """Take away the words of processes that ended, or are known to be gone: for the keeper.
+
+    That it left goes last: a process whose first words alone are left would be waited for.
+    """
+    known = set(gone)
+    for process, words in _words(await private.names(FLEET)).items():
+        if process in known or _LEFT in words:
+            for _, name in sorted(words.items()):
+                if (kept := await private.get(name)) is not None:
+                    await private.remove(kept)
 
 
 async def newest_epoch_told(private: PrivateObjects) -> int:

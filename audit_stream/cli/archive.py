@@ -13,6 +13,7 @@ import typer
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.cli.posture import check, lock
+from audit_stream.cli.retain import retain
 from audit_stream.cli.verify import trusted_keys
 from audit_stream.errors import ForkAlarm, FormatError, StoreError
 from audit_stream.evidence.signing import TrustedKeys
@@ -28,10 +29,12 @@ _COLUMNS = (
 )  # fmt: skip
 
 app = typer.Typer(
-    help="Whole archives: how one is protected; compare two of them.", no_args_is_help=True
+    help="Whole archives: how one is protected; keep it longer; compare two of them.",
+    no_args_is_help=True,
 )
 app.command()(check)
 app.command()(lock)
+app.command()(retain)
 
 
 @app.callback()

@@ -52,6 +52,7 @@ COMMANDS = {
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
     "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
+    "retention": Entry("retention:app", "What has expired; disposing of it, by two people's word."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
     "hold": Entry("holds:app", "Legal holds: declare, release by two persons, make them held."),
     "redact": Entry("redact:app", "Erase a person: ask, approve, carry out; certificates."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audit_stream.cli.output import Output
-from audit_stream.errors import StoreError
+from audit_stream.errors import ConfigError, StoreError
 from audit_stream.ports import Assurance, Finding, Posture, Standing
 from audit_stream.settings import Settings
 
@@ -95,8 +95,12 @@ def _document(
 
 def lock(
     days: Annotated[int, typer.Option(help="How long each object is kept, from its creation.")],
+    tag: Annotated[str | None, typer.Option(
+        "--class", help="Of the container of this retention class; else the main one.",
+        show_default=False,
+    )] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Set the retention policy of the archive's Azure container and lock it. For ever.
 
     Shows what will happen and asks for the container's name. A policy is never shortened; one that
@@ -107,14 +111,19 @@ def lock(
     cannot be asked.
     """
     settings = Settings.load(config)
-    target = _target(settings)
+    target = archive_target(settings, tag)
     raise typer.Exit(asyncio.run(_lock(target, days, Output())))
 
 
-def _target(settings: Settings) -> AzureTarget:
+def archive_target(settings: Settings, tag: str | None) -> AzureTarget:
+    """The container of a class with one of its own, or the main one. `ConfigError`."""
+    from audit_stream.app.places import archive_access
     from audit_stream.stores.open import azure_target
 
-    return azure_target(settings.archive, settings.azure_access())
+    if tag is not None and tag not in settings.archives:
+        raise ConfigError(f"{tag} has no container of its own", hint="see AUDIT_ARCHIVES")
+    url = settings.archive if tag is None else settings.archives[tag]
+    return azure_target(url, archive_access(settings, tag))
 
 
 async def _lock(target: AzureTarget, days: int, out: Output) -> int:

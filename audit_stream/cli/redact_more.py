@@ -76,7 +76,7 @@ def fleet(as_json: Json = False, config: Config = None) -> None:
 
 
 def _tell_fleet(out: Output, known: list[Member], blockers: list[Blocker]) -> None:
-    columns = ["process", "role", "host", "epoch", "seen"]
+    columns = ["process", "role", "host", "epoch", "said", "since"]
     rows = [tuple(getattr(each, name) for name in columns) for each in known]
     waiting = [(each.process, each.why) for each in blockers]
     out.document({

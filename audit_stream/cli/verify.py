@@ -197,6 +197,11 @@ def report(out: Output, found: Report, seconds: float) -> None:
         f"{found.streams} streams, {seconds:.1f} s ({rate:,.0f} records/s), assurance "
         f"{', '.join(sorted(found.assurance)) or 'none'}"
     )
+    if found.disposed[0]:
+        out.say(
+            f"disposed of: {found.disposed[1]:,} records in {found.disposed[0]:,} segments, of "
+            "which the headers are left"
+        )
     if found.log is not None:
         out.say(f"archive log: {found.log.size} leaves, the last digest of {found.log.time}")
 
@@ -220,6 +225,7 @@ def _document(found: Report, seconds: float) -> dict[str, object]:
             for (topic, partition), counts in sorted(found.by_partition.items())
         ],
         "assurance": dict(found.assurance),
+        "disposed": {"segments": found.disposed[0], "records": found.disposed[1]},
         "seconds": round(seconds, 3),
         "problems": [str(problem) for problem in found.problems],
         "unknown": [str(problem) for problem in found.unknown],

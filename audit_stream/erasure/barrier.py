@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain
-from audit_stream.archive.fleet import FLEET, Member, members
+from audit_stream.archive.fleet import Member, forget_ended, members
 from audit_stream.archive.private import Kept, PrivateObjects
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout
@@ -35,7 +35,7 @@ class Blocker:
     process: str
     role: str
     why: str
-    seen: str = ""
+    said: str = ""  # when it was last heard of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Barrier:
         for each in behind:
             excuse = _excuse(each, excuses, in_group, sealed_on)
             if excuse is None:
-                blockers.append(Blocker(each.process, each.role, _why(each, in_group), each.seen))
+                blockers.append(Blocker(each.process, each.role, _why(each, in_group), each.said))
             else:
                 excused.append({"process": each.process, "role": each.role, **excuse})
         for stranger in in_group - {each.process for each in known}:
@@ -92,11 +92,12 @@ class Barrier:
         return True
 
     async def forget(self, excused: Sequence[dict[str, str]]) -> None:
-        """Take away the word of processes that are gone, once it is on record that they are."""
-        for each in excused:
-            for name in (FLEET + each["process"], EXCUSED + each["process"]):
-                if (kept := await self._private.get(name)) is not None:
-                    await self._private.remove(kept)
+        """Take away the words of processes that are gone, once it is on record that they are."""
+        gone = [each["process"] for each in excused]
+        await forget_ended(self._private, gone)
+        for process in gone:
+            if (kept := await self._private.get(EXCUSED + process)) is not None:
+                await self._private.remove(kept)
 
     async def _excuses(self) -> list[Kept]:
         return await self._private.all(EXCUSED)

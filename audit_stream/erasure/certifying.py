@@ -5,21 +5,24 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterWriter
 from audit_stream.erasure.batch import JOURNAL, Batch, Item
-from audit_stream.erasure.counting import erased_name
+from audit_stream.erasure.counting import OPENINGS, erased_name
 from audit_stream.erasure.installation import Installation, together
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
 from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.redaction import Redaction, redaction_of
-from audit_stream.evidence.register import Entry, Register
+from audit_stream.evidence.register import Entry, Register, RegisterHead
 from audit_stream.keys.file import load_closed
+from audit_stream.privacy.private_object import FOLDER
 
 ERASED = "audit-erased/1"
+CERTIFIED = f"{FOLDER}certified"
+OPENING_DAYS = 30
 #: Where a copy may lie for ever, as far as anybody can tell.
 _NEVER = "9999-12-31T23:59:59.999Z"
 
@@ -28,7 +31,10 @@ async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequ
     """Give each request its certificate, once, and forget whose records they were."""
     ring = load_closed(place.keyring)
     place.hook("certified", "before")
-    register = RegisterWriter(place.store, ring.trusted, ring.keyring.archive, Register.REDACTIONS)
+    register = RegisterWriter(
+        place.store, ring.trusted, ring.keyring.archive, Register.REDACTIONS,
+        await _certified_before(place.private),
+    )  # fmt: skip
     made = _by_reference(await register.new_entries(), batch.epochs)
     effective = await _effective_at(place, batch)
     for item in batch.items:
@@ -38,15 +44,40 @@ async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequ
             said = _certificate(request, batch, effective).said()
             made[item.ref] = await register.append(said, ring.signer)
             place.hook("certified", "between")
-    closing = _Closing(place.private, requests, ring.keyring.index_key, made)
+    until = _later(place.now(), OPENING_DAYS)
+    closing = _Closing(place.private, requests, ring.keyring.index_key, made, until)
     await together(batch.items, closing.close)
     entries = [made[item.ref] for item in batch.items]
     await place.publish(entries)
     kept = await place.private.get(JOURNAL)
     if kept is not None:
         await place.private.remove(kept)
+    await _note_certified(place.private, entries[-1].head)  # last: the batch is found from before
     place.hook("certified", "after")
     return entries
+
+
+async def _certified_before(private: PrivateObjects) -> RegisterHead | None:
+    """Where the register ended when the last batch was done: what is before need not be read."""
+    kept = await private.get(CERTIFIED)
+    if kept is None:
+        return None
+    return RegisterHead(int(kept.value["next"]), bytes.fromhex(kept.value["leaf"]))
+
+
+async def _note_certified(private: PrivateObjects, head: RegisterHead) -> None:
+    value = {"leaf": head.leaf.hex(), "next": head.next, "v": "audit-certified/1"}
+    await private.update(CERTIFIED, lambda _: value)
+
+
+async def forget_openings(private: PrivateObjects, requests: Requests, at: str) -> None:
+    """Remove what nobody came for in time: it links the records of one person."""
+    for name in await private.names(OPENINGS):
+        request = await requests.closed(name.removeprefix(OPENINGS))
+        if request is None or request.opening_until is None or request.opening_until >= at:
+            continue
+        if (kept := await private.get(name)) is not None:
+            await private.remove(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +86,26 @@ class _Closing:
     requests: Requests
     index_key: bytes = field(repr=False)
     made: Mapping[str, Entry]
+    until: str
 
     async def close(self, item: Item) -> None:
         """Who knows a person's id finds the certificate; the request forgets whose it was."""
         entry = self.made[item.ref]
         for tag in item.tags:
             name = erased_name(erased_key(self.index_key, tag))
-            await self.private.update(name, lambda _: {"certificate": entry.number, "v": ERASED})
-        await self.requests.change(item.ref, lambda request: _done(request, entry))
+            value = {"certificate": entry.number, "v": ERASED}
+            await self.private.create(name, value)  # a tag is erased once: the first one counts
+        await self.requests.change(item.ref, self._done)
 
-
-def _done(request: Request, entry: Entry) -> Request:
-    said = redaction_of(entry)
-    return replace(
-        request, state=State.DONE, tags=(), epoch=said.epochs[1], certificate=entry.number,
-        certificate_id=said.certificate_id,
-    )  # fmt: skip
+    def _done(self, request: Request) -> Request:
+        if request.state is State.DONE:
+            return request
+        entry = self.made[request.ref]
+        said = redaction_of(entry)
+        return replace(
+            request, state=State.DONE, tags=(), epoch=said.epochs[1], certificate=entry.number,
+            certificate_id=said.certificate_id, opening_until=self.until,
+        )  # fmt: skip
 
 
 async def _effective_at(place: Installation, batch: Batch) -> str:
@@ -106,6 +141,10 @@ def _certificate(request: Request, batch: Batch, effective_at: str) -> Redaction
         request_ref=request.ref, requested_at=request.requested_at,
         requested_by=request.requested_by, targets=[],
     )  # fmt: skip
+
+
+def _later(at: str, days: int) -> str:
+    return time_text(int((_moment(at) + timedelta(days=days)).timestamp() * 1000))
 
 
 def _moment(text: str) -> datetime:

@@ -13,7 +13,7 @@ from typing import Any
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import Batch, Counted
 from audit_stream.erasure.found import Facts, Told, facts_of, sightings
-from audit_stream.erasure.request import request_name
+from audit_stream.erasure.request import request_id
 from audit_stream.erasure.scan import Hit, Unreadable, scan
 from audit_stream.erasure.segments import Segments
 from audit_stream.erasure.zero import sweep_orphans, zero
@@ -29,7 +29,7 @@ _PASSES = 5  # of zeroing, until a pass finds nothing: nobody writes their tags 
 
 def opening_name(ref: str) -> str:
     """Of the private object that opens a certificate's commitment, for the requester."""
-    return OPENINGS + request_name(ref).rpartition("/")[2]
+    return OPENINGS + request_id(ref)
 
 
 @dataclass(frozen=True, slots=True)

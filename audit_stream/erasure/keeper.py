@@ -14,10 +14,10 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
+from audit_stream.archive.fleet import forget_ended, newest_epoch_told, tell_epoch
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
-from audit_stream.erasure.certifying import certify
+from audit_stream.erasure.certifying import certify, forget_openings
 from audit_stream.erasure.installation import Installation, bring_up_views, together
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
@@ -52,6 +52,8 @@ class Keeper:
         through yet: the next run goes on. `KeyringError`, `StoreError`, `FormatError`."""
         with keyring_lock(self._place.keyring, wait=0.0, name=RUN_FILE):
             ran = Ran()
+            await forget_ended(self._private)
+            await forget_openings(self._private, self._requests, self._place.now())
             batch = await self._at_work()
             if batch is None:
                 batch = await self._take(ran)

@@ -20,6 +20,8 @@ from audit_stream.privacy.private_object import FOLDER
 
 VERSION = "audit-erase-request/1"
 REQUESTS = f"{FOLDER}requests/"
+#: Those that something is still to be done about, and the others: only these grow.
+OPEN, CLOSED = f"{REQUESTS}open/", f"{REQUESTS}closed/"
 _LONGEST_BASIS = 200
 
 
@@ -65,11 +67,12 @@ class Request:
     epoch: int | None = None  # of the keyring that no longer opens it
     certificate: int | None = None  # its number in the register
     certificate_id: str | None = None
+    opening_until: str | None = None  # then what opens the certificate's commitment is removed
 
     @property
-    def name(self) -> str:
-        """Of its private object."""
-        return request_name(self.ref)
+    def is_closed(self) -> bool:
+        """Whether nothing will be done about it any more."""
+        return self.state in (State.DONE, State.WITHDRAWN)
 
     def approved(self, by: str, at: str) -> Request:
         """By a second person. `RequestError` when that is the first, or there is nothing to do."""
@@ -126,9 +129,9 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def request_name(ref: str) -> str:
-    """Of the private object of a request: its reference names no person, and may be of any kind."""
-    return f"{REQUESTS}{sha256(check_reference(ref).encode()).hexdigest()[:32]}"
+def request_id(ref: str) -> str:
+    """By which private objects name a request: its reference may be of any kind."""
+    return sha256(check_reference(ref).encode()).hexdigest()[:32]
 
 
 def check_basis(text: str) -> str:

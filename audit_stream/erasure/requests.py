@@ -1,4 +1,8 @@
-"""Requests in the private objects: filing, approving, withdrawing, by reference."""
+"""Requests in the private objects: filing, approving, withdrawing, by reference.
+
+A request that is done or withdrawn moves to another folder, so that a run reads what is open only.
+One that a crash left in both is closed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.request import (
-    REQUESTS,
+    CLOSED,
+    OPEN,
     Request,
     State,
     decode_request,
-    request_name,
+    request_id,
 )
 from audit_stream.errors import RequestError
 
@@ -25,9 +30,11 @@ class Requests:
     async def file(self, request: Request) -> Request:
         """Store it, or find what a repetition of it has become. `RequestError` when the reference
         is another request's."""
-        if await self._private.create(request.name, request.encode()):
-            return request
         there = await self.get(request.ref)
+        if there is None:
+            if await self._private.create(OPEN + request_id(request.ref), request.encode()):
+                return request
+            there = await self.get(request.ref)
         if there is None or not there.same_as(request):
             raise RequestError(
                 f"the reference {request.ref} is another request's", hint="give it another one"
@@ -36,14 +43,13 @@ class Requests:
 
     async def get(self, ref: str) -> Request | None:
         """By reference."""
-        kept = await self._private.get(request_name(ref))
-        return None if kept is None else decode_request(kept.value, kept.name)
+        return await self._closed(request_id(ref)) or await self._read(OPEN + request_id(ref))
 
     async def all(self) -> list[Request]:
         """Every request, the oldest first."""
-        kept = await self._private.all(REQUESTS)
-        found = [decode_request(each.value, each.name) for each in kept]
-        return sorted(found, key=lambda each: (each.requested_at, each.ref))
+        closed = {each.ref: each for each in await self._folder(CLOSED)}
+        still = {each.ref: each for each in await self._folder(OPEN)}
+        return _by_age([*(still | closed).values()])
 
     async def approve(self, ref: str, by: str, at: str) -> Request:
         """By a second person; `RequestError`."""
@@ -54,20 +60,54 @@ class Requests:
         return await self.change(ref, Request.withdrawn)
 
     async def change(self, ref: str, change: Callable[[Request], Request]) -> Request:
-        """Compare and swap; `RequestError` when there is no such request."""
+        """Compare and swap; `RequestError` when there is no such request, or it is closed and would
+        become another."""
+        name = OPEN + request_id(ref)
+        if (closed := await self._closed(request_id(ref))) is not None:
+            if change(closed) != closed:
+                raise RequestError(f"the request {ref} is {closed.state.value}")
+            await self._forget(name)  # a crash may have left it
+            return closed
 
         def changed(value: dict[str, Any] | None) -> dict[str, Any]:
             if value is None:
                 raise RequestError(
                     f"there is no request {ref}", hint="audit-stream redact list shows them"
                 )
-            return change(decode_request(value, request_name(ref))).encode()
+            return change(decode_request(value, name)).encode()
 
-        value = await self._private.update(request_name(ref), changed)
-        return decode_request(value, request_name(ref))
+        request = decode_request(await self._private.update(name, changed), name)
+        if request.is_closed:
+            await self._private.create(CLOSED + request_id(ref), request.encode())
+            await self._forget(name)
+        return request
 
     async def to_carry_out(self) -> list[Request]:
         """Approved ones, those a hold stood against included, and those that a run had just taken
         when it was cut off before it had a journal."""
-        open_states = (State.APPROVED, State.HELD, State.EXECUTING)
-        return [each for each in await self.all() if each.state in open_states]
+        wanted = (State.APPROVED, State.HELD, State.EXECUTING)
+        found = [each for each in await self._folder(OPEN) if each.state in wanted]
+        return _by_age([each for each in found if await self._closed(request_id(each.ref)) is None])
+
+    async def closed(self, identity: str) -> Request | None:
+        """One that is done or withdrawn, by `request_id`."""
+        return await self._closed(identity)
+
+    async def _closed(self, identity: str) -> Request | None:
+        return await self._read(CLOSED + identity)
+
+    async def _read(self, name: str) -> Request | None:
+        kept = await self._private.get(name)
+        return None if kept is None else decode_request(kept.value, kept.name)
+
+    async def _folder(self, folder: str) -> list[Request]:
+        kept = await self._private.all(folder)
+        return [decode_request(each.value, each.name) for each in kept]
+
+    async def _forget(self, name: str) -> None:
+        if (kept := await self._private.get(name)) is not None:
+            await self._private.remove(kept)
+
+
+def _by_age(requests: list[Request]) -> list[Request]:
+    return sorted(requests, key=lambda each: (each.requested_at, each.ref))

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Ended, Found, Free, check_whole
-from audit_stream.archive.newest import newest_number
 from audit_stream.archive.streams import generations
 from audit_stream.errors import Tampered
 from audit_stream.evidence import layout
@@ -29,7 +28,7 @@ class Segments:
         self._streams: dict[tuple[str, int], StreamObject] = {}
 
     async def at(self, place: SegmentName) -> Found | None:
-        """The segment there, None where none was ever stored.
+        """The segment there, None where none was ever stored, or it was disposed of.
 
         `Tampered` when one was and is gone or no segment any more, `ForkAlarm` when it is not what
         its header says, `FormatError` when a stream object is not a trusted key's.
@@ -45,7 +44,7 @@ class Segments:
                     f"{place}: its subject object is there, and it is gone or no segment any more",
                     hint=_HINT,
                 )
-        if not isinstance(stands, Found):
+        if not isinstance(stands, Found) or stands.disposed:
             return None
         await asyncio.to_thread(check_whole, stands, self._archive)
         return stands
@@ -61,6 +60,8 @@ class Segments:
                     chain = Chain(self._store, self._keys, stream, partition)
                     async with ahead(chain.follow_all(chain.genesis), _AHEAD) as found:
                         async for each in found:
+                            if each.disposed:
+                                continue
                             await asyncio.to_thread(check_whole, each, self._archive)
                             yield each
 
@@ -93,8 +94,7 @@ class Segments:
     async def _never_stored(self, chain: Chain, place: SegmentName, free: Free) -> bool:
         """Whether a worker that died or lost left the subject object: then the segment before
         covers this base, or ends there and nothing stands behind it."""
-        folder = layout.segment_folder(place.topic, place.generation, place.partition)
-        before = await newest_number(self._store, folder, layout.BASE_DIGITS, below=place.base)
+        before = await chain.newest_base(below=place.base)
         end = chain.genesis.next
         if before is not None:
             stands = await chain.at(before)
@@ -105,6 +105,7 @@ class Segments:
             end = stands.segment.header.next
         if end != place.base or free.void:
             return end > place.base
+        folder = layout.segment_folder(place.topic, place.generation, place.partition)
         return not await self._store.names(folder, after=str(place), limit=1)
 
 

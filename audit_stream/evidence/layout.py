@@ -9,6 +9,7 @@ _SEGMENT = re.compile(
     r"segments/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
     r"(?P<base>\d{20})(?:\.(?P<attempt>[1-9]\d*))?\.ndjson\.gz"
 )
+_DISPOSED = re.compile(r"disposed/(?P<rest>.+)\.json")
 _STREAM = re.compile(r"streams/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})\.json")
 _SUBJECT = re.compile(
     r"subjects/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
@@ -18,6 +19,7 @@ _SUBJECT = re.compile(
 _CANARY = re.compile(r"posture/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\.json")
 #: The folder, with its slash, of every subject object.
 SUBJECTS = "subjects/"
+DISPOSED_FOLDER = "disposed/"
 #: Base of a segment name as a part of the name: 20 decimal digits.
 BASE_DIGITS = 20
 #: The status map's hash in archives made before there was a map to name; no object has it.
@@ -59,6 +61,23 @@ def parse_segment_name(name: str) -> SegmentName | None:
     )
 
 
+def disposed_name(segment: SegmentName) -> str:
+    """Name of the object that keeps the first two lines of a segment that was disposed of."""
+    kept = str(segment).removeprefix("segments/").removesuffix(".ndjson.gz")
+    return f"{DISPOSED_FOLDER}{kept}.json"
+
+
+def disposed_folder(topic: str, generation: int, partition: int) -> str:
+    """The prefix, with its slash, of what is kept of one stream and partition's segments."""
+    return segment_folder(topic, generation, partition).replace("segments/", DISPOSED_FOLDER, 1)
+
+
+def parse_disposed_name(name: str) -> SegmentName | None:
+    """The segment whose first lines lie under `name`, or None when it is no such name."""
+    match = _DISPOSED.fullmatch(name)
+    return match and parse_segment_name(f"segments/{match['rest']}.ndjson.gz")
+
+
 def after_junk(name: str) -> str | None:
     """The name a writer takes where junk stands under `name`; None when that is no segment's."""
     parts = parse_segment_name(name)
@@ -97,7 +116,7 @@ def map_name(map_hash: str) -> str:
 
 
 def subject_folder(topic: str, generation: int, partition: int) -> str:
-    """The prefix, with its slash, of one stream and partition's subject objects."""
+    """The prefix, with its slash, of the subject objects of one stream and partition."""
     return f"{SUBJECTS}{topic}/{generation:05d}/{partition:05d}/"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from audit_stream.archive.certificates import Certificates
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
 from audit_stream.gateway.covered import Coverage
@@ -44,6 +45,7 @@ class Followed:
     anchored: Vouched | None = None
     told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
     broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
+    disposed: Sequence[Disposal] = ()  # certificates, of whatever period
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     watch: Watch = field(default_factory=Watch)
@@ -104,7 +106,7 @@ class Followed:
 
     async def _sweep(self) -> None:
         self._to_sweep.clear()  # before it: who is erased meanwhile is swept out by the next one
-        await sweep(self.archive, self.index)
+        self.disposed = (await sweep(self.archive, self.index)).disposed
 
     async def _kept(
         self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float,

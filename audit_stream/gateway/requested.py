@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.erasure.request import REQUESTS, Request, State, decode_request
+from audit_stream.erasure.request import CLOSED, OPEN, Request, decode_request
 from audit_stream.errors import FormatError
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.gateway.problems import Problem
 
-_OVER = (State.DONE, State.WITHDRAWN)
 _READERS = 8
 
 
@@ -33,7 +32,9 @@ class RequestList:
         return page, _cursor(page[-1]) if len(left) > limit else None
 
     async def _all(self) -> list[Request]:
-        names = await self._private.names(REQUESTS)
+        closed, still = await self._private.names(CLOSED), await self._private.names(OPEN)
+        known = {name.rpartition("/")[2] for name in closed}  # one that is in both is closed
+        names = [*closed, *(name for name in still if name.rpartition("/")[2] not in known)]
         turn = asyncio.Semaphore(_READERS)
 
         async def read(name: str) -> Request | None:
@@ -44,7 +45,7 @@ class RequestList:
             if kept is None:
                 return None
             request = decode_request(kept.value, name)
-            if request.state in _OVER and not request.tags:
+            if name.startswith(CLOSED):
                 self._over[name] = request
             return request
 

@@ -121,6 +121,11 @@ _SIGNED = {
     "as_of": ref("AsOf"), "archived_through": _THROUGH, "verification_timestamp": TIME,
     "signature": SIGNATURE,
 }  # fmt: skip
+_DISPOSED = members({
+    "disposal_id": TEXT_OUT, "regulatory_tag": TEXT_OUT, "executed_at": TIME,
+    "first": {"type": ["string", "null"], "description": "Time of the first record, and the last."},
+    "last": NULLABLE,
+})  # fmt: skip
 _VERIFIED = {"status": {"const": "verified"}, **_SIGNED}
 _COMPONENTS: dict[str, Any] = {
     "AsOf": {
@@ -138,7 +143,8 @@ _COMPONENTS: dict[str, Any] = {
     "Problem": members({
         "type": TEXT_OUT, "title": TEXT_OUT, "status": {"type": "integer"},
         "detail": TEXT_OUT, **_SIGNED, "failed": TEXT_OUT, "redaction": _REDACTION,
-    }, *_SIGNED, "failed", "redaction"),
+        "disposed": {"type": "array", "items": _DISPOSED},
+    }, *_SIGNED, "failed", "redaction", "disposed"),
 }  # fmt: skip
 _FOUND = {"oneOf": [ref("Answer"), ref("Page")]}
 _ANY = (408, 431, 500, 503)  # of every route: a head may be slow or too large, too many may ask

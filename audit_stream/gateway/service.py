@@ -22,6 +22,7 @@ from audit_stream.errors import (
     Tampered,
     UnknownVersion,
 )
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.gateway.answer import RECORD, answer, described, disclosable
@@ -199,14 +200,25 @@ class Service(Followed):
             said = (
                 "no such message was found, but segments are missing or do not fit: it may be there"
             )
-        return Problem(404, said, {
-            "archived_through": self.archived_through(), **self._state(),
-            **({} if redaction is None else {"redaction": redaction}),
-        })  # fmt: skip
+        more = {"archived_through": self.archived_through(), **self._state()}
+        if redaction is not None:
+            more["redaction"] = redaction
+        if self.disposed:
+            said += "; of the periods in disposed, records were removed after their retention"
+            more["disposed"] = [_told(each) for each in self.disposed]
+        return Problem(404, said, more)
 
     def _state(self) -> dict[str, Any]:
         as_of = self.as_of
         return {"as_of": None if as_of is None else as_of.document()}
+
+
+def _told(disposal: Disposal) -> dict[str, Any]:
+    """A certificate, as far as it concerns who finds nothing."""
+    return {
+        "disposal_id": disposal.disposal_id, "executed_at": disposal.executed_at,
+        "first": disposal.first, "last": disposal.last, "regulatory_tag": disposal.regulatory_tag,
+    }  # fmt: skip
 
 
 def _asked(query: Query, caller: Caller) -> list[str | None]:

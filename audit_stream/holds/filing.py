@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.errors import RequestError
+from audit_stream.errors import RequestError, StoreTransient
+from audit_stream.evidence.canonical import check_members
 from audit_stream.evidence.hold import HOLD_ID_BYTES, Kind, Scope, commitment
-from audit_stream.holds.hold import HOLDING, HOLDS, Hold, State, decode_hold, hold_name
+from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.subjects import TagMaker, tags_of
 
+KEY_VERSION = "audit-hold-key/1"
 _SECRET_BYTES = 32
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,8 @@ def held_tags(keyring: Keyring, subject: tuple[str, str, str]) -> list[bytes]:
     """Every tag under which records of the subject stand or may come: of each tree, each time it
     returned, and the next time, as a hold outlasts a return."""
     firsts = [TagMaker(tree.pepper).tag(subject) for tree in keyring.trees]
-    back = keyring.epoch + 1
-    ahead = {first: (*keyring.returned.get(first, ()), back) for first in firsts}
+    next_epoch = keyring.epoch + 1
+    ahead = {first: (*keyring.returned.get(first, ()), next_epoch) for first in firsts}
     return tags_of(replace(keyring, returned={**keyring.returned, **ahead}), subject)
 
 
@@ -51,33 +54,24 @@ class Holds:
         self._private = private
 
     async def file(self, wanted: Wanted, at: str) -> Hold:
-        """File a declaration, or find the one of the same matter and scope that holds already.
-
-        `FormatError` for what must not stand in WORM. Of two at once the later one steps back;
-        if it was declared meanwhile both hold, which does no harm.
-        """
-        hold = _made(wanted, at)
-        if (there := await self._same(hold)) is not None:
-            return there
-        if not await self._private.create(hold.name, hold.encode()):
-            raise RequestError(f"{hold.hold_id} is taken", hint="try again")
-        first = await self._same(hold)
-        if first is not None and _order(first) < _order(hold) and await self._withdraw(hold):
-            return first
-        return hold
-
-    async def _same(self, hold: Hold) -> Hold | None:
-        same = [
-            each
-            for each in await self.all()
-            if each.state in HOLDING and each.hold_id != hold.hold_id and each.same_as(hold)
-        ]
-        return min(same, key=_order, default=None)
-
-    async def _withdraw(self, hold: Hold) -> bool:
-        kept = await self._private.get(hold.name)
-        filed = kept is not None and decode_hold(kept.value, kept.name).state is State.FILED
-        return filed and kept is not None and await self._private.remove(kept)
+        """File a declaration, or find the one of the same matter and scope that holds already: also
+        of several at once there is one. `FormatError` for what must not stand in WORM."""
+        mine = _made(wanted, at)
+        for _ in range(_TRIES):
+            kept = await self._private.get(mine.key)
+            if kept is None:
+                await self._private.create(mine.key, _naming(mine))
+                continue
+            check_members(kept.value, KEY_VERSION, {"hold_id", "v"}, kept.name)
+            standing = await self.get(kept.value["hold_id"])
+            if standing is None:  # whoever took the key has not come further
+                mine = replace(mine, hold_id=kept.value["hold_id"])
+                await self._private.create(mine.name, mine.encode())
+            elif standing.state in HOLDING:
+                return standing
+            else:  # that one is over
+                await self._private.replace(kept, _naming(mine))
+        raise StoreTransient("others file the same hold over and over")
 
     async def release(self, hold_id: str, by: str, at: str, reason: str) -> Hold:
         """File a release; `RequestError`."""
@@ -109,6 +103,10 @@ class Holds:
             return change(decode_hold(value, name)).encode()
 
         return decode_hold(await self._private.update(name, changed), name)
+
+
+def _naming(hold: Hold) -> dict[str, Any]:
+    return {"hold_id": hold.hold_id, "v": KEY_VERSION}
 
 
 def _made(wanted: Wanted, at: str) -> Hold:

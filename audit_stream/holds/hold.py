@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError, RequestError
-from audit_stream.evidence.canonical import check_members
+from audit_stream.evidence.canonical import canonical, check_members
 from audit_stream.evidence.hold import (
     Action,
     HoldEntry,
@@ -32,6 +33,7 @@ from audit_stream.privacy.private_object import FOLDER
 
 VERSION = "audit-hold-file/1"
 HOLDS = f"{FOLDER}holds/"
+KEYS = f"{FOLDER}hold-keys/"
 
 
 class State(Enum):
@@ -87,13 +89,12 @@ class Hold:
         """Of its private object."""
         return hold_name(self.hold_id)
 
-    def same_as(self, other: Hold) -> bool:
-        """Whether a repetition declares the same: matter, and what is held."""
-        mine, theirs = self._held(), other._held()
-        return (self.matter, self.scope.kind) == (other.matter, other.scope.kind) and mine == theirs
-
-    def _held(self) -> set[Any]:
-        return set(self.tags) if self.scope.kind is Kind.CUSTOMER else set(self.scope.values)
+    @property
+    def key(self) -> str:
+        """The private object that names the one hold of a matter and scope."""
+        held = sorted(tag.hex() for tag in self.tags) or sorted(self.scope.values)
+        said = canonical([self.matter, self.scope.kind.value, held])
+        return f"{KEYS}{sha256(said).hexdigest()[:32]}"
 
     def leaving(self, by: str, at: str, reason: str) -> Hold:
         """Its release filed; again by the same person changes nothing."""

@@ -173,6 +173,10 @@ class ArchiveIndex:
         rows = self._scan(MESSAGE + self.ids.id(message_id))
         return list(dict.fromkeys(key[skip : skip + size] for key, _ in rows))
 
+    def has_message(self, message: bytes) -> bool:
+        """Whether a record of it is indexed."""
+        return next(self._scan(MESSAGE + message), None) is not None
+
     def carried(self, carrier_message_id: str) -> list[bytes]:
         """The messages with this carrier message id."""
         prefix = CARRIER + self.ids.id(carrier_message_id)
@@ -242,6 +246,10 @@ class ArchiveIndex:
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in the order of the keys."""
         return self._scan(b"")
+
+    def rows_of(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every row of one kind, in the order of the keys."""
+        return self._scan(kind)
 
     def all_tagged(self) -> Iterator[tuple[bytes, Tagged]]:
         """Every tag row: its key, and where its record lies."""

@@ -21,7 +21,14 @@ from audit_stream.evidence.record import Record
 from audit_stream.evidence.segment import Header
 from audit_stream.index.database import ArchiveIndex, stale
 from audit_stream.index.rows import TAGGED_BYTES, Indexed, Position, SegmentRow, Tagged
-from audit_stream.index.stored import CACHE_BYTES, Proven, StoredSegment, StoredSegments, tampered
+from audit_stream.index.stored import (
+    CACHE_BYTES,
+    Gone,
+    Proven,
+    StoredSegment,
+    StoredSegments,
+    tampered,
+)
 from audit_stream.index.tail import Archive
 from audit_stream.precedence.matrix import DELIVERED, EXPIRED, FAILED, RANK, READ
 from audit_stream.privacy.keyring import Keyring
@@ -113,8 +120,8 @@ class Lookup:
     ) -> None:  # fmt: skip
         self._index, self._archive = index, archive
         self._segments = StoredSegments(
-            archive.store, archive.keys, index, cache_bytes=cache_bytes
-        )  # fmt: skip
+            archive.store, archive.keys, index, archive.keyring.archive, cache_bytes=cache_bytes
+        )
         self._use(archive.keyring, cover_of)
 
     def _use(self, keyring: Keyring, cover_of: CoverOf) -> None:
@@ -199,6 +206,8 @@ class Lookup:
         """The message, if this is its first record of the tag, as the subject object has it."""
         found = await self._message(message, customer)
         if found is None:
+            if self._index.positions(message):  # all of them disposed of
+                return None
             raise stale("a person's record")
         theirs = [each.tagged for each in found.revisions if each.tag == tag]
         return found if theirs and min(theirs) == tagged else None
@@ -208,7 +217,10 @@ class Lookup:
         if row is None:
             return None
         name = indexed.segment_name(row.base, row.attempt)
-        header = (await self._segments.read(name, row)).header
+        try:
+            header = (await self._segments.read(name, row)).header
+        except Gone:
+            return None
         runs = ledger.decode(header.ledger, header.next - header.base)
         offsets = ledger.archived_offsets(runs, header.base)
         index = next((i for i, archived in enumerate(offsets) if archived == offset), None)
@@ -220,7 +232,12 @@ class Lookup:
 
     async def _message(self, message: bytes, customer: str | None) -> Message | None:
         positions = self._index.positions(message)
-        revisions = [await self._revision(each, message, customer) for each in positions]
+        revisions = []
+        for each in positions:
+            try:
+                revisions.append(await self._revision(each, message, customer))
+            except Gone:  # disposed of, and the index has not heard yet
+                continue
         if not revisions:
             return None
         revisions.sort(key=_order)

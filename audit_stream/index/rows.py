@@ -10,6 +10,7 @@
     logged    l leaf hash of a header          its place in the archive log
     log       00 log                           leaves of the log that have their rows
     root      00 root                          its root at that size
+    forgotten 00 disposed                      disposal certificates that were followed
 
 and what `counts` counts.
 
@@ -42,6 +43,7 @@ META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
 LOGGED, LOG_SIZE, LOG_ROOT = b"l", b"\x00log", b"\x00root"
 #: There while tag rows were deleted that are in the database's files still.
 TO_COMPACT = b"\x00compact"
+FORGOTTEN = b"\x00disposed"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.
 NO_TAGS = bytes(DIGEST_BYTES)

@@ -58,8 +58,10 @@ def segment_rows(
     beyond those of its types, for the body's hash was checked and the line's is at every look-up.
     """
     header = found.segment.header
-    pubs = _pubs(found)
     runs = ledger.decode(header.ledger, header.next - header.base)
+    if found.disposed:  # its offsets count as they did; where a record of it lay, nobody asks
+        return [(row.key, row.encode()), *Tally(header, runs, row.place, get).rows()]
+    pubs = _pubs(found)
     offsets = ledger.archived_offsets(runs, header.base)
     rows: list[Pair] = [(row.key, row.encode())]
     add, id_of, tenant_of = rows.append, ids.id, ids.tenant

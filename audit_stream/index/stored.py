@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
 
-from audit_stream.errors import FormatError, Tampered, UnknownVersion
+from audit_stream.archive.disposed import DisposedSegments
+from audit_stream.errors import ForkAlarm, FormatError, Tampered, UnknownVersion
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Header, Segment, decode_plain, inflate, inflate_start
@@ -143,15 +144,20 @@ def tampered(name: object, failure: str) -> Tampered:
     )
 
 
+class Gone(Exception):
+    """A segment was disposed of after its retention: there is a certificate, and no record."""
+
+
 class StoredSegments:
     """Reads indexed segments; remembers those checked last, within a budget of memory."""
 
     def __init__(
-        self, store: WormStore, keys: TrustedKeys, index: ArchiveIndex, *,
+        self, store: WormStore, keys: TrustedKeys, index: ArchiveIndex, archive: str, *,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:  # fmt: skip
         self._store, self._keys, self._index = store, keys, index
         self._budget = cache_bytes
+        self._disposed = DisposedSegments(store, keys, archive)
         self._checked: OrderedDict[SegmentName, StoredSegment] = OrderedDict()
         self._size = 0
 
@@ -161,7 +167,8 @@ class StoredSegments:
         return self._size
 
     async def read(self, name: SegmentName, row: SegmentRow) -> StoredSegment:
-        """The segment as it stands now; `Tampered` when it is gone or not what was indexed."""
+        """The segment as it stands now; `Gone` when it was disposed of, `Tampered` when it is gone
+        otherwise, or not what was indexed."""
         return (await self._read(name, row, None))[0]
 
     async def prove(
@@ -177,7 +184,8 @@ class StoredSegments:
     ) -> tuple[StoredSegment, Proven | None]:
         data = await self._store.get(str(name))
         if data is None:
-            raise tampered(name, "the object is gone")
+            await self._check_disposed(name, row)
+            raise Gone(str(name))
         known = self._checked.get(name)
         if known is not None and known.leaf != row.leaf:
             known = None
@@ -187,6 +195,14 @@ class StoredSegments:
             self._index.keep_groups(row, stored.groups)
         self._keep(stored)
         return stored, proven
+
+    async def _check_disposed(self, name: SegmentName, row: SegmentRow) -> None:
+        try:
+            kept = await self._disposed.at(name)
+        except ForkAlarm as error:
+            raise tampered(name, error.message) from error
+        if kept is None or kept.leaf != row.leaf:
+            raise tampered(name, "the object is gone")
 
     def _judge(
         self, data: bytes, name: SegmentName, row: SegmentRow, known: StoredSegment | None,

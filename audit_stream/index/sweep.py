@@ -3,20 +3,23 @@
 A redaction rewrites subject objects with zeroed tags and tells the gateways: `ArchiveIndex.forget`.
 One that was away then, or whose tail read an object just before it was rewritten, finds out here:
 let it run when a gateway begins, hourly, and for each word on `audit-redactions`. It also finds
-objects that were away and are there again.
+objects that were away and are there again. Rows of segments that were disposed of go first.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from audit_stream.archive.chain import Found
+from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.tags import Tags
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.forgetting import forget_disposed, is_disposed
 from audit_stream.index.rows import NO_TAGS, TO_COMPACT, Indexed, Pair, SegmentRow, tag_of
 from audit_stream.index.segment_rows import tag_rows
 from audit_stream.index.stored import StoredSegment, tampered
@@ -33,6 +36,7 @@ class Swept:
     untagged: int = 0  # segments without a readable subject object
     removed: int = 0  # tag rows whose tag is gone
     added: int = 0  # tag rows of objects that were away
+    disposed: Sequence[Disposal] = ()  # certificates there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ async def sweep(archive: Archive, index: ArchiveIndex) -> Swept:
     It may run beside the tail and look-ups of the same process. `StoreError` when a store cannot be
     read: what was done is kept.
     """
-    swept, places, rows = Swept(), index.places(), index.segments()
+    disposed = DisposedSegments(archive.store, archive.keys, archive.keyring.archive)
+    certificates = await forget_disposed(disposed, index)
+    swept, places = Swept(disposed=certificates), index.places()
+    rows = (row for row in index.segments() if not is_disposed(row, places, certificates))
     while group := list(islice(rows, _GROUP)):
         changed = [each for row in group if (each := await _look(archive, places, row, swept))]
         if changed:

@@ -158,8 +158,9 @@ class Tail:
 
     async def _segments(self, chain: Chain, link: Link) -> AsyncIterator[tuple[Found, Tags | None]]:
         async for found in chain.follow(link):
-            segment = found.segment
-            tags = await self._archive.tags(found.name, segment.leaf, segment.header.count)
+            segment, tags = found.segment, None
+            if not found.disposed:
+                tags = await self._archive.tags(found.name, segment.leaf, segment.header.count)
             yield found, tags
 
     async def _take(
@@ -171,7 +172,7 @@ class Tail:
         self._indexed[place] = after
         taken.segments += 1
         taken.records += row.count
-        taken.untagged += tags is None
+        taken.untagged += tags is None and not found.disposed
 
     def _index_segment(
         self, found: Found, row: SegmentRow, tags: Tags | None, after: Indexed

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain, Found, check_continues, check_whole
-from audit_stream.archive.newest import newest_number
 from audit_stream.archive.streams import read_stream
 from audit_stream.errors import AuditError, ForkAlarm, FormatError
 from audit_stream.evidence import layout
@@ -61,7 +60,7 @@ class Gatherer:
         for covered in coverage:
             name = layout.stream_name(covered.topic, covered.generation)
             chain = Chain(self._store, self.keys, await self._stream(name), covered.partition)
-            link = await _link_at(self._store, chain, covered.archived_next)
+            link = await _link_at(chain, covered.archived_next)
             self._places[covered.topic, covered.generation, covered.partition] = _Logged(
                 chain, link
             )
@@ -168,13 +167,11 @@ def _covered(place: Place, following: int, ends: Ends | None) -> Covered:
     )  # fmt: skip
 
 
-async def _link_at(store: WormStore, chain: Chain, following: int) -> Link:
+async def _link_at(chain: Chain, following: int) -> Link:
     """The link of the segment that ends before `following`."""
     if following == chain.genesis.next:
         return chain.genesis
-    stream = chain.stream
-    folder = layout.segment_folder(stream.topic, stream.generation, chain.partition)
-    base = await newest_number(store, folder, layout.BASE_DIGITS, below=following)
+    base = await chain.newest_base(below=following)
     found = None if base is None else await chain.at(base)
     if not isinstance(found, Found) or found.link.next != following:
         raise ForkAlarm(

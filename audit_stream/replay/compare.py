@@ -19,7 +19,7 @@ from audit_stream.replay.cursor import Cursor, RawSource, RetentionOvertook
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.segment import Compared, compare_segment
 from audit_stream.replay.states import States
-from audit_stream.replay.tally import ANOTHER_LOG, LOG_ENDS, NO_MAP, RETENTION, Tally
+from audit_stream.replay.tally import ANOTHER_LOG, DISPOSED, LOG_ENDS, NO_MAP, RETENTION, Tally
 from audit_stream.seal.builder import Link, SegmentBuilder
 from audit_stream.stream.table import changes_of
 
@@ -76,7 +76,7 @@ class Comparison:
         while True:
             reason = self._why_not(header, status_map)
             if reason is not None or status_map is None:
-                self.tally.pass_over(header, reason or NO_MAP)
+                self.tally.pass_over(header, DISPOSED if found.disposed else reason or NO_MAP)
                 await self._fold(found)
                 return
             try:
@@ -109,6 +109,12 @@ class Comparison:
         start = max(header.base, self._log_start)
         compared = Compared(None, records=header.count)
         await self._fold_below(found, start)
+        if found.disposed:  # there is nothing to compare, and states that go on behind it
+            if not self._dry_run:
+                await self._derive(found, status_map, start, cursor)
+            self.tally.pass_over(header, DISPOSED)
+            self._commit(found)
+            return
         if not self._dry_run:
             derived = await self._derive(found, status_map, start, cursor)
             compared = await asyncio.to_thread(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from audit_stream.replay.tally import ANOTHER_LOG, RETENTION, Tally
+from audit_stream.replay.tally import ANOTHER_LOG, DISPOSED, RETENTION, Tally
 
 
 class Verdict(Enum):
@@ -48,7 +48,7 @@ class PartitionReport:
         if not self.newest:
             reasons -= {ANOTHER_LOG}
         if not self.asked_from:
-            reasons -= {RETENTION}
+            reasons -= {DISPOSED, RETENTION}
         nothing = self.newest and tally.in_range and not tally.compared
         return Verdict.CANNOT_JUDGE if reasons or nothing else Verdict.EQUAL
 

@@ -14,6 +14,7 @@ from audit_stream.replay.segment import Compared, Difference
 RETENTION = "deleted from the raw topic by retention"
 ANOTHER_LOG = "the raw topic is another one than was archived"
 LOG_ENDS = "the raw topic ends before them"
+DISPOSED = "their records were disposed of after their retention"
 NO_MAP = "the status map is missing from the archive"
 _KEPT_DIFFERENCES = 20
 

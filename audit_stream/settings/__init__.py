@@ -32,6 +32,7 @@ from audit_stream.settings.azure import AzureSettings
 from audit_stream.settings.erasure import ErasureSettings
 from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
+    DEFAULT_TAG,
     ArchiveSettings,
     ProcessSettings,
     SegmentSettings,
@@ -39,8 +40,9 @@ from audit_stream.settings.groups import (
 from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
+from audit_stream.settings.retention import RetentionSettings
 from audit_stream.settings.secret import PREFIX
-from audit_stream.stores.open import Place
+from audit_stream.stores.open import Place, place_of
 
 _REDACTED = "********"
 _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
@@ -49,6 +51,7 @@ _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
 class Settings(
     KafkaSettings,
     ArchiveSettings,
+    RetentionSettings,
     AzureSettings,
     SegmentSettings,
     NotarySettings,
@@ -81,6 +84,8 @@ class Settings(
         path = config or _config_from_environment()
         toml = _read_toml(path) if path else {}
         given = {name: value for name, value in flags.items() if value is not None}
+        if "archive" in given:  # another archive has no containers of the live one's classes
+            given.setdefault("archives", {})
         token = _config_file.set(path)
         try:
             return cls(**given)  # type: ignore[arg-type]  # checked by the model itself
@@ -121,7 +126,35 @@ class Settings(
             raise ValueError("kafka_tls_cert: a private key is given without its certificate")
         if _within(self.subjects_place, self.archive_place):
             raise ValueError("subjects: must lie outside the archive, which is never rewritten")
+        for place in map(place_of, self.archives.values()):
+            if _within(place, self.archive_place) or _within(self.archive_place, place):
+                raise ValueError("archives: a class's container must not be the archive's")
+            if _within(self.subjects_place, place):
+                raise ValueError("subjects: must lie outside the archive, which is never rewritten")
+        if strangers := {*self.retention, *self.archives} - set(self.classes):
+            what = "retention" if strangers & set(self.retention) else "archives"
+            raise ValueError(f"{what}: {', '.join(sorted(strangers))} is no topic's class")
         return self
+
+    def class_of(self, topic: str) -> str:
+        """Retention class of a topic that is archived: of a rekeyed one its raw topic's."""
+        from audit_stream.seal.judge import REKEYED
+
+        raw = topic.removesuffix(REKEYED)
+        return self.regulatory_tag(raw if raw in self.rekey_topics else topic)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Every retention class there is, the default one included."""
+        return tuple(sorted({DEFAULT_TAG, *self.regulatory_tags.values()}))
+
+    def policy_days(self, tag: str | None = None) -> int:
+        """How long the policy of a class's container must be; None: the main one, which holds
+        every class without its own."""
+        if tag is not None:
+            return self.class_days(tag)
+        mine = [self.class_days(each) for each in self.classes if each not in self.archives]
+        return max(self.retention_days, *mine, 0)
 
     def _tls_files(self) -> bool:
         return bool(self.kafka_tls_ca or self.kafka_tls_cert or self.kafka_tls_key)

@@ -10,7 +10,6 @@ from audit_stream.settings.fields import shown
 from audit_stream.settings.secret import Secret, secret_of
 from audit_stream.stores.azure_target import (
     PUBLIC_CLOUD,
-    RETENTION_DAYS,
     AzureAccess,
     Management,
     parse_connection_string,
@@ -89,11 +88,6 @@ class AzureSettings(BaseModel):
         "https://management.azure.com",
         description="URL of the management plane; another one in a sovereign cloud.",
     )
-    retention_days: int = Field(
-        RETENTION_DAYS, ge=1, le=146_000,
-        description="What the archive's retention policy must be at least: 2557 days are never "
-        "less than seven years.",
-    )  # fmt: skip
 
     @field_validator("azure_endpoint", "azure_management")
     @classmethod
@@ -119,7 +113,7 @@ class AzureSettings(BaseModel):
             cli_login=self.azure_cli_login,
             ca_file=None if self.azure_ca_file is None else str(self.azure_ca_file),
             require_tls13=self.azure_tls13, connections=self.azure_connections,
-            management=self._management(subjects), retention_days=self.retention_days,
+            management=self._management(subjects),
         )  # fmt: skip
 
     def _management(self, subjects: bool) -> Management | None:

@@ -97,7 +97,7 @@ class StoredObject:
 
 
 @dataclass(slots=True)
-class _Container:
+class MemoryContainer:
     """What outlives a handle: the service's side."""
 
     now_ms: int
@@ -123,7 +123,7 @@ class MemoryWormStore(Faults):
         super().__init__()
         self.assurance = assurance
         self._read_only = read_only
-        self._container = _Container(now_ms, retention_ms)
+        self._container = MemoryContainer(now_ms, retention_ms)
         self._closed = False
 
     def reopen(self, *, read_only: bool = False) -> MemoryWormStore:
@@ -136,6 +136,11 @@ class MemoryWormStore(Faults):
     def url(self) -> str:
         """Only a label: nothing can be opened by it."""
         return "memory:"
+
+    @property
+    def container(self) -> MemoryContainer:
+        """The service's side."""
+        return self._container
 
     @property
     def objects(self) -> Mapping[str, StoredObject]:

@@ -9,6 +9,7 @@
     V15 every status map the headers name lies under its hash
     V16-V24 the archive log (`verify.log`)
     V25 the registers (`verify.register`)
+    V26 what was disposed of (`verify.disposal`)
 What only a checkpoint kept elsewhere can show: whether the end of log and chains was cut off.
 """
 
@@ -25,12 +26,13 @@ from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, Ending
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.log_names import is_log_name
-from audit_stream.evidence.register import parse_entry_name
-from audit_stream.evidence.segment import Segment
+from audit_stream.evidence.register import Register, parse_entry_name
+from audit_stream.evidence.segment import Header, Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.verify.chain import ChainVerifier
+from audit_stream.verify.disposal import DisposedVerifier
 from audit_stream.verify.part import Part
 from audit_stream.verify.register import RegisterVerifier
 from audit_stream.verify.report import Failed, Problem, Report
@@ -45,6 +47,7 @@ class _Found(NamedTuple):
     name: str
     link: Segment | End
     junk: list[dict[str, str]]
+    disposed: bool = False
 
     @property
     def records(self) -> int:
@@ -71,6 +74,8 @@ class ArchiveVerifier:
         self._segments: list[SegmentName] = []
         self._streams: dict[tuple[str, int], StreamObject] = {}
         self._maps: set[str] = set()
+        self._disposed = DisposedVerifier(read, keys, self._part.holds)
+        self._gone = (0, 0)  # segments disposed of, and their records
         self._entries: list[str] = []  # names of registers' entries
         # Where the chain of (topic, generation), partition ends; None where it is broken.
         self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
@@ -99,6 +104,7 @@ class ArchiveVerifier:
             problems=list(self._problems),
             unknown=list(self._unknown),
             notes=list(self._notes),
+            disposed=self._gone,
         )
 
     def _sort_in(self, name: str) -> None:
@@ -107,10 +113,14 @@ class ArchiveVerifier:
             self._segments.append(segment)
         elif stream is not None and layout.stream_name(*stream) == name:
             self._open_stream(name, *stream)
+        elif (kept := layout.parse_disposed_name(name)) is not None:
+            self._disposed.take_kept(name, kept)
         elif is_log_name(name):
             self.log_names.append(name)
-        elif parse_entry_name(name) is not None:
+        elif (entry := parse_entry_name(name)) is not None:
             self._entries.append(name)
+            if entry[0] is Register.DISPOSALS:
+                self._disposed.take_certificate(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
             self._notes.append(f"V0 {name}: not an object of this format")
 
@@ -134,7 +144,8 @@ class ArchiveVerifier:
         """Verify; yields the number of records of each segment."""
         if self._part.base is not None:
             self._notes.append("V11, V13: not judged for one segment alone: verify its partition")
-        places = groupby(sorted(self._segments), key=lambda s: (s.topic, s.generation, s.partition))
+        segments = sorted({*self._segments, *self._disposed.gone(self._segments)})
+        places = groupby(segments, key=lambda s: (s.topic, s.generation, s.partition))
         for (topic, generation, partition), names in places:
             stream = self._streams.get((topic, generation))
             if stream is None:
@@ -149,6 +160,15 @@ class ArchiveVerifier:
             self._check_generations()
         self._check_maps()
         self._check_registers()
+        self._check_disposed()
+
+    def _check_disposed(self) -> None:
+        if self._part.base is None:
+            owed = self._disposed.judge(self.leaves)
+            if owed:
+                self._notes.append(f"V26: {owed} segments are disposed of and still there")
+        self._problems += self._disposed.problems
+        self._unknown += self._disposed.unknown
 
     def _miss_stream(self, name: str) -> None:
         if not any(problem.name == name for problem in (*self._problems, *self._unknown)):
@@ -171,9 +191,11 @@ class ArchiveVerifier:
         ends[partition] = (chain.next, chain.leaf) if linked else None
 
     def _verify(self, found: _Found, stream: StreamObject, chain: ChainVerifier | None) -> bool:
-        name, link, junk = found
+        name, link, junk, disposed = found
         try:
-            if isinstance(link, End):
+            if disposed and isinstance(link, Segment):
+                self._verify_disposed(name, link, junk, stream, chain)
+            elif isinstance(link, End):
                 self._verify_end(link.ending, junk, stream, chain)
             else:
                 self._verify_segment(name, link, junk, stream, chain)
@@ -192,6 +214,20 @@ class ArchiveVerifier:
         ChainVerifier.void(ending, junk)
         check_stream(ending, stream)
 
+    def _verify_disposed(
+        self, name: str, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
+        chain: ChainVerifier | None,
+    ) -> None:  # fmt: skip
+        """Its header alone: its offsets count, its records cannot be looked at."""
+        if chain is not None:
+            chain.link(segment)
+            chain.dispose(segment.header)
+        ChainVerifier.void(segment.header, junk)
+        check_stream(segment.header, stream)
+        self._count(segment.header)
+        self._gone = (self._gone[0] + 1, self._gone[1] + segment.header.count)
+        self.leaves[name] = segment.leaf
+
     def _verify_segment(
         self, name: str, segment: Segment, junk: list[dict[str, str]], stream: StreamObject,
         chain: ChainVerifier | None,
@@ -202,7 +238,9 @@ class ArchiveVerifier:
         records = verify_segment(segment, stream)
         if chain is not None:
             chain.revisions(records)
-        self._count(segment)
+        self._count(segment.header)
+        self._records += segment.header.count
+        self._assurance[segment.header.assurance] += 1
         self.leaves[name] = segment.leaf
 
     def _pick(self, base: int, attempts: Iterable[SegmentName]) -> _Found | None:
@@ -212,9 +250,10 @@ class ArchiveVerifier:
         first: tuple[Failed, str] | None = None
         accused = False
         for name in attempts:
-            data = self._read(str(name)) or b""
+            data = self._read(str(name))
+            disposed, data = data is None, data or b""
             try:
-                link = open_link(name, data, self._keys)
+                link = self._open(name, data)
             except Failed as failed:
                 if failed.signed or failed.unknown:  # no writer passes these over
                     self._fail(failed, str(name))
@@ -226,23 +265,24 @@ class ArchiveVerifier:
                     junk.append({"name": str(name), "sha256": sha256(data).hexdigest()})
                 continue
             if found is None:
-                found = _Found(str(name), link, list(junk))
+                found = _Found(str(name), link, list(junk), disposed)
             else:
                 self._wrong("V11", str(name), "is a second signed object at its base: a fork")
         if found is None and first is not None and not accused:
             self._fail(*first)
         return found
 
+    def _open(self, name: SegmentName, data: bytes) -> Segment | End:
+        kept = None if data else self._disposed.open(name)
+        return open_link(name, data, self._keys) if kept is None else kept
+
     def _fail(self, failed: Failed, name: str) -> None:
         self._wrong(failed.step, name, failed.what, unknown=failed.unknown)
 
-    def _count(self, segment: Segment) -> None:
-        header = segment.header
+    def _count(self, header: Header) -> None:
         totals = ledger.totals(header.ledger, header.next - header.base)
         place = (header.topic, header.partition)
         self._by_partition.setdefault(place, Counter()).update(totals)
-        self._records += header.count
-        self._assurance[header.assurance] += 1
         self._maps.add(header.status_map)
 
     def _check_generations(self) -> None:

@@ -5,7 +5,7 @@ V11 the first segment begins at genesis with seq 0, and each next one where the 
     the end of the generation, if there is one, stands there last, and names the segment before
 V12 junk passed over is named in `void` with its hash
 V13 a message's revisions count 1, 2, …, each superseding the source of the one before, each of
-    a higher status
+    a higher status; where one before was disposed of, only that it is a later one shows
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class ChainVerifier:
         self._epoch = 0
         self._prefix = f"{stream.topic}/{stream.generation}/{partition}/".encode()
         self._messages: dict[bytes, int] = {}
+        self._disposed: list[tuple[int, int]] = []  # stretches of offsets without records
 
     def link(self, segment: Segment) -> None:
         """Step V11, a segment."""
@@ -48,6 +49,13 @@ class ChainVerifier:
              f"below {self._epoch}")  # fmt: skip
         self.next, self.leaf, self._last = header.next, segment.leaf.hex(), header.base
         self._seq, self._epoch = header.seq + 1, header.key_epoch
+
+    def dispose(self, header: Header) -> None:
+        """Of the segment linked last only the header is left."""
+        if self._disposed and self._disposed[-1][1] == header.base:
+            self._disposed[-1] = (self._disposed[-1][0], header.next)
+        else:
+            self._disposed.append((header.base, header.next))
 
     def close(self, ending: Ending) -> None:
         """Step V11, the end of the generation."""
@@ -84,6 +92,8 @@ class ChainVerifier:
             else:
                 revision, rank = (held >> _BITS & _MASK) + 1, held & _MASK
                 before = b"%b%d" % (prefix, held >> 2 * _BITS)
+            if record.supersedes != before and self._is_behind_disposed(record, revision, held):
+                revision, before = record.revision, record.supersedes
             if record.revision != revision:
                 raise Failed("V13", f"line {number} revision is {record.revision}, not {revision}")
             if record.supersedes != before:
@@ -93,3 +103,16 @@ class ChainVerifier:
                 raise Failed("V13", f"line {number} delivery_status is no rise")
             offset = int(record.source[skip:])
             messages[record.message] = (offset << _BITS | revision) << _BITS | record.rank
+
+    def _is_behind_disposed(self, record: Facts, least: int, held: int | None) -> bool:
+        """Whether the record supersedes one that was disposed of, behind the one held, and counts
+        on: of every revision in between the rank was higher, too."""
+        source, skip = record.supersedes or b"", len(self._prefix)
+        if not source.startswith(self._prefix) or not source[skip:].isdigit():
+            return False
+        offset, rank = int(source[skip:]), 0 if held is None else held & _MASK
+        if not any(base <= offset < following for base, following in self._disposed):
+            return False
+        if held is not None and offset <= held >> 2 * _BITS:
+            return False
+        return least < record.revision <= record.rank - rank + least - 1

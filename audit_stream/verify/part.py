@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audit_stream.evidence import layout
+from audit_stream.evidence.register import Register, parse_entry_name
 
 _FOLDER = re.compile(
     r"(?:segments/)?(?P<topic>[A-Za-z0-9._-]+)(?:/(?P<generation>[0-9]{1,9}))??"
@@ -30,7 +31,10 @@ class Part:
         if self.topic is None:
             return ("",)
         streams = (layout.stream_folder(self.topic),)
-        return streams if self.stream_only else (*streams, f"segments/{self.topic}/")
+        if self.stream_only:
+            return streams
+        kept = (f"{layout.DISPOSED_FOLDER}{self.topic}/", Register.DISPOSALS.folder)
+        return (*streams, f"segments/{self.topic}/", *kept)
 
     @property
     def has_whole_topics(self) -> bool:
@@ -44,9 +48,10 @@ class Part:
         stream = layout.parse_stream_name(name)
         if stream is not None:
             return stream[0] == self.topic and self.generation in {None, stream[1]}
-        segment = layout.parse_segment_name(name)
+        segment = _place(name)
         if segment is None or self.stream_only:
-            return False
+            entry = parse_entry_name(name)
+            return entry is not None and entry[0] is Register.DISPOSALS
         wanted = (self.topic, self.generation, self.partition, self.base)
         found = (segment.topic, segment.generation, segment.partition, segment.base)
         return all(want in {None, have} for want, have in zip(wanted, found, strict=True))
@@ -59,9 +64,13 @@ class Part:
         """
         of_streams = self.stream_only or self.partition is None
         return any(
-            layout.parse_segment_name(name) or (of_streams and layout.parse_stream_name(name))
-            for name in names
+            _place(name) or (of_streams and layout.parse_stream_name(name)) for name in names
         )
+
+
+def _place(name: str) -> layout.SegmentName | None:
+    """Of a segment, or of what is kept of one that was disposed of."""
+    return layout.parse_segment_name(name) or layout.parse_disposed_name(name)
 
 
 def parse_part(text: str) -> Part | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence.batch import Leaf
 from audit_stream.evidence.canonical import parse_line
+from audit_stream.evidence.disposal import disposal_of
 from audit_stream.evidence.redaction import redaction_of
 from audit_stream.evidence.register import (
     Entry,
@@ -27,7 +28,9 @@ from audit_stream.verify.report import Problem
 Read = Callable[[str], bytes | None]
 _STEP = "V25"
 #: What reads an entry of each kind, and raises `FormatError` when it has other members.
-KINDS: Mapping[Register, Callable[[Entry], object]] = {Register.REDACTIONS: redaction_of}
+KINDS: Mapping[Register, Callable[[Entry], object]] = {
+    Register.DISPOSALS: disposal_of, Register.REDACTIONS: redaction_of,
+}  # fmt: skip
 
 
 class RegisterVerifier:

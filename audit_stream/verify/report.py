@@ -71,6 +71,7 @@ class Report:
     unknown: Sequence[Problem]
     notes: Sequence[str]
     log: LogReport | None = None  # None: not judged
+    disposed: tuple[int, int] = (0, 0)  # segments of which the header is left, and their records
 
     def with_log(self, log: LogReport) -> Report:
         """With what was found of the archive log."""

@@ -72,6 +72,12 @@ resource gateway 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' =
   location: location
 }
 
+// Of its own: it alone may remove from the archive, and what the service keeps it cannot.
+resource disposer 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-disposer'
+  location: location
+}
+
 // Who erases: it rewrites subject objects and the keyring, and is nobody who archives or answers.
 resource keeper 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'audit-stream-keeper'
@@ -147,6 +153,7 @@ module roles 'modules/roles.bicep' = {
     subjectsContainer: subjectsContainer
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
+    disposerId: disposer.properties.principalId
     keeperId: keeper.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
@@ -192,6 +199,10 @@ output workerIdentityId string = worker.id
 // A gateway's: the same, but for this AUDIT_AZURE_CLIENT_ID.
 output gatewayClientId string = gateway.properties.clientId
 output gatewayIdentityId string = gateway.id
+
+// Of the job that runs `audit-stream retention run`: likewise.
+output disposerClientId string = disposer.properties.clientId
+output disposerIdentityId string = disposer.id
 
 // The keeper's likewise.
 output keeperClientId string = keeper.properties.clientId

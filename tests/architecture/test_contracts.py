@@ -66,6 +66,8 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("bundle/collect", "import audit_stream.stores.file", "stream, replay and bundle"),
         ("replay/cursor", "import faust", "Faust only"),
         ("verify/segment", "import audit_stream.seal.builder", "The verifier"),
+        ("app/run", "import audit_stream.stores.disposal.file", "No worker"),
+        ("gateway/api", "import audit_stream.stores.disposal.open", "No worker"),
     ],
 )
 def test_a_broken_contract_is_reported(copy: Path, module: str, line: str, broken: str) -> None:

@@ -35,7 +35,7 @@ from audit_stream.evidence.segment import decode
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.keys.file import load_cover, load_keyring
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import tags_of
+from audit_stream.privacy.subjects import derive, tags_of
 from tests.support.commands import ROOT, environment, run
 from tests.support.events import Line, Oracle
 from tests.support.fleet import Fleet
@@ -122,7 +122,7 @@ async def play(fleet: Fleet, plan: Plan) -> Outcome:
         await fleet.send(crowd.events_of(range(at, min(at + 10_000, plan.subjects))))
     await fleet.settled(600)
     gone = sorted(random.Random(plan.seed).sample(range(plan.subjects), plan.erased))
-    keys = _leaf_keys(fleet, gone)
+    keys = _keys_of(fleet, gone)
     for number, kill in enumerate(plan.kills):
         part = gone[number :: len(plan.kills)]
         await _file(fleet, part, number)
@@ -152,15 +152,19 @@ def _others(plan: Plan, gone: list[int], seed: int) -> list[int]:
     return [each for each in drawn if each not in taken]
 
 
-def _leaf_keys(fleet: Fleet, gone: list[int]) -> set[bytes]:
-    """Keys that open what is theirs, taken before they are erased."""
+def _keys_of(fleet: Fleet, gone: list[int]) -> set[bytes]:
+    """Leaf keys that open what is theirs, and keys made of them, before they are erased."""
     loaded = load_keyring(fleet.settings.keyring)
-    cover, found = Cover(loaded.cover), set()
+    cover, found = Cover(loaded.cover), set[bytes]()
+    with archive_reader(fleet.settings) as reader:
+        [name] = reader.names("streams/")
+        stream = json.loads((reader.get(name) or b"").split(b"\n")[0])["stream"]
+    year_key = loaded.keyring.year_key(int(now()[:4]))
     for each in gone:
         [tag] = tags_of(loaded.keyring, (TENANT, "external", customer_id(each)))
         leaf = cover.leaf(path_of(tag))
         assert leaf is not None
-        found.add(leaf)
+        found |= {leaf, *derive(leaf, bytes.fromhex(stream), tag, year_key)}
     return found
 
 
@@ -242,7 +246,7 @@ async def campaign(plan: Plan, folder: Path, console: Console) -> Outcome:
     console.print(
         f"{outcome.records} records of {plan.subjects} subjects, {outcome.erased_records} of "
         f"{plan.erased} erased ({outcome.late_records} came late), {outcome.runs} runs behind "
-        f"{len(plan.kills)} kills, {outcome.lingering} leaf keys left in the memory of workers "
+        f"{len(plan.kills)} kills, {outcome.lingering} of their keys left in the memory of workers "
         f"that were not restarted, {outcome.seconds:.0f} s"
     )
     console.print(*outcome.problems or ["fine"])

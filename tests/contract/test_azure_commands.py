@@ -362,3 +362,108 @@ def test_doctor_who_may_not_make_a_container_knows_nothing(
     answer = doctor(run, capsys, code=3, who="auditor")
     assert {each["answer"] for each in answer["answers"]} == {None}
     assert list(cloud.double.service.containers) == ["audit"]
+
+
+# retain
+
+
+async def _stored(cloud: Cloud, *names: str) -> None:
+    from audit_stream.app.places import archive_store
+
+    store = archive_store(cloud.settings())
+    for name in names:
+        await store.put_if_absent(name, b"x", {})
+    await store.close()
+
+
+def test_retain_extends_the_containers_policy_and_reads_back(
+    run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("archive", "retain", "--for", "10y") == 0
+    assert "would extend it to 3653 days" in capsys.readouterr().out
+    assert cloud.changes() == []
+    for _ in range(2):  # again: it is so
+        assert run("archive", "retain", "--for", "10y", "--run") == 0
+        assert "read back: 3653 days" in capsys.readouterr().out
+    assert cloud.changes() == [EXTEND]
+    assert run("archive", "retain", "--for", "7y", "--run") == 0  # never shortens
+    assert (cloud.archive.days, cloud.archive.locked) == (3653, True)
+
+
+def test_retain_is_refused_where_there_is_nothing_to_extend(
+    run: Run, cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.archive.locked = False
+    assert run("archive", "retain", "--for", "10y", "--run") == 2
+    assert "no locked policy" in capsys.readouterr().err
+    folder = {
+        "AUDIT_ARCHIVE": (tmp_path / "a").as_uri(),
+        "AUDIT_SUBJECTS": (tmp_path / "s").as_uri(),
+    }
+    assert run("archive", "retain", "--for", "10y", "--run", **folder) == 2
+    assert run("archive", "retain", "--for", "ten years") == 2
+    tags = {"AUDIT_REGULATORY_TAGS": "outbound_voice_status_update=CALLS"}
+    cloud.archive.locked = True
+    assert run("archive", "retain", "--for", "10y", "--class", "CALLS", **tags) == 2
+    assert "CALLS alone cannot be retained" in capsys.readouterr().err
+    assert cloud.changes() == []
+
+
+def test_retain_knows_that_azure_extends_five_times(
+    run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.archive.extended = 5
+    assert run("archive", "retain", "--for", "10y", "--run") == 2
+    assert "5 times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["vlw"])
+def test_retain_extends_each_object_of_a_class(
+    run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    for name, value in cloud.identity("operator").items():
+        monkeypatch.setenv(name, value)
+    voice = "segments/outbound_voice_status_update/00001/00000/00000000000000000000.ndjson.gz"
+    asyncio.run(_stored(cloud, voice, "log/00000000000000000000.json"))
+    tags = {"AUDIT_REGULATORY_TAGS": "outbound_voice_status_update=CALLS"}
+    words = ("archive", "retain", "--for", "10y", "--class", "CALLS", "--json")
+    assert run(*words, **tags) == 0
+    assert json.loads(capsys.readouterr().out)["shorter"] == 1
+    for _ in range(2):
+        assert run(*words, "--run", **tags) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert (answer["objects"], answer["shorter"]) == (1, 0)
+    days = {
+        name: (blob.current.policy.until - blob.current.created) // 86_400
+        for name, blob in cloud.archive.blobs.items()
+        if blob.current is not None and blob.current.policy is not None
+    }
+    assert days == {voice: 3653, "log/00000000000000000000.json": 2557}
+
+
+# a class's container
+
+
+def test_a_classs_container_is_held_against_its_classs_time(
+    run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = cloud.double.service.add_container("calls", "clw", days=2557)
+    env = {
+        "AUDIT_REGULATORY_TAGS": "outbound_voice_status_update=CALLS",
+        "AUDIT_RETENTION": "CALLS=10y", "AUDIT_ARCHIVES": f"CALLS=azure://{ACCOUNT}/calls",
+    }  # fmt: skip
+    assert run("archive", "check", "--json", **env) == 1
+    answer = json.loads(capsys.readouterr().out)
+    facts = {each["fact"]: each for each in answer["findings"]}
+    assert facts["retention period"]["verdict"] == "ok"
+    assert facts["CALLS: retention period"]["verdict"] == "bad"
+    assert answer["assurance"] == "worm_unlocked"
+    assert run("archive", "retain", "--for", "10y", "--class", "CALLS", "--run", **env) == 0
+    assert (own.days, cloud.archive.days) == (3653, 2557)
+    assert run("archive", "check", "--json", **env) == 0
+    own.locked, own.days = False, 3653
+    assert run("archive", "lock", "--days", "3653", "--class", "CALLS", typed="calls\n", **env) == 0
+    assert own.locked
+    assert run("archive", "lock", "--days", "3653", "--class", "OTHER", **env) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.retry import ResilientStore
+from audit_stream.stores.routed import RoutedStore
 from tests.contract.processes import dies_at, race, start
 from tests.contract.worm_store_contract import (
     ATTACKS,
@@ -94,6 +96,57 @@ class TestResilient(WormStoreContract):
     ) -> None:
         async with asyncio.timeout(0.2):
             await super().test_no_name_is_the_folder_of_another(store, first, second)
+
+
+class _Below:
+    """A store of which all that is stored lies below a folder, for whoever asks this one."""
+
+    folder = "segments/voice/"
+
+    def __init__(self, inner: RoutedStore) -> None:
+        self._inner, self.url = inner, inner.url
+        self.posture, self.close = inner.posture, inner.close
+        self.hold_level = inner.hold_level
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        return await self._inner.put_if_absent(self.folder + name, data, metadata)
+
+    async def get(self, name: str) -> bytes | None:
+        return await self._inner.get(self.folder + name)
+
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        after = self.folder + after if after else ""
+        found = await self._inner.names(self.folder + prefix, after=after, limit=limit)
+        return [name.removeprefix(self.folder) for name in found]
+
+    async def extend_retention(self, name: str, until_ms: int) -> None:
+        await self._inner.extend_retention(self.folder + name, until_ms)
+
+    async def set_hold(self, name: str, held: bool) -> None:
+        await self._inner.set_hold(self.folder + name, held)
+
+    async def held(self, name: str) -> bool | None:
+        return await self._inner.held(self.folder + name)
+
+
+class RoutedTarget(MemoryTarget):
+    """The class's own store, of which the main one knows nothing."""
+
+    def open(self, *, read_only: bool = False) -> WormStore:
+        own = super().open(read_only=read_only)
+        return _Below(RoutedStore(MemoryWormStore(), {"CALLS": own}, lambda _: "CALLS"))
+
+    async def attack(self, attack: Attack, name: str) -> None:
+        await super().attack(attack, _Below.folder + name)
+
+    async def standing(self, name: str) -> Standing:
+        return await super().standing(_Below.folder + name)
+
+
+class TestRouted(WormStoreContract):
+    @pytest.fixture
+    def target(self) -> Target:
+        return RoutedTarget()
 
 
 OWNER_CAN = pytest.mark.xfail(strict=True, reason="the owner of a folder can: it is `mutable`")

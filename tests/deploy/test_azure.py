@@ -49,15 +49,19 @@ WANTED: Facts = {
     "reader": {f"{BLOBS}/read"},
     "private keeper": {f"{BLOBS}/add/action", f"{BLOBS}/write", f"{BLOBS}/delete"},
     # Role, container and condition of each assignment: each adds or rewrites under these folders.
-    "worker rewrites": {("private keeper", "subjects", _only("fleet/"), "2.0")},
     "gateway": {
         ("writer", "archive",
          (f"(!(ActionMatches{{'{BLOBS}/add/action'}}) OR @Resource[{BLOBS}:path] "
           f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
         ("reader", "subjects", None, None),
-        ("private keeper", "subjects",
-         _only("fleet/", "requests/", "holds/", "openings/"), "2.0"),
+        ("privateKeeper", "subjects",
+         _only("fleet/", "requests/", "holds/", "hold-keys/", "openings/"), "2.0"),
     },
+    "disposer": {f"{BLOBS}/read", f"{BLOBS}/add/action", f"{BLOBS}/delete",
+                 f"{BLOBS}/deleteBlobVersion/action"},
+    # Who may delete in the archive, beside people, and where else that identity is let in.
+    "disposes": {("disposer", "archive"), ("privacyOfficer", "subjects"),
+                 ("postureReader", "archive")},
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
                 "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
 }  # fmt: skip
@@ -99,8 +103,9 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "writer": _bicep_role(found["roles"], "writer"),
         "reader": _bicep_role(found["roles"], "reader"),
         "private keeper": _bicep_role(found["roles"], "privateKeeper"),
-        "worker rewrites": _rewriting(_bicep_given(found["roles"], "workerId")),
-        "gateway": set(_bicep_given(found["roles"], "gatewayId")),
+        "gateway": set(_bicep_given(found["roles"], "gateway")),
+        "disposer": _bicep_role(found["roles"], "disposer"),
+        "disposes": {given[:2] for given in _bicep_given(found["roles"], "disposer")},
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -123,11 +128,11 @@ def _bicep_role(roles: Template, name: str) -> set[str]:
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
 
 
-def _bicep_given(roles: Template, whose: str) -> Iterator[Given]:
+def _bicep_given(roles: Template, who: str) -> Iterator[Given]:
     variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
     for found in roles.resources.values():
         given = found["body"]["properties"]
-        if given.get("principalId") == whose:
+        if given.get("principalId") == f"{who}Id":
             role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
             condition = variables.get(given.get("condition"))
             if condition is not None:
@@ -135,13 +140,7 @@ def _bicep_given(roles: Template, whose: str) -> Iterator[Given]:
                 condition = condition.replace("\\'", "'")
                 condition = condition.replace("${containers}", variables["containers"])
             place = found["body"]["scope"].removesuffix("Store")
-            named = re.sub("[A-Z]", lambda each: f" {each[0].lower()}", role)
-            yield named, place, condition, given.get("conditionVersion")
-
-
-def _rewriting(given: Iterator[Given]) -> set[Given]:
-    """Those of the assignments that let anything be rewritten."""
-    return {each for each in given if each[0] == "private keeper"}
+            yield role, place, condition, given.get("conditionVersion")
 
 
 def _zone(name: str) -> str:
@@ -185,8 +184,9 @@ def terraform(found: Configuration) -> Facts:
         "writer": _terraform_role(found, "writer"),
         "reader": _terraform_role(found, "reader"),
         "private keeper": _terraform_role(found, "private keeper"),
-        "worker rewrites": _rewriting(_terraform_given(found, "worker")),
         "gateway": set(_terraform_given(found, "gateway")),
+        "disposer": _terraform_role(found, "disposer"),
+        "disposes": set(_terraform_disposes(found)),
         "outputs": {
             name for block in found.blocks["output"] if "settings" in block
             for name in block["settings"]["value"]
@@ -217,7 +217,22 @@ def _terraform_given(found: Configuration, whose: str) -> Iterator[Given]:
             said = given.get("condition")
             while said is not None and "${local." in said:
                 said = re.sub(r"\$\{local\.(\w+)\}", lambda each: found.locals[each[1]], said)
-            yield role[0], place[0], said, given.get("condition_version")
+            yield _as_bicep(role[0]), place[0], said, given.get("condition_version")
+
+
+def _as_bicep(role: str) -> str:
+    first, *more = role.split()
+    return first + "".join(map(str.capitalize, more))
+
+
+def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str]]:
+    given = found.resources["azurerm_role_assignment.disposer"]
+    assert given["for_each"] == "${local.disposer}"
+    assert "identity.disposer.principal_id" in given["principal_id"]
+    assert "each.key" in given["role_definition_id"]
+    for name, scope in found.locals["disposer"].items():
+        role = re.sub(r" (\w)", lambda letter: letter[1].upper(), name.partition(" of ")[0])
+        yield role, re.findall(r'\["(.*?)"\]', scope)[0]
 
 
 def _terraform_logs(setting: Mapping[str, Any]) -> set[str]:
@@ -259,7 +274,8 @@ def test_terraform_says_it(said: str) -> None:
         ("gateway", "roles", "    condition: onlyJournals\n", ""),
         ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
         ("gateway", "roles", "\\'private/openings/", "\\'"),
-        ("worker rewrites", "roles", "    condition: onlyItsWord\n", ""),
+        ("disposer", "roles", "          '${containers}/blobs/deleteBlobVersion/action'\n", ""),
+        ("disposes", "roles", "    principalId: disposerId\n", "    principalId: workerId\n"),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
     ],
 )  # fmt: skip
@@ -295,7 +311,8 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("gateway", "roles", "/blobs/add/action'}) OR", "/blobs/write'}) OR"),
         ("gateway", "roles", "  condition          = local.only_journals\n", ""),
         ("gateway", "roles", "'private/openings/", "'"),
-        ("worker rewrites", "roles", "  condition          = local.only_its_word\n", ""),
+        ("disposer", "roles", 'blobs/deleteBlobVersion/action"', 'blobs/write"'),
+        ("disposes", "roles", '"privacy officer of subjects" ', '"disposer of subjects" '),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),
     ],
 )  # fmt: skip

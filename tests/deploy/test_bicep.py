@@ -131,17 +131,24 @@ def test_the_worker_can_add_and_do_nothing_else() -> None:
     assert actions == {"Microsoft.Storage/storageAccounts/blobServices/containers/read"}
 
 
-def test_only_the_erasing_job_may_replace_or_delete_and_only_subject_objects() -> None:
+def test_who_may_replace_or_delete_and_where() -> None:
+    """Subject objects are erased; in the archive only what has expired is removed, nothing
+    replaced."""
     roles = {name for name in ROLES.resources if "permissions" in str(ROLES.resources[name])}
-    able = {"privacyOfficer", "privateKeeper"}  # the second by its conditions no subject object
-    for right in ("write", "delete"):
-        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == able
-    for name in able:
-        given = [body(ROLES, each) for each, found in ROLES.resources.items()
+    for right, who in (
+        ("write", {"privacyOfficer", "privateKeeper"}),
+        ("delete", {"privacyOfficer", "privateKeeper", "disposer"}),
+        ("deleteBlobVersion/action", {"disposer"}),
+    ):  # fmt: skip
+        assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == who
+    for name, scope in (("privacyOfficer", "subjectsStore"), ("disposer", "archiveStore")):
+        given = [each for each, found in ROLES.resources.items()
                  if f"'{name}'" in str(found["body"].get("properties"))]  # fmt: skip
-        assert {each["scope"] for each in given} == {"subjectsStore"}
-        has = {"condition" in each["properties"] for each in given}
-        assert has == {name == "privateKeeper"}
+        assert {body(ROLES, each)["scope"] for each in given} == {scope}
+    (files,) = [each for each in ROLES.resources.values()
+                if "'privateKeeper'" in str(each["body"].get("properties"))]  # fmt: skip
+    assert files["body"]["scope"] == "subjectsStore"
+    assert "condition" in files["body"]["properties"]  # by which it touches no subject object
 
 
 def test_looking_changes_nothing_and_no_role_has_a_wildcard() -> None:
@@ -166,7 +173,7 @@ def test_what_the_worker_is_given() -> None:
         if (each := found["body"]).get("properties", {}).get("principalId") == "workerId"
     }
     assert {scope for scope, _ in given} == {"archiveStore", "archive", "subjects", "subjectsStore"}
-    assert len(given) == 5
+    assert len(given) == 4
 
 
 def test_both_accounts_and_the_key_are_kept_from_deletion_and_logged() -> None:

@@ -23,7 +23,7 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
-from tests.support.alert_scene import GATEWAY, NOTARY, Installation, scene, served
+from tests.support.alert_scene import GATEWAY, HOLDER, NOTARY, Installation, scene, served
 from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -198,6 +198,21 @@ async def machine_fails(fleet: Installation, watched: Watched) -> None:
     await fleet.check(events.oracle)
 
 
+async def holds_on_a_folder(fleet: Installation, watched: Watched) -> None:
+    """Declared, and enforced by nobody: a folder can hold nothing."""
+    here, who = fleet.instance(HOLDER), ("--by", "counsel")
+    await watched.silent("HoldsUnenforced", **here)
+    added = await run(
+        fleet, "hold", "add", "--message", "m-1", "--matter", "LIT-1", "--custodian", "desk",
+        "--reason", "ORD-1", "--approver", "chief", "--json", *who,
+    )  # fmt: skip
+    hold_id = json.loads(added.stdout)["hold_id"]
+    await watched.fires("HoldsUnenforced", **here)
+    await run(fleet, "hold", "release", hold_id, "--reason", "END-1", *who)
+    await run(fleet, "hold", "approve", hold_id, "--by", "chief")
+    await watched.ends("HoldsUnenforced", **here)
+
+
 async def fork(fleet: Installation, watched: Watched) -> None:
     """Another history of the same offsets, by the same keys, is put into the archive."""
     events = Events(5, fleet.topic)
@@ -289,6 +304,7 @@ async def everything_breaks(
         group.create_task(workers_die(fleets["workers"], watched))
         group.create_task(machine_fails(fleets["machine"], watched))
         group.create_task(fork(fleets["fork"], watched))
+        group.create_task(holds_on_a_folder(fleets["records"], watched))
 
 
 async def broker_freezes(

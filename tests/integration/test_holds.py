@@ -133,7 +133,7 @@ async def test_a_worker_that_may_not_hold_or_is_killed_before_it_leaves_it_to_th
     assert await held.fleet.ended(0) == -9
     assert held.segments
     assert held.held == set()
-    held.workers_are("writer")
+    held.workers_are("rewriter")  # who may set no hold
     held.fleet.start(1)
     await held.fleet.check(held.events.oracle, 90)
     assert held.held == set()

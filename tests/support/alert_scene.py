@@ -27,7 +27,7 @@ from tests.support.fleet import Fleet
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY, GATEWAY = 9, 10  # behind every worker
+NOTARY, GATEWAY, HOLDER = 9, 10, 11  # behind every worker
 
 
 class Installation(Fleet):
@@ -40,7 +40,9 @@ class Installation(Fleet):
     def jobs(self) -> dict[str, list[int]]:
         """What is scraped, as deploy/monitoring/prometheus.yaml has it: an archive's notaries are
         a job of their own."""
-        jobs = {NOTARY: self.log_job, GATEWAY: "audit-stream-gateway"}
+        jobs = {
+            NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
+        }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
             found.setdefault(jobs.get(index, "audit-stream"), []).append(port)
@@ -144,7 +146,7 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     """The installations with their workers running."""
     found = {
         name: await install(broker, folder, name, *indices)
-        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0,)),
+        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER)),
                               ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)))
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
@@ -167,6 +169,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
                     fleet.run_notary()
                 elif index == GATEWAY:
                     fleet.run_gateway()
+                elif index == HOLDER:
+                    fleet.run(HOLDER, "holder")
                 elif name in ("store", "machine"):
                     fleet.run_switched()
                 else:

@@ -2,10 +2,10 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
-``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing;
 ``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``: no worker but
 who keeps the holds; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see
 `switched_worker`.
+``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing.
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ class Kept:
     published: list[Entry] = field(default_factory=list)
     destroyed: list[int] = field(default_factory=list)
     views: list[Path] = field(default_factory=list)
+    now: str = AT
     covers: CoverWrapper = LOCAL
 
     def __post_init__(self) -> None:
@@ -101,7 +102,7 @@ class Kept:
             keyring=self.path, views=self.views, store=self.store, private=self.private,
             counting=counting, barrier=self.barrier, holds_against=self._holds,
             covers=self.covers, destroy=self._destroy, longest_copy=self._longest,
-            publish=self._publish, alarms=self.alarms, now=lambda: AT, barrier_seconds=0.0,
+            publish=self._publish, alarms=self.alarms, now=lambda: self.now, barrier_seconds=0.0,
             grace_seconds=0.0,
         )  # fmt: skip
 

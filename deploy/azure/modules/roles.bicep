@@ -5,6 +5,7 @@ param subjectsAccount string
 param subjectsContainer string
 param workerId string
 param gatewayId string
+param disposerId string
 param keeperId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
@@ -17,11 +18,10 @@ var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
 // Where a gateway may add: its access journals, and nothing of the archive's word.
 var onlyJournals = '(!(ActionMatches{\'${containers}/blobs/add/action\'}) OR @Resource[${containers}/blobs:path] StringStartsWith \'access/\')'
 
-// Where processes may rewrite what is theirs, in the subjects' container: their word of the key epoch
-// that they have loaded; and the gateway's requests, holds and openings. No subject object.
+// What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
+// loaded, requests, holds and openings. No subject object.
 var notRewriting = '!(ActionMatches{\'${containers}/blobs/add/action\'}) AND !(ActionMatches{\'${containers}/blobs/write\'}) AND !(ActionMatches{\'${containers}/blobs/delete\'})'
-var onlyItsWord = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\')'
-var onlyFiling = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/requests/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/holds/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/openings/\')'
+var onlyFiling = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/requests/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/holds/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/hold-keys/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/openings/\')'
 
 resource archive 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: archiveAccount
@@ -99,7 +99,7 @@ resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// Workers and gateways, in the subjects' container, each under some folders of `private/` only.
+// The gateway, in the subjects' container, under some folders of `private/` only.
 resource privateKeeper 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream private keeper')
   properties: {
@@ -168,6 +168,33 @@ resource privacyOfficer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           '${containers}/blobs/add/action'
           '${containers}/blobs/write'
           '${containers}/blobs/delete'
+        ]
+      }
+    ]
+  }
+}
+
+// The job of `audit-stream retention run`. What retention or a hold keeps, the service keeps from it,
+// too; the last right is for containers with versions. It adds the kept headers and the certificate.
+resource disposer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream disposer')
+  properties: {
+    roleName: 'audit-stream disposer (${resourceGroup().name})'
+    description: 'Dispose of what has expired: read, add and delete objects. Cannot change one.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+        ]
+        dataActions: [
+          '${containers}/blobs/read'
+          '${containers}/blobs/add/action'
+          '${containers}/blobs/delete'
+          '${containers}/blobs/deleteBlobVersion/action'
         ]
       }
     ]
@@ -265,18 +292,6 @@ resource gatewayReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
-resource workerSaysItsEpoch 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subjectsStore.id, workerId, privateKeeper.id)
-  scope: subjectsStore
-  properties: {
-    principalId: workerId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: privateKeeper.id
-    condition: onlyItsWord
-    conditionVersion: '2.0'
-  }
-}
-
 resource gatewayFiles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(subjectsStore.id, gatewayId, privateKeeper.id)
   scope: subjectsStore
@@ -286,6 +301,36 @@ resource gatewayFiles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: privateKeeper.id
     condition: onlyFiling
     conditionVersion: '2.0'
+  }
+}
+
+resource disposerDisposes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, disposerId, disposer.id)
+  scope: archiveStore
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: disposer.id
+  }
+}
+
+resource disposerLooks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archive.id, disposerId, postureReader.id)
+  scope: archive
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: postureReader.id
+  }
+}
+
+resource disposerRewrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, disposerId, privacyOfficer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: disposerId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privacyOfficer.id
   }
 }
 

@@ -41,6 +41,13 @@ resource "azurerm_user_assigned_identity" "gateway" {
   resource_group_name = var.resource_group
 }
 
+# Of its own: it alone may remove from the archive, and what the service keeps it cannot.
+resource "azurerm_user_assigned_identity" "disposer" {
+  name                = "audit-stream-disposer"
+  location            = var.location
+  resource_group_name = var.resource_group
+}
+
 # Who erases: it rewrites subject objects and the keyring, and is nobody who archives or answers.
 resource "azurerm_user_assigned_identity" "keeper" {
   name                = "audit-stream-keeper"

@@ -25,6 +25,16 @@ output "gateway_identity_id" {
   value       = azurerm_user_assigned_identity.gateway.id
 }
 
+output "disposer_client_id" {
+  description = "AUDIT_AZURE_CLIENT_ID of the job that disposes of what has expired."
+  value       = azurerm_user_assigned_identity.disposer.client_id
+}
+
+output "disposer_identity_id" {
+  description = "To assign to that job's machine, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.disposer.id
+}
+
 output "keeper_client_id" {
   description = "AUDIT_AZURE_CLIENT_ID of the keeper, who erases."
   value       = azurerm_user_assigned_identity.keeper.client_id

@@ -17,7 +17,7 @@ locals {
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read"]
     }
-    # Workers and gateways, in the subjects' container, each under some folders of private/ only.
+    # The gateway, in the subjects' container, under some folders of private/ only.
     "private keeper" = {
       description = "Add, rewrite and remove private objects, where a condition allows it."
       actions     = []
@@ -51,6 +51,18 @@ locals {
         "${local.containers}/blobs/delete",
       ]
     }
+    # The job of `audit-stream retention run`. What retention or a hold keeps, the service keeps from
+    # it, too; the last right is for containers with versions.
+    "disposer" = {
+      description = "Dispose of what has expired: read, add and delete objects. Cannot change one."
+      actions     = ["${local.containers}/read"]
+      data_actions = [
+        "${local.containers}/blobs/read",
+        "${local.containers}/blobs/add/action",
+        "${local.containers}/blobs/delete",
+        "${local.containers}/blobs/deleteBlobVersion/action",
+      ]
+    }
     # A person. Not immutabilityPolicies/delete: an unlocked policy goes by an owner's hand only.
     "policy officer" = {
       description = "Lock and extend the retention policy, set and clear legal holds. Sees no object."
@@ -76,14 +88,20 @@ locals {
     "posture reader of subjects"    = azurerm_storage_account.this["subjects"].id
   }
 
+  # Subject objects go with their segments, and purges are kept beside them.
+  disposer = {
+    "disposer of the archive"       = azurerm_storage_container.this["archive"].id
+    "privacy officer of subjects"   = azurerm_storage_container.this["subjects"].id
+    "posture reader of the archive" = azurerm_storage_account.this["archive"].id
+  }
+
   # Where a gateway may add: its access journals, and nothing of the archive's word.
   only_journals = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'access/')"
 
-  # Where processes may rewrite what is theirs, in the subjects' container: their word of the key
-  # epoch that they have loaded; and the gateway's requests, holds and openings. No subject object.
+  # What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
+  # loaded, requests, holds and openings. No subject object.
   not_rewriting = "!(ActionMatches{'${local.containers}/blobs/add/action'}) AND !(ActionMatches{'${local.containers}/blobs/write'}) AND !(ActionMatches{'${local.containers}/blobs/delete'})"
-  only_its_word = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/')"
-  only_filing   = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/requests/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/openings/')"
+  only_filing   = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/requests/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/hold-keys/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/openings/')"
 }
 
 resource "azurerm_role_definition" "this" {
@@ -109,6 +127,15 @@ resource "azurerm_role_assignment" "worker" {
   principal_type     = "ServicePrincipal"
 }
 
+resource "azurerm_role_assignment" "disposer" {
+  for_each = local.disposer
+
+  scope              = each.value
+  role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.disposer.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
 resource "azurerm_role_assignment" "gateway_adds_journals" {
   scope              = azurerm_storage_container.this["archive"].id
   role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
@@ -123,15 +150,6 @@ resource "azurerm_role_assignment" "gateway_reads_subjects" {
   role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.gateway.principal_id
   principal_type     = "ServicePrincipal"
-}
-
-resource "azurerm_role_assignment" "worker_says_its_epoch" {
-  scope              = azurerm_storage_container.this["subjects"].id
-  role_definition_id = azurerm_role_definition.this["private keeper"].role_definition_resource_id
-  principal_id       = azurerm_user_assigned_identity.worker.principal_id
-  principal_type     = "ServicePrincipal"
-  condition          = local.only_its_word
-  condition_version  = "2.0"
 }
 
 resource "azurerm_role_assignment" "gateway_files" {

@@ -6,7 +6,8 @@ management plane, in a thread of its own, so that commands and workers reach it 
         run(..., env=cloud.environment())       # as the writer
 
 Identities: ``writer`` may read and add, and see the container's policy; ``auditor`` may read all;
-``operator`` may do everything.
+``rewriter`` may replace and delete, too, where no policy forbids it; ``operator`` may do all there
+is.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tests.support.certificates import identity
 SUBJECTS_ACCOUNT = "devsubjects"
 _IDENTITIES: dict[str, tuple[Role, str]] = {
     "writer": ("writer", "c"), "auditor": ("reader", "car"), "operator": ("owner", "carw"),
-    "nobody": ("writer", ""),
+    "nobody": ("writer", ""), "rewriter": ("contributor", "c"),
 }  # fmt: skip
 
 

@@ -116,6 +116,31 @@ async def test_an_opening_is_given_once_and_to_who_asked(kept: Kept) -> None:
         await opened_by(kept, "R-1")
 
 
+async def test_an_opening_that_nobody_comes_for_is_removed(kept: Kept) -> None:
+    await kept.file("R-1", SOMEBODY)
+    await kept.run()
+    kept.now = "2026-12-25T00:00:00.000Z"
+    await kept.run()
+    assert any("openings" in name for name in kept.private_names())
+    kept.now = "2026-12-27T00:00:00.000Z"
+    await kept.run()
+    assert not any("openings" in name for name in kept.private_names())
+
+
+async def test_a_run_reads_what_is_open_only(kept: Kept) -> None:
+    for ref in ("R-1", "R-2", "R-3"):
+        await kept.file(ref, SOMEBODY)
+    await kept.requests.withdraw("R-3")
+    await kept.run()
+    names = [name for name in kept.private_names() if "requests" in name]
+    assert len(names) == 3
+    assert all("/closed/" in name for name in names)
+    assert [each.state for each in await kept.requests.all()] == [
+        State.DONE, State.DONE, State.WITHDRAWN,
+    ]  # fmt: skip
+    assert (await kept.file("R-1", SOMEBODY)).state is State.DONE  # repeated
+
+
 async def test_what_is_not_approved_is_not_carried_out(kept: Kept) -> None:
     await kept.file("R-1", SOMEBODY, approved=False)
     assert (await kept.run()).certified == ()
@@ -277,6 +302,10 @@ async def test_who_knows_the_person_finds_the_certificate(kept: Kept) -> None:
     found = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
     assert found is not None
     assert found.value["certificate"] == 0
+    await kept.file("R-2", ANOTHER)
+    await kept.run()
+    again = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
+    assert again == found  # by R-1 they were erased
     assert await kept.private.get(erased_name(erased_key(INDEX_KEY, SOMEBODY))) is None
 
 

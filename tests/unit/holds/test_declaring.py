@@ -115,10 +115,24 @@ async def test_two_releases_at_once_are_one(holding: Holding) -> None:
     assert len(await entries(holding)) == 2
 
 
-async def test_two_declarations_at_once_end_as_one(holding: Holding) -> None:
-    filed = await asyncio.gather(*(holding.holds.file(wanted(), AT) for _ in range(4)))
-    assert len({each.hold_id for each in filed}) == 1
-    assert len(await holding.holds.all()) == 1
+async def test_declarations_at_once_end_as_one(holding: Holding) -> None:
+    for _ in range(10):
+        filed = await asyncio.gather(*(holding.holds.file(wanted(), AT) for _ in range(4)))
+        assert len({each.hold_id for each in filed}) == 1
+        await holding.declaring.carry_out_filed(AT)
+        assert len(await blocking(holding)) == 1
+        await holding.release(filed[0].hold_id)
+
+
+async def test_a_filing_that_was_cut_off_is_taken_up(holding: Holding) -> None:
+    """The key names a hold that never came to be."""
+    first = await holding.holds.file(wanted(), AT)
+    kept = await holding.private.get(first.name)
+    assert kept is not None
+    await holding.private.remove(kept)
+    again = await holding.holds.file(wanted(), AT)
+    assert again.hold_id == first.hold_id
+    assert await blocking(holding) == [again.hold_id]
 
 
 @pytest.mark.parametrize("stored", [False, True])

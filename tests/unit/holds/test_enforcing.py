@@ -149,6 +149,17 @@ async def test_what_the_store_does_not_take_is_missing_until_it_does(
     assert await holding.held(sealed) == having(sealed, tag)
 
 
+async def test_a_store_that_says_yes_and_does_nothing_is_found_out(tmp_path: Path) -> None:
+    class Lying(MemoryWormStore):
+        async def set_hold(self, name: str, held: bool) -> None:
+            """Taken, and forgotten: as Azurite does with what it does not know."""
+
+    holding = Holding(tmp_path, Lying())
+    sealed = await holding.archive()
+    hold_id = await holding.declare(wanted(tags=(rarest(sealed),)))
+    assert (await holding.enforcing.run(AT)).missing == [hold_id]
+
+
 async def test_a_crash_behind_the_journal_leaves_nothing_unheld(holding: Holding) -> None:
     """The journal says what it owes before the hold is set."""
     sealed = await holding.archive()

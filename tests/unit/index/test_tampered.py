@@ -173,7 +173,9 @@ async def test_what_is_kept_keeps_to_its_budget_and_changes_no_answer(
     asking: Asking, cache_bytes: int
 ) -> None:
     ring = asking.archive.keys
-    segments = StoredSegments(asking.archive.store, ring, asking.index, cache_bytes=cache_bytes)
+    segments = StoredSegments(
+        asking.archive.store, ring, asking.index, golden.KEYRING.archive, cache_bytes=cache_bytes
+    )
     rows, places = list(asking.index.segments()), asking.index.places()
     whole = 0
     for row in (*rows, *reversed(rows)):

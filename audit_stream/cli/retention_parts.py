@@ -1,0 +1,149 @@
+"""What `audit-stream retention` works with: the one place that opens a way to remove objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.holds import holds_reader
+from audit_stream.app.places import archive_access, archive_to_write, subjects_to_write
+from audit_stream.archive.fleet import tell_epoch
+from audit_stream.archive.private import PrivateObjects
+from audit_stream.erasure.batch import JOURNAL
+from audit_stream.evidence.layout import SegmentName
+from audit_stream.holds.active import ActiveHolds
+from audit_stream.holds.looking import Looking
+from audit_stream.keys.epochs import bring_up, read_master
+from audit_stream.keys.file import LoadedKeyring
+from audit_stream.keys.lock import keyring_lock
+from audit_stream.notary.log import ArchiveLog
+from audit_stream.ports import Disposer, SubjectStore, WormStore
+from audit_stream.retention.plan import HeldBy, Plan
+from audit_stream.retention.purges import Purges
+from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
+from audit_stream.retention.survey import Archived, Survey, judged_now
+from audit_stream.retention.years import destroy_years
+from audit_stream.settings import Settings
+from audit_stream.stores.disposal.open import open_disposer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An archive to be looked over, and what was filed about it."""
+
+    settings: Settings
+    archived: Archived  # its inventory is that of one class's container
+    subjects: SubjectStore
+    private: PrivateObjects
+
+    @property
+    def purges(self) -> Purges:
+        """What was filed."""
+        return Purges(self.private)
+
+    async def survey(self, tag: str, clock_ms: int) -> Plan:
+        """The dry run of a class."""
+        head, now_ms = await judged_now(self.archived.log, clock_ms)
+        days = self.settings.class_days(tag)
+        return await Survey(self.archived, tag, days, now_ms).run(head)
+
+    async def owed(self) -> list[Owed]:
+        """What certificates say is gone and is not."""
+        return await owed_by(self.archived, self.subjects)
+
+
+def disposer_of(settings: Settings, tag: str | None) -> Disposer:
+    """Of the container of a class; None: the main one."""
+    url = settings.archives.get(tag or "", settings.archive)
+    own = tag if tag in settings.archives else None
+    return open_disposer(url, archive_access(settings, own))
+
+
+def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> HeldBy:
+    """Which holds touch a segment, filed ones included, as they are when first asked: who runs a
+    purge holds the keyring's lock, as who declares one does."""
+    keyring = ring.keyring
+    private = PrivateObjects(subjects, keyring.index_key)
+    reader = holds_reader(store, private, ring.trusted, keyring.archive)
+    looking = Looking(store, subjects, keyring.index_key)
+    known: list[ActiveHolds] = []
+
+    async def held(name: SegmentName, stop: int) -> Sequence[str]:
+        if not known:
+            known.append(await reader.now())
+        return await looking.held_by(known[0], name, stop) if known[0] else ()
+
+    return held
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
+    """The parts, for the block."""
+    ring = load_archive_keyring(settings)
+    store, subjects = archive_to_write(settings), subjects_to_write(settings)
+    disposer = disposer_of(settings, tag)
+    try:
+        archived = Archived(
+            store=store, log=ArchiveLog(store, ring.log_key), keys=ring.trusted,
+            inventory=disposer, class_of=settings.class_of, held=holds_of(store, subjects, ring),
+            years=tuple(ring.keyring.years),
+        )  # fmt: skip
+        private = PrivateObjects(subjects, ring.keyring.index_key)
+        yield Parts(settings, archived, subjects, private)
+    finally:
+        await disposer.close()
+        await subjects.close()
+        await store.close()
+
+
+async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
+    """Every purge that is approved or owed, under the keyring's lock."""
+    read_master(settings.keyring)  # refuses a view before anything is done
+    with keyring_lock(settings.keyring):
+        ring = load_archive_keyring(settings)
+        async with open_parts(settings, None) as parts:
+            head, now_ms = await judged_now(parts.archived.log, clock_ms)
+            await _tell_everybody(parts)  # where a run ended before it came to that
+            carried = []
+            for purge in await parts.purges.to_carry_out():
+                disposer = disposer_of(settings, purge.regulatory_tag)
+                try:
+                    purging = _purging(parts, disposer, ring)
+                    carried.append(await purging.run(purge, head, now_ms))
+                finally:
+                    await disposer.close()
+            return carried
+
+
+async def _is_erasing(parts: Parts) -> bool:
+    """Whether an erasure is at work: it counts on the keyring's epoch, and goes on by itself."""
+    return await parts.private.get(JOURNAL) is not None
+
+
+async def _tell_everybody(parts: Parts) -> None:
+    """So that no keyring with the key of a year that is gone is held or taken any more."""
+    path = parts.settings.keyring
+    epoch = read_master(path).epoch
+    if epoch == 1 or await _is_erasing(parts):
+        return
+    for view in parts.settings.keyring_views:
+        bring_up(path, Path(view))
+    await tell_epoch(parts.private, epoch)
+
+
+def _purging(parts: Parts, disposer: Disposer, ring: LoadedKeyring) -> Purging:
+    path = parts.settings.keyring
+    years = tuple(read_master(path).years)
+    archived = replace(parts.archived, inventory=disposer, years=years)
+
+    async def destroy(gone: Sequence[int]) -> Sequence[int]:
+        if await _is_erasing(parts):
+            return ()
+        destroy_years(path, gone)
+        await _tell_everybody(parts)
+        return gone
+
+    return Purging(archived, disposer, parts.subjects, parts.purges, ring.signer, destroy)

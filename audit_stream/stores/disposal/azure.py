@@ -1,0 +1,115 @@
+"""Disposal from an Azure container: the service refuses what its retention or a hold still keeps.
+
+Where there are versions, a blob is deleted first (which makes it a previous version) and each of
+its versions then, for the current one cannot be deleted by its id. Soft delete keeps a copy for
+as long as the account says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties
+
+from audit_stream.ports import Kept
+from audit_stream.stores.azure_arm import open_arm, unread
+from audit_stream.stores.azure_client import Connection
+from audit_stream.stores.azure_errors import check_container, error_code
+from audit_stream.stores.azure_facts import Unread
+from audit_stream.stores.azure_target import AzureTarget
+from audit_stream.stores.names import check_name, check_prefix
+
+_KEPT = frozenset(("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"))
+_FACTS = ["immutabilitypolicy", "legalhold"]
+
+
+class AzureDisposer:
+    """`ports.Disposer` on one container."""
+
+    def __init__(self, target: AzureTarget) -> None:
+        self._target, self._connection = target, Connection(target)
+
+    @property
+    def url(self) -> str:
+        """``azure://account/container``."""
+        return self._target.url
+
+    async def kept(self, prefix: str) -> Sequence[Kept]:
+        """See `ports.Inventory`. What a container's own policy keeps is reckoned from its days, or
+        from those it should have where the management plane does not tell."""
+        check_prefix(prefix)
+        with self._connection.errors(f"listing {prefix or 'everything'}"):
+            found = await self._properties()
+            days = None
+            if (
+                found.has_immutability_policy
+                and not found.immutable_storage_with_versioning_enabled
+            ):
+                days = await self._days()
+            blobs = self._connection.container().list_blobs(name_starts_with=prefix, include=_FACTS)
+            return [_kept(blob, days, bool(found.has_legal_hold)) async for blob in blobs]
+
+    async def _properties(self) -> Any:
+        return await self._connection.container().get_container_properties()
+
+    async def _days(self) -> int:
+        should = self._target.access.retention_days
+        if self._target.access.management is None:
+            return should
+        async with open_arm(self._target) as arm:
+            found = await unread(arm.container())
+        if isinstance(found, Unread) or found.policy is None:
+            return should
+        return found.policy.days
+
+    async def remove_expired(self, name: str) -> bool:
+        """See `ports.Disposer`."""
+        check_name(name)
+        with self._connection.errors(f"removing {name}"):
+            if not await self._delete(name):
+                return False
+            if not (await self._properties()).immutable_storage_with_versioning_enabled:
+                return True
+            gone = [await self._delete(name, each) for each in await self._versions(name)]
+            return all(gone)
+
+    async def _versions(self, name: str) -> list[str]:
+        """Ids of the versions under the name, the newest first: the oldest is what counts."""
+        blobs = self._connection.container().list_blobs(name_starts_with=name, include=["versions"])
+        found = [str(blob.version_id) async for blob in blobs if blob.name == name]
+        return sorted(found, reverse=True)
+
+    async def _delete(self, name: str, version: str | None = None) -> bool:
+        options: dict[str, Any] = {} if version is None else {"version_id": version}
+        blob = self._connection.container().get_blob_client(name)
+        try:
+            await blob.delete_blob(**options)
+        except ResourceNotFoundError as error:
+            check_container(error)
+        except AzureError as error:
+            if error_code(error) in _KEPT:
+                return False
+            raise
+        return True
+
+    async def close(self) -> None:
+        """See `ports.Inventory`."""
+        await self._connection.close()
+
+
+def _kept(blob: BlobProperties, days: int | None, held: bool) -> Kept:
+    created: datetime = blob.creation_time
+    until = blob.immutability_policy.expiry_time if blob.immutability_policy else None
+    if days is not None:
+        until = created + timedelta(days=days)
+    return Kept(
+        name=blob.name, size=blob.size, stored_ms=_ms(created),
+        until_ms=None if until is None else _ms(until), held=held or bool(blob.has_legal_hold),
+    )  # fmt: skip
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,48 @@
+"""Disposal from a store in memory, which enforces retention and holds as the real ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audit_stream.ports import Kept
+from audit_stream.stores.memory import MemoryWormStore
+from audit_stream.stores.names import check_name, check_prefix
+
+
+class MemoryDisposer:
+    """`ports.Disposer` of a `MemoryWormStore`."""
+
+    def __init__(self, store: MemoryWormStore) -> None:
+        self._container = store.container
+
+    @property
+    def url(self) -> str:
+        """Only a label."""
+        return "memory:"
+
+    async def kept(self, prefix: str) -> Sequence[Kept]:
+        """See `ports.Inventory`."""
+        check_prefix(prefix)
+        box = self._container
+        found = ((name, box.objects[name]) for name in box.names.select(prefix, "", None))
+        return [
+            Kept(name=name, size=len(each.data), stored_ms=each.stored_ms,
+                 until_ms=each.retain_until_ms, held=each.held)
+            for name, each in found
+        ]  # fmt: skip
+
+    async def remove_expired(self, name: str) -> bool:
+        """See `ports.Disposer`."""
+        check_name(name)
+        box = self._container
+        found = box.objects.get(name)
+        if found is None:
+            return True
+        if found.held or box.now_ms < found.retain_until_ms:
+            return False
+        box.names.remove(name)
+        del box.objects[name]
+        return True
+
+    async def close(self) -> None:
+        """Nothing is open."""

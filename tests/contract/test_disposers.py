@@ -1,0 +1,154 @@
+"""What may remove from an archive, on every store: never before its time, never what is held."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audit_stream.errors import StoreRefused
+from audit_stream.ports import Disposer, WormStore
+from audit_stream.stores.azure import AzureStore
+from audit_stream.stores.azure_target import AzureAccess, AzureTarget
+from audit_stream.stores.disposal.azure import AzureDisposer
+from audit_stream.stores.disposal.file import FileDisposer
+from audit_stream.stores.disposal.memory import MemoryDisposer
+from audit_stream.stores.file import FileStore
+from audit_stream.stores.memory import MemoryWormStore
+from audit_stream.stores.memory_subjects import MemorySubjectStore
+from audit_stream.verify.report import Verdict
+from tests.contract.worm_store_contract import META
+from tests.support import golden
+from tests.support.azurite import ACCOUNT, KEY
+from tests.support.blobs import DAY, BlobDouble, BlobService
+from tests.support.disposing import DAYS, LATER_MS, Scene, keyring_in
+
+NOW = golden.FIRST_MS // 1000
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class Place:
+    """A store, who may remove from it, and the service's clock and hold."""
+
+    kind: str
+    store: WormStore
+    disposer: Disposer
+    move: Callable[[int], None]  # to Unix seconds
+    hold: Callable[[str, bool], Awaitable[None]]
+
+    @property
+    def enforces(self) -> bool:
+        return self.kind != "file"
+
+
+@pytest.fixture(params=["memory", "file", "clw", "vlw"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "memory":
+        memory = MemoryWormStore(now_ms=NOW * 1000)
+
+        def move(at: int) -> None:
+            memory.move_clock(at * 1000)
+
+        yield Place("memory", memory, MemoryDisposer(memory), move, memory.set_hold)
+    elif request.param == "file":
+        store = FileStore(tmp_path / "archive")
+
+        async def none(name: str, held: bool) -> None:
+            """A folder has no holds."""
+
+        yield Place("file", store, FileDisposer(tmp_path / "archive"), lambda _: None, none)
+    else:
+        async with BlobDouble(BlobService(now=NOW)) as double:
+            container = double.service.add_container("audit", request.param, days=DAYS)
+            access = AzureAccess(endpoint=double.url, key=KEY, connections=4)
+            at = AzureTarget(account=ACCOUNT, container="audit", access=access)
+            azure, disposer = AzureStore(at), AzureDisposer(at)
+
+            async def hold(name: str, held: bool) -> None:
+                if request.param == "vlw":
+                    await azure.set_hold(name, held)
+                else:
+                    (container.hold if held else container.release)("h123")
+
+            yield Place(request.param, azure, disposer, double.service.clock.set, hold)
+            await azure.close()
+            await disposer.close()
+
+
+async def test_nothing_goes_before_its_time_or_while_it_is_held(place: Place) -> None:
+    await place.store.put_if_absent("a/b", b"one", META)
+    if place.enforces:
+        assert not await place.disposer.remove_expired("a/b")
+        place.move(NOW + DAYS * DAY - 1)
+        assert not await place.disposer.remove_expired("a/b")
+        place.move(NOW + DAYS * DAY)
+        await place.hold("a/b", True)
+        assert not await place.disposer.remove_expired("a/b")
+        assert await place.store.get("a/b") == b"one"
+        await place.hold("a/b", False)
+    assert await place.disposer.remove_expired("a/b")
+    assert await place.store.get("a/b") is None
+    assert await place.store.names("") == []
+    assert await place.disposer.remove_expired("a/b")  # again: it is gone
+
+
+async def test_it_tells_how_each_object_is_kept(place: Place) -> None:
+    for name in ("a/b", "a/c", "b/d"):
+        await place.store.put_if_absent(name, name.encode(), META)
+    await place.hold("a/c", True)
+    found = await place.disposer.kept("a/")
+    assert [(each.name, each.size) for each in found] == [("a/b", 3), ("a/c", 3)]
+    assert {each.until_ms for each in found} == (
+        {(NOW + DAYS * DAY) * 1000} if place.enforces else {None}
+    )
+    every = place.kind == "clw"  # a container's hold holds all of it
+    assert [each.held for each in found] == [every, place.enforces]
+    assert place.disposer.url.split(":")[0] in {"memory", "file", "azure"}
+
+
+@pytest.mark.parametrize("place", ["vlw"], indirect=True)
+async def test_with_a_blob_all_its_versions_go(place: Place) -> None:
+    assert isinstance(place.store, AzureStore)
+    await place.store.put_if_absent("a/b", b"one", META)
+    container = place.store._container()
+    await container.upload_blob("a/b", b"two", overwrite=True)
+    place.move(NOW + DAYS * DAY)
+    assert await place.disposer.remove_expired("a/b")
+    versions = [each async for each in container.list_blobs(include=["versions"])]
+    assert versions == []
+
+
+async def test_an_identity_that_may_only_add_removes_nothing() -> None:
+    async with BlobDouble(BlobService(now=NOW)) as double:
+        double.service.add_container("audit", "plain")
+        double.service.access.register_sas("mine", "rlc")
+        access = AzureAccess(endpoint=double.url, sas=lambda: "sig=mine", connections=4)
+        at = AzureTarget(account=ACCOUNT, container="audit", access=access)
+        store, disposer = AzureStore(at), AzureDisposer(at)
+        await store.put_if_absent("a", b"one", META)
+        with pytest.raises(StoreRefused):
+            await disposer.remove_expired("a")
+        assert await store.get("a") == b"one"
+        await store.close()
+        await disposer.close()
+
+
+async def test_a_name_that_is_none_is_refused(place: Place) -> None:
+    with pytest.raises(StoreRefused):
+        await place.disposer.remove_expired("../a")
+
+
+async def test_a_purge_leaves_an_archive_that_verifies(place: Place, tmp_path: Path) -> None:
+    scene = Scene(
+        place.store, MemorySubjectStore(), place.disposer, keyring_in(tmp_path),
+        lambda ms: place.move(ms // 1000),
+    )  # fmt: skip
+    await scene.fill()
+    await scene.at(LATER_MS)
+    await scene.approved()
+    [carried] = await scene.run()
+    assert (carried.removed, carried.owed) == (7, 0)
+    assert (await scene.verified()).verdict is Verdict.VERIFIED

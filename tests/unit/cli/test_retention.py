@@ -1,0 +1,221 @@
+"""`audit-stream retention` on an archive in files, as the people who run it; and what a gateway
+says then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_stream.cli.main import run_command
+from audit_stream.evidence.segment import decode
+from tests.support import bundles
+from tests.support.asking import serving
+from tests.support.eventually import until
+from tests.support.sample import EMAIL, MESSAGES, VOICE, Sample, make_sample
+
+TAG = "COMPLIANCE_ARCHIVE_V1"
+DAYS = 7
+Run = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """Twelve days of three topics, the last of them yesterday."""
+    return asyncio.run(make_sample(tmp_path_factory.mktemp("sample"), days=12, flawed=False))
+
+
+@pytest.fixture
+def sample(made: Sample, tmp_path: Path) -> Sample:
+    folder = tmp_path / "s"
+    shutil.copytree(made.settings.archive_path.parent, folder)
+    changed = {
+        "archive": (folder / "archive").as_uri(), "keyring": folder / "keys" / "keyring.json",
+        "subjects": (folder / "archive-subjects").as_uri(), "index_dir": folder / "index",
+        "gateway_tokens": folder / "tokens.json", "answer_keys": folder / "answers",
+        "journal_dir": folder / "journal",
+    }  # fmt: skip
+    return Sample(settings=made.settings.model_copy(update=changed), end=made.end)
+
+
+@pytest.fixture
+def run(sample: Sample, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    settings = sample.settings
+    for name in ("archive", "archive_name", "keyring", "subjects", "index_dir"):
+        monkeypatch.setenv(f"AUDIT_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("AUDIT_RETENTION", f"{TAG}={DAYS}d")
+
+    def run(*words: str) -> tuple[int, Any]:
+        code = run_command([*words, *([] if "export" in words else ["--json"])])
+        out = capsys.readouterr().out
+        return code, json.loads(out) if out.startswith("{") else None
+
+    return run
+
+
+def messages_of(sample: Sample) -> dict[str, list[str]]:
+    """Times of each message's records, by its id."""
+    store, found = sample.store, dict[str, list[str]]()
+    for name in store.names_sync("segments/"):
+        for line in decode(store.get_sync(name) or b"", name).record_lines():
+            pub = json.loads(line)["pub"]
+            found.setdefault(pub["message_uuid"], []).append(pub["ingestion_timestamp"])
+    return found
+
+
+def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(
+    sample: Sample, run: Run, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    before = (now - timedelta(days=DAYS)).isoformat()
+    messages = messages_of(sample)
+    old = next(each for each, times in messages.items() if max(times) < before)
+    new = next(each for each, times in messages.items() if min(times) > before)
+    with serving(sample.settings) as gateway:
+        assert gateway.get(gateway.token("*"), message_uuid=old).status_code == 200
+    bundle = tmp_path / "old.zip"
+    assert run("export", "--message", old, "-o", str(bundle))[0] == 0
+    code, plan = run("retention", "purge", "--class", TAG)
+    assert code == 0
+    assert plan["purge"] is None
+    assert {each["topic"] for each in plan["stretches"]} == {EMAIL, MESSAGES, VOICE}
+    assert plan["segments"] == sum(each["segments"] for each in plan["stretches"]) > 10
+    code, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    purge = filed["purge"]["id"]
+    assert run("retention", "approve", purge, "--by", "clerk-1")[0] == 1
+    assert run("retention", "run") == (0, {"purges": []})  # nobody has approved
+    assert run("retention", "approve", purge, "--by", "officer-2")[0] == 0
+    code, done = run("retention", "run")
+    assert code == 0
+    assert done["purges"][0] | {"years": []} == {
+        "id": purge, "state": "done", "removed": plan["segments"], "owed": 0, "years": [],
+        "blocked": {},
+    }  # fmt: skip
+    code, status = run("retention", "status")
+    assert (code, status["owed"]) == (0, [])
+    assert status["purges"][0]["approved_by"] == "officer-2"
+    checked = bundles.check(bundle, tmp_path)  # made before, it needs nothing of the archive
+    assert bundles.steps(checked, "FAILED") == set()
+    assert len(bundles.steps(checked, "ok")) >= 7
+    left = messages_of(sample)
+    assert old not in left
+    assert new in left
+    assert run("retention", "purge", "--class", TAG)[0] == 1  # nothing more
+    code, verdict = run("verify")
+    assert (code, verdict["problems"]) == (0, [])
+    assert verdict["disposed"]["segments"] == plan["segments"]
+    assert run("verify", EMAIL)[0] == 0
+    assert run("verify", f"{EMAIL}/1")[0] == 0
+    with serving(sample.settings) as gateway:
+        token = gateway.token("*")
+
+        def asked() -> dict[str, Any]:
+            """404 from the first, and once the register was read it says of which periods."""
+            gone = gateway.get(token, message_uuid=old)
+            assert gone.status_code == 404
+            found: dict[str, Any] = gone.json()
+            return found
+
+        until(lambda: "disposed" in asked())
+        [told] = asked()["disposed"]
+        assert (told["disposal_id"], told["regulatory_tag"]) == (purge, TAG)
+        assert told["first"] < told["last"] < before
+        assert gateway.get(token, message_uuid=new).status_code == 200
+
+
+def test_an_index_forgets_and_a_new_one_never_knew(sample: Sample, run: Run) -> None:
+    code, before = run("index", "rebuild")
+    assert code == 0
+    _, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", filed["purge"]["id"], "--by", "officer-2")
+    assert run("retention", "run")[0] == 0
+    code, again = run("index", "rebuild")
+    assert (code, again["stopped"]) == (0, [])
+    forgot = _rows(sample)
+    code, fresh = run("index", "rebuild", "--fresh")
+    assert (code, fresh["stopped"]) == (0, [])
+    assert {key[:1] for key in forgot} >= {b"m", b"t", b"s"}
+    known = {key for key in forgot if key[:1] in (b"m", b"t", b"c")}
+    assert known == {key for key in _rows(sample) if key[:1] in (b"m", b"t", b"c")}
+    assert before["records"] == again["records"] == fresh["records"]  # they count as they did
+
+
+def _rows(sample: Sample) -> dict[bytes, bytes]:
+    from audit_stream.index.database import ArchiveIndex
+    from audit_stream.keys.file import load_keyring
+
+    ring = load_keyring(sample.settings.keyring).keyring
+    index = ArchiveIndex.open(
+        sample.settings.index_dir, ring.archive, ring.index_key, read_only=True
+    )
+    try:
+        return dict(index.rows())
+    finally:
+        index.close()
+
+
+def test_what_is_wrong_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["retention", "purge", "--class", "NOBODYS"]) == 2
+    assert f"one of {TAG}" in capsys.readouterr().err
+    assert run_command(["retention", "approve", "dc-0000000000000000", "--by", "x"]) == 1
+    assert "there is no purge" in capsys.readouterr().err
+    assert run_command(["retention", "approve", "../epoch", "--by", "x"]) == 1
+    assert "no purge's id" in capsys.readouterr().err
+
+
+def test_a_class_in_a_folder_of_its_own_is_one_archive_with_the_rest(
+    sample: Sample, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands that know nothing of it verify, index and dispose over both."""
+    main = sample.settings.archive_path
+    calls = main.parent / "calls"
+    for folder in ("segments", "streams"):
+        (calls / folder).mkdir(parents=True)
+        (main / folder / VOICE).rename(calls / folder / VOICE)
+    assert run("verify")[0] == 1
+    monkeypatch.setenv("AUDIT_ARCHIVES", f"{TAG}={calls.as_uri()}")
+    # The records say the default class; so the others are given another one here.
+    monkeypatch.setenv("AUDIT_REGULATORY_TAGS", f"{MESSAGES}=REST, {EMAIL}=REST")
+    code, verdict = run("verify")
+    assert (code, verdict["problems"]) == (0, [])
+    assert {each["topic"] for each in verdict["partitions"]} == {EMAIL, MESSAGES, VOICE}
+    assert run("index", "rebuild")[0] == 0
+    code, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    assert code == 0
+    assert {each["topic"] for each in plan["stretches"]} == {VOICE}
+    before = len(list(calls.rglob("*.gz")))
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    assert run("retention", "run")[0] == 0
+    assert len(list(calls.rglob("*.gz"))) == before - plan["segments"]
+    assert not (calls / "disposed").exists()
+    assert (main / "disposed" / VOICE).is_dir()
+    code, verdict = run("verify")
+    assert (code, verdict["problems"]) == (0, [])
+    assert verdict["disposed"]["segments"] == plan["segments"]
+    assert run("retention", "status")[1]["owed"] == []
+
+
+def test_a_hold_blocks_what_it_touches(sample: Sample, run: Run) -> None:
+    now = datetime.now(UTC)
+    before = (now - timedelta(days=DAYS)).isoformat()
+    old = next(each for each, times in messages_of(sample).items() if max(times) < before)
+    _, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    who = ("--matter", "M-1", "--custodian", "c-1", "--reason", "R-1", "--by", "counsel-1")
+    code, hold = run("hold", "add", "--message", old, *who, "--approver", "counsel-2")
+    assert code == 0
+    code, again = run("retention", "purge", "--class", TAG)
+    assert code == 0
+    assert again["holds"] == [hold["hold_id"]]
+    assert again["blocked"]["held"] == plan["segments"] - again["segments"] > 0
+    code, done = run("retention", "run")
+    assert code == 0
+    assert done["purges"][0]["removed"] == again["segments"]
+    assert old in messages_of(sample)
+    assert run("verify")[1]["problems"] == []
