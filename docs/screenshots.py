@@ -45,9 +45,31 @@ def _flawed(browser: Browser, asked: Asked, sample: Sample) -> None:
     page.set_viewport_size({"width": 1000, "height": 1050})
     _take(page, "overview-gap")
     page.set_viewport_size(_WIDE)
+    _erasure(page, asked, sample)
     for name in ("quarantine", "archive", "report", "access"):
         page.goto(f"{asked.url}/{name}")
         _take(page, name)
+
+
+def _erasure(page: Page, asked: Asked, sample: Sample) -> None:
+    """A dry run, the request that was filed, a hold."""
+    page.goto(f"{asked.url}/holds")
+    page.get_by_label("What").select_option(label="A workflow, by id")
+    page.get_by_label("Id, address or positions").fill("wf_margin_call")
+    said = {"Matter": "LIT-17", "Reason": "ORD-4", "Custodian": "desk", "Approved by": "chief-1"}
+    for name, value in said.items():
+        page.get_by_label(name, exact=True).fill(value)
+    page.get_by_role("button", name="Declare the hold").click()
+    _take(page, "holds")
+    page.goto(f"{asked.url}/compliance")
+    page.get_by_label("Id or address").fill(sample.customer.lower())
+    page.get_by_role("button", name="Look", exact=True).click()
+    page.get_by_role("checkbox").first.check()
+    _take(page, "erasure-looked-up")
+    page.get_by_label("Reference").fill("DSR-2026-17")
+    page.get_by_role("button", name="File the request").click()
+    page.goto(f"{asked.url}/compliance")
+    _take(page, "erasures")
 
 
 def _whole(browser: Browser, asked: Asked, sample: Sample, folder: Path) -> None:

@@ -18,6 +18,7 @@ from audit_stream.errors import AuditError, KeyringError
 from audit_stream.keys.file import LoadedKeyring, load_keyring
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.ports import Alerts
+from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _LOOK_SECONDS, _BEAT_SECONDS = 2.0, 60.0
@@ -52,6 +53,9 @@ class KeyringWatch:
                 await self._turn()
             except AuditError as error:
                 self._alarms.raise_alarm(_FAILED, f"the keyring cannot be taken over: {error}")
+            except Exception as error:  # one that nobody thought of must not end it unsaid
+                said = f"{type(error).__name__} at {where(error)}"
+                self._alarms.raise_alarm(_FAILED, f"the keyring cannot be taken over: {said}")
             else:
                 self._alarms.close_alarm(_FAILED, "the keyring is taken over")
             with contextlib.suppress(TimeoutError):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TextIO
 
 from audit_stream.app.covers import open_keyring
-from audit_stream.app.epoch import newest_epoch
+from audit_stream.app.epoch import certified_epoch, newest_epoch
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.archive.chain import new_generation
+from audit_stream.archive.fleet import newest_epoch_told
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.streams import found_stream, newest_stream
 from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
 from audit_stream.evidence.stream_object import StreamObject
@@ -146,11 +148,17 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
 async def check_epoch(
     store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject], told: int = 0
 ) -> None:
-    """Refuse a keyring older than the archive's newest segments, or than the epoch the keeper has
-    told of: it would revive the erased."""
+    """Refuse a keyring older than the archive's newest segments, its newest redaction certificate
+    or the epoch the keeper has told of: it would revive the erased."""
+    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
     found = [await newest_epoch(store, ring.trusted, topic) for topic in streams]
-    if (epoch := max([told, *found])) > ring.keyring.epoch:
+    if (epoch := max([told, certified.proven, *found])) > ring.keyring.epoch:
         raise KeyringError(
             f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
             hint="use the newest keyring: an older one could open what was erased",
         )
+
+
+async def check_reader(store: WormStore, private: PrivateObjects, ring: LoadedKeyring) -> None:
+    """As `check_epoch`, for who only opens; it looks at no segment."""
+    await check_epoch(store, ring, {}, await newest_epoch_told(private))

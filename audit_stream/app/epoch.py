@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audit_stream.archive.certificates import newest_first
 from audit_stream.archive.chain import Chain
 from audit_stream.archive.newest import newest_number
 from audit_stream.archive.streams import generations
@@ -19,17 +20,18 @@ from audit_stream.ports import WormStore
 
 @dataclass(frozen=True, slots=True)
 class ArchiveEpoch:
-    """What the ends of an archive's chains say."""
+    """What the ends of an archive's chains say, and its newest redaction certificate."""
 
-    proven: int  # by segments that a trusted key signed; 0 where there are none
+    proven: int  # by what a trusted key signed; 0 where there is nothing
     claimed: int  # by anything there, whoever signed it: a successor of the keys trusted, or junk
 
 
-async def archive_epoch(store: WormStore, keys: TrustedKeys) -> ArchiveEpoch:
+async def archive_epoch(store: WormStore, keys: TrustedKeys, archive: str) -> ArchiveEpoch:
     """Over all topics of the archive. `KeyringError` when its streams were founded under other
     keys."""
     places = map(layout.parse_stream_name, await store.names("streams/"))
-    proven = claimed = 0
+    certified = await certified_epoch(store, keys, archive)
+    proven, claimed = certified.proven, certified.claimed
     for topic in sorted({place[0] for place in places if place is not None}):
         try:
             proven = max(proven, await newest_epoch(store, keys, topic))
@@ -41,6 +43,16 @@ async def archive_epoch(store: WormStore, keys: TrustedKeys) -> ArchiveEpoch:
                 "another after this keyring: put the newest public.txt beside it",
             ) from error
     return ArchiveEpoch(proven, max(proven, claimed))
+
+
+async def certified_epoch(store: WormStore, keys: TrustedKeys, archive: str) -> ArchiveEpoch:
+    """What the newest redaction certificate says: with their numbers, epochs rise."""
+    claimed = 0
+    async for found in newest_first(store):
+        claimed = max(claimed, found.epoch)
+        if found.entry.archive == archive and found.entry.is_signed(keys):
+            return ArchiveEpoch(found.epoch, claimed)
+    return ArchiveEpoch(0, claimed)
 
 
 async def newest_epoch(store: WormStore, keys: TrustedKeys, topic: str) -> int:

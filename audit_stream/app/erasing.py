@@ -96,7 +96,11 @@ class Erasing:
     async def _tags_of_message(self, message: str, tenant: str | None) -> set[bytes]:
         """Of the persons whom a message was for: all their records will be erased."""
         history = History(
-            self.store, self.subjects, self.ring.trusted, self.ring.keyring, self.ring.cover
+            self.store,
+            self.subjects,
+            self.ring.trusted,
+            self.ring.keyring,
+            cover_opener(self.settings),
         )
         topics = list(archived_topics(self.settings).values())
         found = await history.of(message, topics, tenant, None)

@@ -10,21 +10,28 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from socket import socket
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from audit_stream.anchors.newest import newest_vouched
 from audit_stream.app import interpreter
+from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
-from audit_stream.app.checks import load_archive_keyring
-from audit_stream.app.covers import cover_opener
+from audit_stream.app.checks import check_reader
+from audit_stream.app.covers import cover_wrapper
+from audit_stream.app.gateway_keys import Keys, index_key_of, load_keys, registered, with_covers
+from audit_stream.app.holds import holds_reader
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
 from audit_stream.app.repeated import repeated
 from audit_stream.app.standing import tell_standing
+from audit_stream.archive.fleet import Registration, newest_epoch_told
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.gateway import loop
@@ -32,6 +39,7 @@ from audit_stream.gateway.api import build_app
 from audit_stream.gateway.around import HEAD_BYTES, Around
 from audit_stream.gateway.auth import Door, JwtRules, load_rules
 from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
 from audit_stream.gateway.protocol import BoundedProtocol
@@ -44,9 +52,11 @@ from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.keys.file import LoadedKeyring
 from audit_stream.notary.log import ArchiveLog
-from audit_stream.ports import Alerts, WormStore
+from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
+from audit_stream.stores.retry import ResilientStore
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
@@ -59,14 +69,36 @@ _SEALING = ("journal:seal", "sealing the access journal")
 _RENEWING = ("answer-key:renew", "renewing the keys of answers")
 
 
-def build_gateway(settings: Settings) -> Around:
-    """The application; its index, stores and journal are opened when it starts to serve."""
-    ring, alarms = load_archive_keyring(settings), alarm_board(settings)
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a gateway reads, and where it says that it is there."""
+
+    archive: ResilientStore
+    subjects: SubjectStore
+    private: PrivateObjects
+
+    async def close(self) -> None:
+        """All of them."""
+        await self.archive.close()
+        await self.subjects.close()
+
+
+def open_stores(settings: Settings) -> Stores:
+    """As the settings name them."""
+    subjects = subject_store(settings)
+    private = PrivateObjects(subjects, index_key_of(settings.keyring))
+    return Stores(archive_to_read(settings), subjects, private)
+
+
+def build_gateway(
+    settings: Settings, stores: Stores, keys: Keys, registration: Registration
+) -> Around:
+    """The application; its journal is opened when it starts to serve."""
+    ring, alarms, store = keys.ring, alarm_board(settings), stores.archive
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
-    store, subjects = archive_to_read(settings), subject_store(settings)
-    archive = Archive(store, subjects, ring.trusted, ring.keyring)
+    archive = Archive(store, stores.subjects, ring.trusted, ring.keyring)
     metrics, health = Metrics(), Health("index")
-    service = _service(settings, archive, index, ArchiveLog(store, ring.log_key), alarms)
+    service = _service(settings, archive, keys, index, alarms)
     service.told = partial(health.set_ready, "index")
     rules = _rules(settings)
     journal = Journal(settings.journal_dir, ring.keyring.archive)
@@ -75,10 +107,14 @@ def build_gateway(settings: Settings) -> Around:
         service=service, signer=signer, journal=journal, now=now,
         door=Door(TokenFile(settings.gateway_tokens), rules, settings.gateway_rate, wall=time.time),
     )  # fmt: skip
+    officers = Officers(
+        gateway=gateway, private=stores.private, placeholders=settings.placeholder_ids,
+        holds=holds_reader(store, stores.private, ring.trusted, ring.keyring.archive),
+    )  # fmt: skip
     reasons = ReasonCounter(KafkaConnection.from_settings(settings), index.is_retried, now)
     pages = Pages(
         gateway=gateway, sessions=Sessions(gateway.door), journal_folder=settings.journal_dir,
-        alarms=alarms.open, breaker=lambda: store.breaker.state.value,
+        alarms=alarms.open, breaker=lambda: store.breaker.state.value, officers=officers,
         reasons=lambda: reasons.counted,
     )  # fmt: skip
     background = _Background(
@@ -86,6 +122,7 @@ def build_gateway(settings: Settings) -> Around:
         sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
         refresh_seconds=settings.gateway_refresh_seconds, reasons=reasons,
         reason_seconds=settings.gateway_quarantine_seconds,
+        key_watch=_key_watch(settings, stores.private, registration, service, alarms),
     )  # fmt: skip
     tell_standing(metrics, health, alarms)
     metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
@@ -110,23 +147,37 @@ def build_gateway(settings: Settings) -> Around:
         alarms.flush(_LAST_SECONDS)
         web.stop()
         index.close()
-        for each in (store, background.sealed_into, subjects):
-            await each.close()
+        await background.sealed_into.close()
 
-    return build_app(gateway, running, observe, pages, metrics.platform_deletions_total.inc)
+    refused = metrics.platform_deletions_total.inc
+    return build_app(gateway, running, observe, pages, officers, refused)
 
 
 def _service(
-    settings: Settings, archive: Archive, index: ArchiveIndex, archive_log: ArchiveLog,
-    alarms: Alerts,
-) -> Service:  # fmt: skip
-    store, trust = archive.store, own_trust(settings, archive_log.key)
+    settings: Settings, archive: Archive, keys: Keys, index: ArchiveIndex, alarms: Alerts
+) -> Service:
+    store, archive_log = archive.store, ArchiveLog(archive.store, keys.ring.log_key)
+    trust = own_trust(settings, archive_log.key)
     return Service(
         archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
-        lookup=Lookup(index, archive, cover_opener(settings)),
+        lookup=Lookup(index, archive, keys.cover_of),
         archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
         collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
     )  # fmt: skip
+
+
+def _key_watch(
+    settings: Settings, private: PrivateObjects, registration: Registration, service: Service,
+    alarms: Alerts,
+) -> KeyringWatch:  # fmt: skip
+    async def adopt(newer: LoadedKeyring) -> None:
+        keys = await asyncio.to_thread(with_covers, settings, newer)
+        await service.adopt(keys.ring.keyring, keys.cover_of)
+
+    epoch, newest = service.archive.keyring.epoch, partial(newest_epoch_told, private)
+    return KeyringWatch(
+        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings)
+    )
 
 
 def _rules(settings: Settings) -> JwtRules | None:
@@ -148,6 +199,7 @@ class _Background:
     refresh_seconds: float
     reasons: ReasonCounter
     reason_seconds: float
+    key_watch: KeyringWatch
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -157,6 +209,7 @@ class _Background:
             self.reasons.keep_counted(self.reason_seconds),
             repeated(self._seal, self.seal_seconds, self.alarms, *_SEALING),
             repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
+            self.key_watch.run(),
         )
         tasks = [asyncio.create_task(work) for work in works]
         try:
@@ -184,12 +237,12 @@ class _Background:
         await asyncio.to_thread(self.signer.renew, time.time())
 
 
-def server_config(settings: Settings) -> uvicorn.Config:
+def _server_config(settings: Settings) -> uvicorn.Config:
     """How it is served: bounded, without a banner and without an access log of the server's own."""
     if (settings.gateway_tls_cert is None) != (settings.gateway_tls_key is None):
         raise ConfigError("AUDIT_GATEWAY_TLS_CERT and AUDIT_GATEWAY_TLS_KEY go together")
     return uvicorn.Config(
-        build_gateway(settings), host=settings.gateway_host, port=settings.gateway_port,
+        _nothing_yet, host=settings.gateway_host, port=settings.gateway_port,
         ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
         access_log=False, server_header=False, log_config=None, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
@@ -197,8 +250,38 @@ def server_config(settings: Settings) -> uvicorn.Config:
     )  # fmt: skip
 
 
-class _Server(uvicorn.Server):
-    """Ends by itself when told to: uvicorn's would die of the signal once it has closed."""
+async def _nothing_yet(*_: Any) -> None:
+    """The application before there is one."""
+
+
+class GatewayServer(uvicorn.Server):
+    """Holds keys only while the archive's fleet has it registered.
+
+    It ends by itself when told to: uvicorn's would die of the signal once it has closed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_server_config(settings))
+        self._settings = settings
+
+    async def serve(self, sockets: list[socket] | None = None) -> None:
+        """Until it is told to end."""
+        stores = open_stores(self._settings)
+        try:
+            with self.capture_signals():  # told while it begins, it takes its word away, too
+                async with registered(stores.private, "gateway") as registration:
+                    self.config.app = await self._loaded(stores, registration)
+                    await super().serve(sockets)
+        finally:
+            await stores.close()
+
+    async def _loaded(self, stores: Stores, registration: Registration) -> Around:
+        """The application with the newest keys, and with no others."""
+        keys = await asyncio.to_thread(load_keys, self._settings)
+        await check_reader(stores.archive, stores.private, keys.ring)
+        built = build_gateway(self._settings, stores, keys, registration)
+        await registration.loaded(keys.epoch)
+        return built
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A second Ctrl-C waits for nobody."""
@@ -209,4 +292,4 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     interpreter.tune()
-    _Server(server_config(settings)).run()
+    GatewayServer(settings).run()

@@ -17,7 +17,7 @@ from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.keytree import Buffer
+from audit_stream.privacy.subjects import CoverOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class History:
 
     def __init__(
         self, store: WormStore, subjects: SubjectStore, keys: TrustedKeys, keyring: Keyring,
-        cover: Buffer,
+        cover_of: CoverOf,
     ) -> None:  # fmt: skip
         self._store, self._subjects, self._keys = store, subjects, keys
         self._index_key = keyring.index_key
-        self._opener = Opener(keyring, lambda _: cover)
+        self._opener = Opener(keyring, cover_of)
 
     async def of(
         self, message: str, topics: list[str], tenant: str | None, customer: str | None

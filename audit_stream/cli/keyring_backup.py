@@ -115,7 +115,7 @@ async def ask_archive(settings: Settings, opened: Backup, out: Output) -> Archiv
 
     try:
         async with reading(settings, out) as store:
-            return await archive_epoch(store, opened.loaded.trusted)
+            return await archive_epoch(store, opened.loaded.trusted, opened.keyring.archive)
     except ConfigError as error:
         raise ConfigError(
             error.message, hint=f"{error.hint}; without the archive at hand: --offline"

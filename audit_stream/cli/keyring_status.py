@@ -110,7 +110,7 @@ async def _ask_archive(
         history = await LoggedKeys(log).catch_up(await log.head())
         keys = keys_of(ring)
         found.signing = [(use, key_id(public), _said(history, use, public)) for use, public in keys]
-        found.archive = await archive_epoch(store, ring.trusted)
+        found.archive = await archive_epoch(store, ring.trusted, ring.keyring.archive)
     found.wrong += _of_archive(found, history)
 
 

@@ -18,16 +18,19 @@ async def history_of(
     settings: Settings, message: str, tenant: str | None, customer: str | None
 ) -> list[Sighting]:
     """All records of a message in the archive."""
-    from audit_stream.app.covers import open_keyring
+    from audit_stream.app.checks import check_reader
+    from audit_stream.app.covers import cover_opener, open_keyring
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.app.topics import archived_topics
+    from audit_stream.archive.private import PrivateObjects
 
     ring = open_keyring(settings)
     store = archive_to_read(settings)
     subjects = subject_store(settings)
-    history = History(store, subjects, ring.trusted, ring.keyring, ring.cover)
+    history = History(store, subjects, ring.trusted, ring.keyring, cover_opener(settings))
     topics = list(archived_topics(settings).values())
     try:
+        await check_reader(store, PrivateObjects(subjects, ring.keyring.index_key), ring)
         return await history.of(message, topics, tenant, customer)
     finally:
         await store.close()

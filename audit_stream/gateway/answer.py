@@ -50,12 +50,12 @@ class AsOf:
 
 def answer(
     message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None],
-    through: Through,
+    through: Through, redaction: Mapping[str, Any] | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The body without its signature. `leaf_index` as `described`."""
+    """The body without its signature. `leaf_index` and `redaction` as `described`."""
     topics = {each.record.pub["source"].partition("/")[0] for each in message.revisions}
     return {
-        **described(message, leaf_index),
+        **described(message, leaf_index, redaction),
         "status": "verified",
         "verification_timestamp": now,
         "as_of": None if as_of is None else as_of.document(),
@@ -63,16 +63,18 @@ def answer(
     }
 
 
-def described(message: Message, leaf_index: Mapping[str, int | None]) -> dict[str, Any]:
+def described(
+    message: Message, leaf_index: Mapping[str, int | None], redaction: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What is said of the message itself, alone or on a page of them. `leaf_index`: by segment
-    name, None: not logged yet."""
+    name, None: not logged yet. `redaction`: of what was erased of it, as `Redacted` has it."""
     return {
         "audit_record": audit_record(message.effective),
         "history": [revision(each, leaf_index[each.segment]) for each in message.revisions],
         "conflict": message.conflict,
         "assurance": lowest_assurance(each.header.assurance for each in message.revisions),
         "evidence": {"bundle": BUNDLE, "keys": KEYS},
-        "redaction": _redaction(message),
+        "redaction": redaction,
     }
 
 
@@ -110,7 +112,3 @@ def revision(found: Revision, leaf_index: int | None) -> dict[str, Any]:
 def hash_text(found: Revision) -> str:
     """``sha256:`` and the integrity hash, as the record's line has it."""
     return f"sha256:{found.record.integrity_hash.hex()}"
-
-
-def _redaction(message: Message) -> dict[str, Any] | None:
-    return {"erased": True} if message.erased else None

@@ -15,21 +15,29 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from audit_stream import __version__
-from audit_stream.gateway import deletions, schema
+from audit_stream.gateway import deletions, hold_routes, officer_schema, redaction_routes, schema
 from audit_stream.gateway.answer import BUNDLE, KEYS
 from audit_stream.gateway.around import INTERNAL, Around, Observe
 from audit_stream.gateway.bodies import body_of, zipped
 from audit_stream.gateway.caller import Caller
+from audit_stream.gateway.hold_routes import HoldRoutes
+from audit_stream.gateway.holding import Holding
+from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.pages.routes import PATHS, Pages
 from audit_stream.gateway.problems import MEDIA_TYPE, Problem
 from audit_stream.gateway.query import Query, parse_fields, parse_pairs
 from audit_stream.gateway.reads import Gateway
+from audit_stream.gateway.redaction_routes import RedactionRoutes
+from audit_stream.gateway.redactions import Redactions
 from audit_stream.gateway.schema import SD_JWT
 
 LOOK_UP = "/api/v1/audit/notifications"
 SEARCH = f"{LOOK_UP}/search"
 OPENAPI = "/openapi.json"
-ROUTES = (LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI, deletions.PATH)
+ROUTES = (
+    LOOK_UP, SEARCH, BUNDLE, KEYS, OPENAPI, deletions.PATH, *redaction_routes.ROUTES,
+    *hold_routes.ROUTES,
+)  # fmt: skip
 _DETAILS = {404: "there is nothing here", 405: "this method is not served here"}
 
 
@@ -41,10 +49,12 @@ def _wants(request: Request, kind: str) -> bool:
 
 def build_app(
     gateway: Gateway, running: Callable[[], AbstractAsyncContextManager[Any]], observe: Observe,
-    pages: Pages | None = None, refused: Callable[[], None] = lambda: None,
+    pages: Pages | None = None, officers: Officers | None = None,
+    refused: Callable[[], None] = lambda: None,
 ) -> Around:  # fmt: skip
     """The application; `running` is entered while it serves, `observe` told of each answer, and
-    `refused` of each platform's notice. Without `pages` it is the API alone."""
+    `refused` of each platform's notice. Without `pages` it is the API alone, without `officers`
+    look-ups and notices alone."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,14 +69,16 @@ def build_app(
     )  # fmt: skip
     _add_errors(app)
     _add_routes(app, gateway)
-    deletions.add_route(
-        app, deletions.Deletions(gateway, refused), partial(_admit, gateway), _json_body
-    )
+    admit = partial(_admit, gateway)
+    deletions.add_route(app, deletions.Deletions(gateway, refused), admit, _json_body)
+    if officers is not None:
+        RedactionRoutes(Redactions(officers), admit, _json_body).add(app)
+        HoldRoutes(Holding(officers), admit, _json_body).add(app)
     if pages is not None:
         pages.add(app)
     described = schema.completed(get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes,
-    ))  # fmt: skip
+    ), officer_schema.COMPONENTS)  # fmt: skip
     app.openapi = lambda: described  # type: ignore[method-assign]
     return Around(app, (*ROUTES, *PATHS), observe)
 

@@ -9,6 +9,7 @@ anything.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +38,9 @@ class Around:
     """The application, with that around it."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[str], observe: Observe) -> None:
-        self.app, self._routes, self._observe = app, frozenset(routes), observe
+        self.app, self._observe = app, observe
+        self._routes = frozenset(each for each in routes if "{" not in each)
+        self._named = [(_shape(each), each) for each in routes if "{" in each]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -68,10 +71,20 @@ class Around:
         self._tell(scope, status, time.monotonic() - began)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope["path"] if scope["path"] in self._routes else "(other)"
+        route = self._route(scope["path"])
         self._observe(route, status, seconds)
         caller = scope.get("state", {}).get("caller", "-")
         log.info("%s %s %d %.0f ms %s", _method(scope), route, status, seconds * 1000, caller)
+
+    def _route(self, path: str) -> str:
+        """What may be told of a path: one of ours, without what somebody put into it."""
+        if path in self._routes:
+            return path
+        return next((name for shape, name in self._named if shape.fullmatch(path)), "(other)")
+
+
+def _shape(route: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(route)))
 
 
 async def _answer(problem: Problem, send: Send) -> None:
@@ -89,4 +102,5 @@ def _head_bytes(scope: Scope) -> int:
 
 def _method(scope: Scope) -> Any:
     """Methods are any word of the client's."""
-    return scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "(other)"
+    known = ("GET", "POST", "DELETE", "HEAD", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "(other)"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from audit_stream.archive.certificates import Certificates
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
 from audit_stream.gateway.answer import AsOf
 from audit_stream.gateway.covered import Coverage
+from audit_stream.gateway.redacted import Redacted
 from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.rows import log_rows
@@ -20,6 +24,7 @@ from audit_stream.index.sweep import sweep
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Alerts
+from audit_stream.privacy.keyring import Keyring
 from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
@@ -44,11 +49,32 @@ class Followed:
     caught_up: bool = False
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     watch: Watch = field(default_factory=Watch)
+    certificates: Certificates = field(init=False)
     _judged_size: int = -1
     _coverage: Coverage = field(default_factory=Coverage)
+    _to_sweep: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        archive = self.archive
+        self.certificates = Certificates(archive.store, archive.keys, archive.keyring.archive)
+
+    @property
+    def redacted(self) -> Redacted:
+        """What answers say of what was erased."""
+        archive = self.archive
+        private = None
+        if archive.subjects is not None:
+            private = PrivateObjects(archive.subjects, archive.keyring.index_key)
+        return Redacted(self.certificates, private, archive.keyring)
+
+    def use_keys(self, keyring: Keyring) -> None:
+        """From now on that keyring, of the same archive, and not the one before."""
+        self.archive = replace(self.archive, keyring=keyring)
+        self.tail.use_keys(keyring)
 
     async def refresh(self) -> None:
         """Index what is stored by now, and follow the log. What it covers must be there."""
+        await self._follow_redactions()
         taken = await self.tail.catch_up()
         await self._follow_log()
         coverage = Coverage(() if self.head is None else self.head.digest.coverage)
@@ -68,20 +94,24 @@ class Followed:
         self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever. Every hour the persons' rows are held against the subject objects, beside it:
-        that reads all there are, and what is stored meanwhile is to be found, too."""
-
-        async def swept() -> None:
-            self.disposed = (await sweep(self.archive, self.index)).disposed
-
+        """For ever. Every hour, and once somebody was erased, the persons' rows are held against
+        the subject objects, beside it: that reads all there are, and what is stored meanwhile is
+        to be found, too."""
+        never = asyncio.Event()
         await asyncio.gather(
-            self._kept("refresh", "the index", self.refresh, seconds),
-            self._kept("sweep", "the index of persons", swept, _SWEEP_SECONDS),
-        )
+            self._kept("refresh", "the index", self.refresh, seconds, never),
+            self._kept("sweep", "the index of persons", self._sweep, _SWEEP_SECONDS,
+                       self._to_sweep),
+        )  # fmt: skip
+
+    async def _sweep(self) -> None:
+        self._to_sweep.clear()  # before it: who is erased meanwhile is swept out by the next one
+        self.disposed = (await sweep(self.archive, self.index)).disposed
 
     async def _kept(
-        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float
-    ) -> None:
+        self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float,
+        at_once: asyncio.Event,
+    ) -> None:  # fmt: skip
         """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
         while True:
             pause = seconds
@@ -97,7 +127,18 @@ class Followed:
                 self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
             else:
                 self.alarms.close_alarm(f"index:{key}", f"{what} is brought up to date again")
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), pause)
+
+    async def _follow_redactions(self) -> None:
+        """Once there is another certificate, rows that lead to whom it erased have to go."""
+        try:
+            if await self.certificates.poll():
+                self._to_sweep.set()
+        except StoreError:
+            raise
+        except AuditError as error:
+            self.alarms.raise_alarm("fork:redactions", str(error))
 
     async def _follow_log(self) -> None:
         size = self.index.log_size()

@@ -57,6 +57,18 @@ def parse_pairs(pairs: Iterable[tuple[str, str]]) -> Query:
     return parse_fields(found)
 
 
+def parse_page(pairs: Iterable[tuple[str, str]]) -> tuple[str | None, int]:
+    """Cursor and limit of a list. `Problem` 400."""
+    found = dict(pairs)
+    limit = found.pop("limit", str(USUAL))
+    cursor = found.pop("cursor", None)
+    if found:
+        raise Problem(400, "a list has the parameters cursor and limit")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST):
+        raise Problem(400, f"limit must be 1 to {MOST}")
+    return cursor, int(limit)
+
+
 def parse_fields(found: Mapping[str, Any]) -> Query:
     """From names and values. `Problem` 400 says which and why."""
     for name in found:

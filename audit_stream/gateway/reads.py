@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,30 +61,41 @@ class Gateway:
         """Write down that a page was looked at which shows no single message."""
         await self._write_down(caller, {"kind": "view", "query": page, "status": 200}, [], [])
 
+    async def acted(
+        self, caller: Caller, kind: str, act: str, status: int, tenants: Iterable[str]
+    ) -> None:
+        """Write down what an officer did, and how it ended; whom it was about, nobody does."""
+        said = {"kind": kind, "query": act, "status": status}
+        await self._write_down(caller, said, [], [], tenants)
+
     @asynccontextmanager
     async def _recorded(
         self, query: Query, caller: Caller, kind: str, seconds: float
     ) -> AsyncIterator[_Answers]:
         """The block puts what it found into the list; how it ended is on disk behind it. By
-        customer alone no message: a list of them would link a person's."""
+        customer alone no message: a list of them would link a person's. Until then the keys are not
+        let go of: what is opened with them is told before a newer epoch counts as loaded."""
         said = {"kind": kind, "query": query.kind}
         seen: _Answers = []
-        try:
-            async with in_time(seconds):
-                yield seen
-        except Problem as problem:
-            await self._write_down(caller, {**said, "status": problem.status}, [], [])
-            raise
-        records = [each["audit_record"] for each in seen]
-        messages = [] if query.is_page else sorted(each["message_uuid"] for each in records)
-        await self._write_down(caller, {**said, "status": 200}, messages, records)
+        with self.service.turns.working():
+            try:
+                async with in_time(seconds):
+                    yield seen
+            except Problem as problem:
+                await self._write_down(caller, {**said, "status": problem.status}, [], [])
+                raise
+            records = [each["audit_record"] for each in seen]
+            messages = [] if query.is_page else sorted(each["message_uuid"] for each in records)
+            await self._write_down(caller, {**said, "status": 200}, messages, records)
 
     async def _write_down(
-        self, caller: Caller, said: dict[str, Any], messages: list[str], records: _Answers
-    ) -> None:
+        self, caller: Caller, said: dict[str, Any], messages: list[str], records: _Answers,
+        tenants: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        seen = {each["platform_tenant_id"] for each in records}
         entry = {
             **said, "caller": caller.id, "found": len(records), "messages": messages,
-            "tenants": sorted({each["platform_tenant_id"] for each in records}),
+            "tenants": sorted(seen.union(tenants)),
             "time": self.now(), "v": ENTRY,
         }  # fmt: skip
         try:

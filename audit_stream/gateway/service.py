@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -31,7 +31,10 @@ from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.signing import AnswerSigner
+from audit_stream.gateway.turns import Turns
 from audit_stream.index.lookup import Lookup, Message, Page
+from audit_stream.privacy.keyring import Keyring
+from audit_stream.privacy.subjects import CoverOf
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,13 @@ class Service(Followed):
     lookup: Lookup
     collector: Collector
     now: Callable[[], str]
+    turns: Turns = field(default_factory=Turns)
+
+    async def adopt(self, keyring: Keyring, cover_of: CoverOf) -> None:
+        """Answer with these keys; return when nobody is at work with the ones before any more."""
+        self.lookup = self.lookup.with_keys(keyring, cover_of)
+        self.use_keys(keyring)
+        await self.turns.over()
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer to a query, for this caller. `Problem` 404 and 409 among others."""
@@ -61,7 +71,7 @@ class Service(Followed):
             if query.is_page:
                 raise Problem(400, "an SD-JWT is of one message: name it")
             message = await self._message(query, caller)
-            said, effective = self._answer(message), message.effective
+            said, effective = await self._answer(message, query), message.effective
         may = PERSONAL_FIELDS if "audit:export" in caller.scopes else RECORD
         opened = zip(PERSONAL_FIELDS, effective.personal.disclosures, strict=False)  # or none is
         shown = [each for name, each in opened if name in may]
@@ -95,7 +105,7 @@ class Service(Followed):
             if query.is_page:
                 raise Problem(400, "a bundle is of one message: name it")
             message = await self._message(query, caller)
-            found = self._answer(message)
+            found = await self._answer(message, query)
             signed = orjson.loads(signer.signed(found))
             keys = orjson.dumps(signer.key_set)  # after it: with its key, also where that is new
             custody = Custody(
@@ -112,7 +122,7 @@ class Service(Followed):
             return await asyncio.to_thread(build_bundle, facts), [found]
 
     async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
-        return self._answer(await self._message(query, caller))
+        return await self._answer(await self._message(query, caller), query)
 
     async def _message(self, query: Query, caller: Caller) -> Message:
         found = [
@@ -124,7 +134,8 @@ class Service(Followed):
         if query.message is not None and query.carrier is not None:
             found = [each for each in found if each.message_uuid == query.message]
         if not found:
-            raise self.unknown()
+            tenants = [each for each in _asked(query, caller) if each is not None]
+            raise self.unknown(await self.redacted.of_customer(tenants, query.customer))
         if len(found) > 1:
             raise Problem(
                 400, "more than one message has this id: name platform_tenant_id or message_uuid"
@@ -150,20 +161,28 @@ class Service(Followed):
             raise
         except FormatError as error:
             raise Problem(400, error.message) from error
+        redaction = await self.redacted.of_customer([tenant], query.customer)
         if not page.messages and query.cursor is None:
-            raise self.unknown()
-        found = [described(message, self._logged_at(message)) for message in page.messages]
+            raise self.unknown(redaction)
+        found = [await self._described(message) for message in page.messages]
         return {
             "status": "verified", "messages": found, "cursor": page.cursor,
+            "redaction": redaction,
             "verification_timestamp": self.now(), "archived_through": self.archived_through(),
             **self._state(),
         }  # fmt: skip
 
-    def _answer(self, message: Message) -> dict[str, Any]:
+    async def _answer(self, message: Message, query: Query) -> dict[str, Any]:
         return answer(
             message, now=self.now(), as_of=self.as_of, leaf_index=self._logged_at(message),
             through=self.archived_through(),
+            redaction=await self.redacted.of_message(message, query.customer),
         )  # fmt: skip
+
+    async def _described(self, message: Message) -> dict[str, Any]:
+        """On a page of a customer's: whoever else was erased of it is somebody else."""
+        redaction = await self.redacted.of_message(message, None)
+        return described(message, self._logged_at(message), redaction)
 
     def _logged_at(self, message: Message) -> dict[str, int | None]:
         """Where its segments are leaves, once the log's coverage was held against them."""
@@ -173,14 +192,17 @@ class Service(Followed):
             for each in message.revisions
         }
 
-    def unknown(self) -> Problem:
-        """The one 404: nothing tells an unknown id from one that is not the caller's."""
+    def unknown(self, redaction: Mapping[str, Any] | None = None) -> Problem:
+        """The one 404: nothing tells an unknown id from one that is not the caller's. `redaction`:
+        of the customer who was asked for."""
         said = "no such message is archived; newer events may not be archived yet"
         if self.broken or self.tail.stopped:
             said = (
                 "no such message was found, but segments are missing or do not fit: it may be there"
             )
         more = {"archived_through": self.archived_through(), **self._state()}
+        if redaction is not None:
+            more["redaction"] = redaction
         if self.disposed:
             said += "; of the periods in disposed, records were removed after their retention"
             more["disposed"] = [_told(each) for each in self.disposed]

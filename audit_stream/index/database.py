@@ -30,7 +30,7 @@ from audit_stream.index.counts import (
     retried_in,
 )
 from audit_stream.index.groups import Groups
-from audit_stream.index.ids import Ids
+from audit_stream.index.ids import TENANT_BYTES, Ids
 from audit_stream.index.rows import (
     CARRIER,
     LOG_ROOT,
@@ -42,6 +42,7 @@ from audit_stream.index.rows import (
     PLACE_BYTES,
     SEGMENT,
     TAG,
+    TO_COMPACT,
     Indexed,
     Pair,
     Position,
@@ -56,6 +57,7 @@ from audit_stream.rocks import batch_of, new_cache, open_database
 _VERSION = b"audit-index/3"
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
+_BEHIND_GROUPS = b"\xff" * 32  # of one tenant on one day
 _BEHIND_TAGS = bytes([TAG[0] + 1])
 _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
 
@@ -214,6 +216,18 @@ class ArchiveIndex:
                 for row in self._scan(day_prefix(GROUP, day) + tenant):
                     yield decode_group(*row)
 
+    def tenants(self) -> list[str]:
+        """Every tenant of whom a message is archived, sorted; a seek for each tenant of a day."""
+        found: dict[bytes, str] = {}
+        rows, skip = self._db.iter(), len(day_prefix(GROUP, 0))
+        rows.seek(GROUP)
+        while rows.valid() and (key := rows.key()).startswith(GROUP):
+            named = key[: skip + TENANT_BYTES]
+            if named[skip:] not in found:
+                found[named[skip:]] = decode_group(key, rows.value())[1].tenant
+            rows.seek(named + _BEHIND_GROUPS)
+        return sorted(found.values())
+
     def quarantined(self) -> Iterator[Run]:
         """Runs of quarantined offsets, those of the newest day first."""
         behind = bytes([QUARANTINE[0] + 1])
@@ -251,18 +265,20 @@ class ArchiveIndex:
         then: a look-up compares each with the subject object.
         """
         keys = [key for tag in tags for key, _ in self._scan(TAG + tag)]
-        self.write((key, None) for key in keys)
         if keys:
+            self.write([(TO_COMPACT, b"tags"), *((key, None) for key in keys)])
             self.compact_tags()
         return len(keys)
 
     def compact_tags(self) -> None:
         """Write the files of the tag rows anew, without those that were deleted: what RocksDB
         deletes stays in its files until then. Not by a tag's own range, for its log would name it.
+        `TO_COMPACT` is there from the deletion on until it is done, whatever ends the process.
         """
         options = rocksdict.CompactOptions()
         options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
         self._db.compact_range(TAG, _BEHIND_TAGS, options)
+        self.write([(TO_COMPACT, None)])
 
     def _days(self, kind: bytes, first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
         rows: Iterator[Any] = iter(self._db.items(from_key=day_prefix(kind, first)))

@@ -7,8 +7,10 @@ segment's signed header, and is opened through the subject object or for the cus
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from audit_stream.archive.opening import Closed, Opener, Personal
 from audit_stream.archive.tags import Tags
@@ -29,7 +31,8 @@ from audit_stream.index.stored import (
 )
 from audit_stream.index.tail import Archive
 from audit_stream.precedence.matrix import DELIVERED, EXPIRED, FAILED, RANK, READ
-from audit_stream.privacy.subjects import EXTERNAL, CoverOf, TagMaker
+from audit_stream.privacy.keyring import Keyring
+from audit_stream.privacy.subjects import EXTERNAL, CoverOf, tags_of
 
 _OFFSET = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII).fullmatch
 _PAGE = 50
@@ -104,7 +107,7 @@ class Page:
 
 
 class Lookup:
-    """Answers from one archive and its index. Make a new one when the keyring changes.
+    """Answers from one archive and its index. When the keyring changes, `with_keys` has its keys.
 
     Every method raises `Tampered` for an object that is not what was archived, `UnknownVersion` for
     a newer release's, `StoreError` when a store cannot be read, and `StateError` when the index
@@ -116,11 +119,20 @@ class Lookup:
         cache_bytes: int = CACHE_BYTES,
     ) -> None:  # fmt: skip
         self._index, self._archive = index, archive
-        self._opener = Opener(archive.keyring, cover_of)
         self._segments = StoredSegments(
             archive.store, archive.keys, index, archive.keyring.archive, cache_bytes=cache_bytes
         )
-        self._tags = [TagMaker(tree.pepper) for tree in archive.keyring.trees]
+        self._use(archive.keyring, cover_of)
+
+    def _use(self, keyring: Keyring, cover_of: CoverOf) -> None:
+        self._opener = Opener(keyring, cover_of)
+
+    def with_keys(self, keyring: Keyring, cover_of: CoverOf) -> Lookup:
+        """One with these keys and no others; what was checked of segments is shared."""
+        other = copy(self)
+        other._archive = replace(self._archive, keyring=keyring)
+        other._use(keyring, cover_of)
+        return other
 
     async def by_message(
         self, tenant: str | None, message_id: str, customer: str | None = None
@@ -165,10 +177,10 @@ class Lookup:
         A message stands where its first record of this customer does. Records of segments whose
         subject object is away are not found. `FormatError` for a cursor that is none of ours.
         """
-        begin, after = (0, None) if cursor is None else _parse_cursor(cursor, len(self._tags))
+        tags = tags_of(self._archive.keyring, (tenant, EXTERNAL, customer))
+        begin, after = (0, None) if cursor is None else _parse_cursor(cursor, len(tags))
         messages: list[Message] = []
-        for number in range(begin, len(self._tags)):
-            tag = self._tags[number].tag((tenant, EXTERNAL, customer))
+        for number, tag in enumerate(tags[begin:], begin):
             for tagged, message in self._index.tagged(tag, after):
                 if len(messages) == limit:
                     return Page(messages=tuple(messages), cursor=_cursor(number, after))
@@ -177,6 +189,16 @@ class Lookup:
                     messages.append(found)
             after = None
         return Page(messages=tuple(messages), cursor=None)
+
+    async def clear(self, tagged: Tagged) -> Mapping[str, Any]:
+        """What a person's record says in clear: `pub`, proven as the others are."""
+        indexed = self._index.place(tagged.place)
+        row = self._index.segment(tagged.place, tagged.base)
+        if indexed is None or row is None:
+            raise stale("a person's record")
+        name = indexed.segment_name(row.base, row.attempt)
+        _, proven = await self._segments.prove(name, row, tagged.index)
+        return proven.record.pub
 
     async def _first(
         self, tag: bytes, tagged: Tagged, message: bytes, customer: str
@@ -264,13 +286,13 @@ def _order(revision: Revision) -> tuple[str, int, int, int]:
     return header.topic, header.generation, header.partition, offset
 
 
-def _cursor(tree: int, after: Tagged | None) -> str:
-    """Tree of the keyring, and the row behind which the next page begins."""
-    return b64u(bytes([tree]) + (b"" if after is None else after.encode()))
+def _cursor(number: int, after: Tagged | None) -> str:
+    """Which of the customer's tags, and the row behind which the next page begins."""
+    return b64u(bytes([number]) + (b"" if after is None else after.encode()))
 
 
-def _parse_cursor(cursor: str, trees: int) -> tuple[int, Tagged | None]:
+def _parse_cursor(cursor: str, tags: int) -> tuple[int, Tagged | None]:
     data = b64u_decode(cursor, "the cursor")
-    if len(data) not in (1, 1 + TAGGED_BYTES) or data[0] >= trees:
+    if len(data) not in (1, 1 + TAGGED_BYTES) or data[0] >= tags:
         raise FormatError("the cursor is none that a page was given with")
     return data[0], Tagged.decode(data[1:]) if len(data) > 1 else None

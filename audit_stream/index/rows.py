@@ -41,6 +41,8 @@ META, PLACE, SEGMENT, GROUPS, MESSAGE, CARRIER, TAG = (
     b"\x00meta", b"p", b"s", b"g", b"m", b"c", b"t",
 )  # fmt: skip
 LOGGED, LOG_SIZE, LOG_ROOT = b"l", b"\x00log", b"\x00root"
+#: There while tag rows were deleted that are in the database's files still.
+TO_COMPACT = b"\x00compact"
 FORGOTTEN = b"\x00disposed"
 _NO_LEAF = bytes(32)
 #: The digest of a subject object that was not there, or not to be read.

@@ -20,7 +20,7 @@ from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.forgetting import forget_disposed, is_disposed
-from audit_stream.index.rows import NO_TAGS, Indexed, Pair, SegmentRow, tag_of
+from audit_stream.index.rows import NO_TAGS, TO_COMPACT, Indexed, Pair, SegmentRow, tag_of
 from audit_stream.index.segment_rows import tag_rows
 from audit_stream.index.stored import StoredSegment, tampered
 from audit_stream.index.tail import Archive
@@ -65,7 +65,7 @@ async def sweep(archive: Archive, index: ArchiveIndex) -> Swept:
         changed = [each for row in group if (each := await _look(archive, places, row, swept))]
         if changed:
             await _mend(archive, index, changed, swept)
-    if swept.removed:
+    if index.get(TO_COMPACT) is not None:  # also of a sweep that was cut off
         await asyncio.to_thread(index.compact_tags)
     return swept
 
@@ -90,7 +90,9 @@ async def _mend(
     for each in changed:
         if each.row.tags == NO_TAGS:
             added += await _missing(archive, index, each)
-    index.write([*gone, *added, *((each.row.key, each.after.encode()) for each in changed)])
+    owed = [(TO_COMPACT, b"tags")] if gone else []
+    rows = ((each.row.key, each.after.encode()) for each in changed)
+    index.write([*owed, *gone, *added, *rows])
     swept.removed += len(gone)
     swept.added += len(added)
 

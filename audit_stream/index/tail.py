@@ -73,6 +73,10 @@ class Tail:
         self._streams: set[str] = set()
         self._stopped: dict[str, None] = {}
 
+    def use_keys(self, keyring: Keyring) -> None:
+        """From now on that keyring, of the same archive, and not the one before."""
+        self._archive = replace(self._archive, keyring=keyring)
+
     @property
     def places(self) -> Collection[Indexed]:
         """Every partition that was met, and how far it is indexed: those without segments too."""

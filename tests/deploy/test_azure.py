@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audit_stream.evidence.log_names import ACCESS_FOLDER
+from audit_stream.privacy.private_object import FOLDER
 from tests.support.bicep import Template, parse, templates
 from tests.support.terraform import Configuration, configuration
 
@@ -16,6 +17,16 @@ BICEP = templates()
 TERRAFORM = configuration()
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 Facts = dict[str, Any]
+Given = tuple[str, str, str | None, str | None]  # role, container, condition, its version
+
+
+def _only(*folders: str) -> str:
+    """The condition of who may rewrite private objects under these folders."""
+    changing = ("add/action", "write", "delete")
+    other = " AND ".join(f"!(ActionMatches{{'{BLOBS}/{each}'}})" for each in changing)
+    places = [f"@Resource[{BLOBS}:path] StringStartsWith '{FOLDER}{each}'" for each in folders]
+    return f"(({other}) OR {' OR '.join(places)})"
+
 
 WANTED: Facts = {
     # Two regions for both; the archive's second one can be read.
@@ -36,12 +47,15 @@ WANTED: Facts = {
     "vault's logs": {"AuditEvent"},
     "writer": {f"{BLOBS}/read", f"{BLOBS}/add/action"},
     "reader": {f"{BLOBS}/read"},
-    # Role, container and condition of each assignment: it adds under one folder only.
+    "private keeper": {f"{BLOBS}/add/action", f"{BLOBS}/write", f"{BLOBS}/delete"},
+    # Role, container and condition of each assignment: each adds or rewrites under these folders.
     "gateway": {
         ("writer", "archive",
          (f"(!(ActionMatches{{'{BLOBS}/add/action'}}) OR @Resource[{BLOBS}:path] "
           f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
         ("reader", "subjects", None, None),
+        ("privateKeeper", "subjects",
+         _only("fleet/", "requests/", "holds/", "hold-keys/", "openings/"), "2.0"),
     },
     "disposer": {f"{BLOBS}/read", f"{BLOBS}/add/action", f"{BLOBS}/delete",
                  f"{BLOBS}/deleteBlobVersion/action"},
@@ -88,6 +102,7 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "vault's logs": _bicep_logs(vault, "audit"),
         "writer": _bicep_role(found["roles"], "writer"),
         "reader": _bicep_role(found["roles"], "reader"),
+        "private keeper": _bicep_role(found["roles"], "privateKeeper"),
         "gateway": set(_bicep_given(found["roles"], "gateway")),
         "disposer": _bicep_role(found["roles"], "disposer"),
         "disposes": {given[:2] for given in _bicep_given(found["roles"], "disposer")},
@@ -113,7 +128,7 @@ def _bicep_role(roles: Template, name: str) -> set[str]:
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
 
 
-def _bicep_given(roles: Template, who: str) -> Iterator[tuple[str, str, str | None, str | None]]:
+def _bicep_given(roles: Template, who: str) -> Iterator[Given]:
     variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
     for found in roles.resources.values():
         given = found["body"]["properties"]
@@ -121,6 +136,7 @@ def _bicep_given(roles: Template, who: str) -> Iterator[tuple[str, str, str | No
             role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
             condition = variables.get(given.get("condition"))
             if condition is not None:
+                condition = condition.replace("${notRewriting}", variables["notRewriting"])
                 condition = condition.replace("\\'", "'")
                 condition = condition.replace("${containers}", variables["containers"])
             place = found["body"]["scope"].removesuffix("Store")
@@ -167,7 +183,8 @@ def terraform(found: Configuration) -> Facts:
         "vault's logs": _terraform_logs(resources[f"{logs}.vault"]),
         "writer": _terraform_role(found, "writer"),
         "reader": _terraform_role(found, "reader"),
-        "gateway": set(_terraform_gateway(found)),
+        "private keeper": _terraform_role(found, "private keeper"),
+        "gateway": set(_terraform_given(found, "gateway")),
         "disposer": _terraform_role(found, "disposer"),
         "disposes": set(_terraform_disposes(found)),
         "outputs": {
@@ -189,19 +206,23 @@ def _terraform_role(found: Configuration, name: str) -> set[str]:
     return {each.replace("${local.containers}", found.locals["containers"]) for each in given}
 
 
-def _terraform_gateway(
-    found: Configuration,
-) -> Iterator[tuple[str, str, str | None, str | None]]:
-    condition = found.locals["only_journals"].replace(
-        "${local.containers}", found.locals["containers"]
-    )
+def _terraform_given(found: Configuration, whose: str) -> Iterator[Given]:
     for given in found.resources.values():
-        if "identity.gateway.principal_id" in str(given.get("principal_id")):
+        if "for_each" not in given and f"identity.{whose}.principal_id" in str(
+            given.get("principal_id")
+        ):
             role, place = (
                 re.findall(r'\["(.*?)"\]', given[key]) for key in ("role_definition_id", "scope")
             )
-            said = {None: None, "${local.only_journals}": condition}[given.get("condition")]
-            yield role[0], place[0], said, given.get("condition_version")
+            said = given.get("condition")
+            while said is not None and "${local." in said:
+                said = re.sub(r"\$\{local\.(\w+)\}", lambda each: found.locals[each[1]], said)
+            yield _as_bicep(role[0]), place[0], said, given.get("condition_version")
+
+
+def _as_bicep(role: str) -> str:
+    first, *more = role.split()
+    return first + "".join(map(str.capitalize, more))
 
 
 def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str]]:
@@ -252,6 +273,7 @@ def test_terraform_says_it(said: str) -> None:
         ("gateway", "roles", "StringStartsWith \\'access/", "StringStartsWith \\'a"),
         ("gateway", "roles", "    condition: onlyJournals\n", ""),
         ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
+        ("gateway", "roles", "\\'private/openings/", "\\'"),
         ("disposer", "roles", "          '${containers}/blobs/deleteBlobVersion/action'\n", ""),
         ("disposes", "roles", "    principalId: disposerId\n", "    principalId: workerId\n"),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
@@ -288,6 +310,7 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("writer", "roles", 'blobs/add/action"]', 'blobs/write"]'),
         ("gateway", "roles", "/blobs/add/action'}) OR", "/blobs/write'}) OR"),
         ("gateway", "roles", "  condition          = local.only_journals\n", ""),
+        ("gateway", "roles", "'private/openings/", "'"),
         ("disposer", "roles", 'blobs/deleteBlobVersion/action"', 'blobs/write"'),
         ("disposes", "roles", '"privacy officer of subjects" ', '"disposer of subjects" '),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),

@@ -136,7 +136,8 @@ def test_who_may_replace_or_delete_and_where() -> None:
     replaced."""
     roles = {name for name in ROLES.resources if "permissions" in str(ROLES.resources[name])}
     for right, who in (
-        ("write", {"privacyOfficer"}), ("delete", {"privacyOfficer", "disposer"}),
+        ("write", {"privacyOfficer", "privateKeeper"}),
+        ("delete", {"privacyOfficer", "privateKeeper", "disposer"}),
         ("deleteBlobVersion/action", {"disposer"}),
     ):  # fmt: skip
         assert {name for name in roles if f"{BLOBS}/{right}" in role(name)[1]} == who
@@ -144,6 +145,10 @@ def test_who_may_replace_or_delete_and_where() -> None:
         given = [each for each, found in ROLES.resources.items()
                  if f"'{name}'" in str(found["body"].get("properties"))]  # fmt: skip
         assert {body(ROLES, each)["scope"] for each in given} == {scope}
+    (files,) = [each for each in ROLES.resources.values()
+                if "'privateKeeper'" in str(each["body"].get("properties"))]  # fmt: skip
+    assert files["body"]["scope"] == "subjectsStore"
+    assert "condition" in files["body"]["properties"]  # by which it touches no subject object
 
 
 def test_looking_changes_nothing_and_no_role_has_a_wildcard() -> None:

@@ -130,7 +130,7 @@ def test_roles_are_bicep_s_roles() -> None:
         )
         for name, given in OURS.locals["roles"].items()
     }
-    assert len(roles) == 6
+    assert len(roles) == 7
     assert roles == bicep_roles()
     assert OURS.locals["containers"] == "Microsoft.Storage/storageAccounts/blobServices/containers"
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
-from audit_stream.app.gateway import server_config
+from audit_stream.app.gateway import GatewayServer
 from audit_stream.gateway.caller import SCOPES
 from audit_stream.gateway.tokens import TokenFile
 from audit_stream.settings import Settings
@@ -79,7 +78,7 @@ def gateway_settings(folder: Path, name: str, keyring: bytes) -> Settings:
 @contextmanager
 def serving(settings: Settings) -> Iterator[Asked]:
     """The gateway, while the block lasts."""
-    server = uvicorn.Server(server_config(settings.model_copy(update={"gateway_port": 0})))
+    server = GatewayServer(settings.model_copy(update={"gateway_port": 0}))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + LIMIT_SECONDS

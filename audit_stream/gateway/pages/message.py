@@ -35,7 +35,7 @@ class Shown:
     at: str
     sentence: str
     conflict: bool
-    erased: bool
+    erased: str | None  # a sentence on the certificate
     facts: Mapping[str, str]
     steps: tuple[Step, ...]
     assurance: str
@@ -52,9 +52,26 @@ def shown(answer: Mapping[str, Any]) -> Shown:
         meaning=words.DISPUTED if answer["conflict"] else words.MEANING[status],
         at=words.moment(record["carrier_receipt_timestamp"]),
         sentence=_sentence(steps), conflict=answer["conflict"],
-        erased=answer["redaction"] is not None, facts=_facts(record), steps=steps,
+        erased=certified(answer["redaction"]), facts=_facts(record), steps=steps,
         assurance=words.ASSURANCE[answer["assurance"]],
     )  # fmt: skip
+
+
+def certified(redaction: Mapping[str, Any] | None) -> str | None:
+    """A sentence on the certificate of an erasure; None: nothing was erased."""
+    if redaction is None:
+        return None
+    if redaction["certificate_id"] is not None:
+        return f"Redaction certificate {redaction['certificate_id']}."
+    found = redaction["certificates"]
+    if found is None:
+        return "Its redaction certificate is not written yet."
+    if found["first"] == found["last"]:
+        return f"Redaction certificate number {found['first']}, {found['newest_id']}."
+    return (
+        f"One of the redaction certificates number {found['first']} to {found['last']}: which one "
+        "is stored nowhere, since it would tell whose record this is."
+    )
 
 
 def checked(answer: Mapping[str, Any]) -> list[str]:

@@ -17,11 +17,13 @@ from starlette.routing import Route
 from audit_stream.errors import FormatError
 from audit_stream.gateway.bodies import zipped
 from audit_stream.gateway.caller import EVERY_TENANT
-from audit_stream.gateway.pages import render, report, standing, words
+from audit_stream.gateway.officers import HOLD, REDACT, Officers
+from audit_stream.gateway.pages import compliance, render, report, standing, words
 from audit_stream.gateway.pages.accesses import Accesses
 from audit_stream.gateway.pages.completeness import DAYS, pictures
+from audit_stream.gateway.pages.compliance import Compliance, Shared
 from audit_stream.gateway.pages.forms import SESSION, check_from_here, fields_of
-from audit_stream.gateway.pages.message import checked, is_anchored, shown
+from audit_stream.gateway.pages.message import certified, checked, is_anchored, shown
 from audit_stream.gateway.pages.quarantine import Reasons, quarantine
 from audit_stream.gateway.pages.report import Days
 from audit_stream.gateway.pages.sessions import Session, Sessions
@@ -37,7 +39,7 @@ HOME, LOOK_UP, BUNDLE, OVERVIEW, ARCHIVE, QUARANTINE, ACCESS, REPORT = (
 CSV, STYLE, SIGN_IN, SIGN_OUT = "/report.csv", "/style.css", "/sign-in", "/sign-out"
 PATHS = (
     HOME, LOOK_UP, BUNDLE, OVERVIEW, ARCHIVE, QUARANTINE, ACCESS, REPORT, CSV, STYLE, SIGN_IN,
-    SIGN_OUT,
+    SIGN_OUT, *compliance.PATHS,
 )  # fmt: skip
 _READ, _EXPORT = "audit:read", "audit:export"
 _REPORT_DAYS, _SHOWN_LINES = 30, 500
@@ -55,6 +57,7 @@ class Pages:
     alarms: Callable[[], list[dict[str, Any]]]  # that are open
     breaker: Callable[[], str]  # state of the store's
     reasons: Callable[[], Reasons | None]  # of quarantine; None: nobody counts them here
+    officers: Officers | None = None  # None: no pages of theirs
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), repr=False)
 
     def add(self, app: FastAPI) -> None:
@@ -68,8 +71,10 @@ class Pages:
             LOOK_UP: self.look_up, BUNDLE: self.bundle, SIGN_IN: self.sign_in,
             SIGN_OUT: self.sign_out,
         }  # fmt: skip
+        shared = Shared(self._session, self._posted, self._html)
+        more = {} if self.officers is None else Compliance(self.officers, shared).handlers()
         for method, handlers in (("GET", gets), ("POST", posts)):
-            for path, handler in handlers.items():
+            for path, handler in {**handlers, **more.get(method, {})}.items():
                 app.router.routes.append(Route(path, self._guarded(handler), methods=[method]))
         app.router.routes.append(Route(STYLE, _style, methods=["GET"]))
 
@@ -128,8 +133,8 @@ class Pages:
         template = "not_found" if problem.status == 404 else "tampered"
         return self._html(
             template, session, problem.status, problem=problem, failed=more.get("failed"),
-            through=words.through(more.get("archived_through", {})), given=fields,
-            **self._state(more),
+            erased=certified(more.get("redaction")), given=fields,
+            through=words.through(more.get("archived_through", {})), **self._state(more),
         )  # fmt: skip
 
     def _state(self, answer: Any) -> dict[str, Any]:
@@ -246,7 +251,8 @@ class Pages:
         caller = session.caller
         return render.html(
             template, status, who=caller, form=session.csrf, here=template,
-            whole=EVERY_TENANT in caller.tenants, may_export=_EXPORT in caller.scopes, **values,
+            whole=EVERY_TENANT in caller.tenants, may_export=_EXPORT in caller.scopes,
+            may_redact=REDACT in caller.scopes, may_hold=HOLD in caller.scopes, **values,
         )  # fmt: skip
 
     def _guarded(self, handler: Handler) -> Handler:

@@ -18,6 +18,11 @@ var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
 // Where a gateway may add: its access journals, and nothing of the archive's word.
 var onlyJournals = '(!(ActionMatches{\'${containers}/blobs/add/action\'}) OR @Resource[${containers}/blobs:path] StringStartsWith \'access/\')'
 
+// What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
+// loaded, requests, holds and openings. No subject object.
+var notRewriting = '!(ActionMatches{\'${containers}/blobs/add/action\'}) AND !(ActionMatches{\'${containers}/blobs/write\'}) AND !(ActionMatches{\'${containers}/blobs/delete\'})'
+var onlyFiling = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/requests/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/holds/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/hold-keys/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/openings/\')'
+
 resource archive 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: archiveAccount
 }
@@ -71,7 +76,7 @@ resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// The gateway, in the subjects' container: it finds persons there, and changes nothing.
+// The gateway, in the subjects' container: it finds persons there, and changes no subject object.
 resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream reader')
   properties: {
@@ -88,6 +93,29 @@ resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
         ]
         dataActions: [
           '${containers}/blobs/read'
+        ]
+      }
+    ]
+  }
+}
+
+// The gateway, in the subjects' container, under some folders of `private/` only.
+resource privateKeeper 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream private keeper')
+  properties: {
+    roleName: 'audit-stream private keeper (${resourceGroup().name})'
+    description: 'Add, rewrite and remove private objects, where a condition allows it.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: []
+        dataActions: [
+          '${containers}/blobs/add/action'
+          '${containers}/blobs/write'
+          '${containers}/blobs/delete'
         ]
       }
     ]
@@ -261,6 +289,18 @@ resource gatewayReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-0
     principalId: gatewayId
     principalType: 'ServicePrincipal'
     roleDefinitionId: reader.id
+  }
+}
+
+resource gatewayFiles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, gatewayId, privateKeeper.id)
+  scope: subjectsStore
+  properties: {
+    principalId: gatewayId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privateKeeper.id
+    condition: onlyFiling
+    conditionVersion: '2.0'
   }
 }
 

@@ -11,11 +11,21 @@ locals {
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read", "${local.containers}/blobs/add/action"]
     }
-    # The gateway, in the subjects' container: it finds persons there, and changes nothing.
+    # The gateway, in the subjects' container: it finds persons there, and changes no subject object.
     "reader" = {
       description  = "Read objects. Cannot add, change or delete one."
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read"]
+    }
+    # The gateway, in the subjects' container, under some folders of private/ only.
+    "private keeper" = {
+      description = "Add, rewrite and remove private objects, where a condition allows it."
+      actions     = []
+      data_actions = [
+        "${local.containers}/blobs/add/action",
+        "${local.containers}/blobs/write",
+        "${local.containers}/blobs/delete",
+      ]
     }
     # What the worker asks of itself before it trusts its archive. It changes nothing.
     "posture reader" = {
@@ -87,6 +97,11 @@ locals {
 
   # Where a gateway may add: its access journals, and nothing of the archive's word.
   only_journals = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'access/')"
+
+  # What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
+  # loaded, requests, holds and openings. No subject object.
+  not_rewriting = "!(ActionMatches{'${local.containers}/blobs/add/action'}) AND !(ActionMatches{'${local.containers}/blobs/write'}) AND !(ActionMatches{'${local.containers}/blobs/delete'})"
+  only_filing   = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/requests/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/hold-keys/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/openings/')"
 }
 
 resource "azurerm_role_definition" "this" {
@@ -135,6 +150,15 @@ resource "azurerm_role_assignment" "gateway_reads_subjects" {
   role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.gateway.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "gateway_files" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["private keeper"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.gateway.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_filing
+  condition_version  = "2.0"
 }
 
 resource "azurerm_role_assignment" "keeper_erases" {

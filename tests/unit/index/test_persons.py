@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.archive.opening import Closed
-from audit_stream.index.rows import NO_TAGS, TAG
+from audit_stream.index.rows import NO_TAGS, TAG, TO_COMPACT
 from audit_stream.index.sweep import sweep
 from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, open_tags, seal_tags
 from audit_stream.privacy.subjects import EXTERNAL
@@ -145,6 +145,25 @@ class TestErased:
         assert tag_rows(asking) == {key for key in before if TAGGED not in key}
         assert (await sweep(asking.archive, asking.index)).removed == 0
         check_no_file_has_it(asking)
+
+
+async def test_what_a_sweep_did_not_come_to_write_anew_the_next_one_does(
+    asking: Asking, subjects: FileSubjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended between deleting rows and taking them out of the files."""
+    await erase(subjects)
+
+    def ended() -> None:
+        raise RuntimeError("ended")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asking.index, "compact_tags", ended)
+        with pytest.raises(RuntimeError, match="ended"):
+            await sweep(asking.archive, asking.index)
+    asking.reopen()
+    assert (await sweep(asking.archive, asking.index)).removed == 0
+    check_no_file_has_it(asking)
+    assert TO_COMPACT not in asking.rows
 
 
 async def test_a_sweep_takes_what_was_away_and_lets_go_what_is(

@@ -16,7 +16,9 @@ from tests.support.browser import chromium
 from tests.support.certificates import identity
 from tests.unit.gateway.pages.conftest import Site
 
-PATHS = ("/", "/overview", "/archive", "/quarantine", "/access", "/report")
+PATHS = (
+    "/", "/overview", "/archive", "/quarantine", "/access", "/report", "/compliance", "/holds",
+)  # fmt: skip
 #: In the dark only the colours are others, and the overview has those of all pages.
 _RULES = {
     "light": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -220,7 +222,57 @@ def test_every_page_at_320_pixels_and_for_everyone(
     page.get_by_label("Message id", exact=True).fill("x" * 200)
     page.get_by_role("button", name="Look up").click()
     judged(page, "unknown", scheme)
+    erasure_looked_up(page, site)
+    judged(page, "look", scheme)
+    file_erasure(page, f"DSR-{scheme}")
+    judged(page, "request", scheme)
+    declare_hold(page, site)
+    judged(page, "holds", scheme)
     context.close()
+
+
+def erasure_looked_up(page: Page, site: Site) -> None:
+    page.goto(f"{site.asked.url}/compliance")
+    page.get_by_label("Whom").select_option(label="Customer, by id")
+    page.get_by_label("Id or address").fill(site.sample.customer.lower())
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("would be erased")
+
+
+def file_erasure(page: Page, ref: str) -> None:
+    page.get_by_role("checkbox").first.check()
+    page.get_by_label("Reference").fill(ref)
+    page.get_by_role("button", name="File the request").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Request {ref}")
+
+
+def declare_hold(page: Page, site: Site) -> None:
+    page.goto(f"{site.asked.url}/holds")
+    page.get_by_label("What").select_option(label="A workflow, by id")
+    page.get_by_label("Id, address or positions").fill("wf_margin_call")
+    for name, value in (("Matter", "LIT-17"), ("Reason", "ORD-4"), ("Custodian", "desk"),
+                        ("Approved by", "chief-1")):  # fmt: skip
+        page.get_by_label(name, exact=True).fill(value)
+    page.get_by_role("button", name="Declare the hold").click()
+    expect(page.get_by_role("table")).to_contain_text("workflow: wf_margin_call")
+
+
+def test_an_erasure_takes_two_browsers(browser: Browser, page: Page, site: Site) -> None:
+    """Without script: what the form was told is what a second person approves."""
+    erasure_looked_up(page, site)
+    assert site.sample.customer.lower() not in page.url
+    file_erasure(page, "DSR-two")
+    expect(page.get_by_text("You filed it")).to_be_visible()
+    assert page.get_by_role("button", name="Approve the erasure").count() == 0
+    other = browser.new_context(java_script_enabled=False)
+    second = signed_in(other, site)
+    second.goto(f"{site.asked.url}/compliance")
+    second.get_by_role("link", name="DSR-two").click()
+    second.get_by_role("button", name="Approve the erasure").click()
+    expect(second.get_by_text("State: approved, to be carried out.")).to_be_visible()
+    other.close()
+    page.reload()
+    expect(page.get_by_text("State: approved, to be carried out.")).to_be_visible()
 
 
 def judged(page: Page, name: str, scheme: str) -> None:

@@ -66,11 +66,11 @@ def test_a_contradiction_is_loud_and_both_stand(site: Site, visitor: Visitor) ->
 
 def test_an_erased_person_is_said_to_be(site: Site) -> None:
     answer = site.asked.get(site.asked.token(), message_uuid=site.sample.read).json()
-    answer["redaction"] = {"erased": True}
+    answer["redaction"] = {"erased": True, "certificates": None, "certificate_id": "rc-1"}
     answer["audit_record"]["customer_external_id"] = None
     answer["history"] = [{**each, "personal": "erased"} for each in answer["history"]]
     it = shown(answer)
-    assert it.erased
+    assert it.erased == "Redaction certificate rc-1."
     assert it.facts["Customer"] == "not shown"
     assert {step.personal for step in it.steps} == {words.PERSONAL["erased"]}
     assert not any("decrypted" in each for each in checked(answer))

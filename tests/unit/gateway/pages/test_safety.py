@@ -21,6 +21,11 @@ from tests.unit.gateway.pages.conftest import Site
 GETS = ("/", "/overview", "/archive", "/quarantine", "/access", "/report", "/report.csv")
 WHOLE = ("/overview", "/archive", "/quarantine", "/access")
 POSTS = ("/look-up", "/bundle", "/sign-out")
+OFFICE_GETS = ("/compliance", "/compliance/request", "/holds")
+OFFICE_POSTS = (
+    "/compliance/look", "/compliance/file", "/compliance/approve", "/compliance/withdraw",
+    "/compliance/opening", "/holds/file", "/holds/release", "/holds/approve",
+)  # fmt: skip
 CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
@@ -29,12 +34,13 @@ CSP = (
 
 def test_without_a_session_there_is_only_the_way_in(site: Site) -> None:
     visitor = site.visitor()
-    assert {*GETS, *POSTS, "/sign-in", "/style.css"} == set(PATHS)
-    for path in GETS:
+    office = {*OFFICE_GETS, *OFFICE_POSTS}
+    assert {*GETS, *POSTS, *office, "/sign-in", "/style.css"} == set(PATHS)
+    for path in (*GETS, *OFFICE_GETS):
         answer = visitor.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
         assert answer.content == b""
-    for path in POSTS:
+    for path in (*POSTS, *OFFICE_POSTS):
         answer = visitor.post(path, {"form": "x", "message_uuid": site.sample.read})
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     assert visitor.get("/sign-in").status_code == visitor.get("/style.css").status_code == 200
@@ -136,6 +142,10 @@ def test_what_is_no_form_is_refused(site: Site, visitor: Visitor) -> None:
 def all_pages(site: Site, visitor: Visitor) -> dict[str, Any]:
     """Every kind of page there is."""
     found = {path: visitor.get(path) for path in GETS}
+    found |= {path: visitor.get(path) for path in OFFICE_GETS}
+    found["look"] = visitor.submit(
+        found["/compliance"], "/compliance/look", kind="customer", who=site.sample.customer
+    )
     found["sign-in"] = site.visitor().get("/sign-in")
     found["message"] = visitor.look_up(message_uuid=site.sample.read)
     found["conflict"] = visitor.look_up(message_uuid=site.sample.contradicted)
