@@ -50,9 +50,10 @@ class Service(Followed):
 
     async def adopt(self, keyring: Keyring, cover_of: CoverOf) -> None:
         """Answer with these keys; return when nobody is at work with the ones before any more."""
-        self.lookup = self.lookup.with_keys(keyring, cover_of)
+        before, self.lookup = self.lookup, self.lookup.with_keys(keyring, cover_of)
         self.use_keys(keyring)
         await self.turns.over()
+        before.wipe()
 
     async def look_up(self, query: Query, caller: Caller) -> dict[str, Any]:
         """The answer to a query, for this caller. `Problem` 404 and 409 among others."""

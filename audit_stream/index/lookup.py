@@ -127,6 +127,10 @@ class Lookup:
     def _use(self, keyring: Keyring, cover_of: CoverOf) -> None:
         self._opener = Opener(keyring, cover_of)
 
+    def wipe(self) -> None:
+        """Overwrite the keys it holds: another one answers, and nobody is at work with it."""
+        self._opener.wipe()
+
     def with_keys(self, keyring: Keyring, cover_of: CoverOf) -> Lookup:
         """One with these keys and no others; what was checked of segments is shared."""
         other = copy(self)
