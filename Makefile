@@ -55,6 +55,10 @@ faults: install
 hostile: install
 	AUDIT_TEST_MALFORMED=10000 $(BIN)/pytest -q --timeout=3600 tests/unit/gateway/test_sockets.py
 
+.PHONY: erasure
+erasure: install
+	$(BIN)/python -m tests.campaigns.erasure
+
 tampering: install
 	$(BIN)/python -m tests.campaigns.tampering
 

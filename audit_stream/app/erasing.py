@@ -169,9 +169,11 @@ async def _longest_copy(settings: Settings, connection: KafkaConnection) -> time
 
 
 @asynccontextmanager
-async def erasing(settings: Settings) -> AsyncIterator[Erasing]:
-    """For the block. `KeyringError`, `ConfigError`, `StoreError`."""
-    ring, alarms = load_archive_keyring(settings), alarm_board(settings)
+async def erasing(
+    settings: Settings, alarms: AlarmBoard | None = None
+) -> AsyncIterator[Erasing]:  # fmt: skip
+    """For the block; `alarms`: the process's own. `KeyringError`, `ConfigError`, `StoreError`."""
+    ring, alarms = load_archive_keyring(settings), alarms or alarm_board(settings)
     store, subjects = archive_to_write(settings), subjects_to_write(settings)
     private = PrivateObjects(subjects, ring.keyring.index_key)
     segments = Segments(store, ring.trusted, ring.keyring.archive)

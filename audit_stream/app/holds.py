@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import logging
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.kept import keep
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_write, subject_store
-from audit_stream.app.standing import tell_standing
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import AuditError
@@ -33,16 +31,13 @@ from audit_stream.ports import Alerts, ContainerHolds, HoldLevel, SubjectStore, 
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.settings import Settings
 from audit_stream.stores.open import open_container_holds
-from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
-from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
 #: Alarms and what they are of.
 LOOKING = ("holds:look", "reading the legal holds")
 _KEEPING = ("holds:keep", "keeping the legal holds")
 _RECHECK_PASSES = 60  # with a pass every minute: once an hour every hold is read back
-_LAST_ALARMS_SECONDS = 2.0
 
 
 def holds_reader(
@@ -153,30 +148,13 @@ async def open_holds(settings: Settings) -> AsyncIterator[HoldKeeper]:
 
 async def run_holds(settings: Settings, every: float) -> None:
     """Carry out and enforce every so many seconds, until SIGTERM or SIGINT."""
-    metrics, health, alarms = Metrics(), Health("holds"), alarm_board(settings)
-    tell_standing(metrics, health, alarms)
-    web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    web.start()
-    passes = 0
-    try:
-        async with open_holds(settings) as keeper:
-            while not stop.is_set():
-                try:
-                    await _pass(keeper, metrics, recheck=passes % _RECHECK_PASSES == 0)
-                    passes += 1
-                except AuditError as error:
-                    alarms.raise_alarm(_KEEPING[0], f"{_KEEPING[1]} failed: {error}")
-                    health.set_ready("holds", False)
-                else:
-                    alarms.close_alarm(_KEEPING[0], f"{_KEEPING[1]} goes well again")
-                    health.set_ready("holds", True)
-                await _pause(stop, every)
-    finally:
-        alarms.flush(_LAST_ALARMS_SECONDS)
-        web.stop()
+    async with open_holds(settings) as keeper:
+        passes = itertools.count()
+
+        async def work(metrics: Metrics, _: Alerts) -> None:
+            await _pass(keeper, metrics, recheck=next(passes) % _RECHECK_PASSES == 0)
+
+        await keep(settings, "holds", _KEEPING, work, every)
 
 
 async def _pass(keeper: HoldKeeper, metrics: Metrics, *, recheck: bool) -> None:
@@ -190,9 +168,3 @@ def tell_enforced(metrics: Metrics, found: Enforced) -> None:
     for level in HoldLevel:
         missing = len(found.missing) if level is found.level else 0
         metrics.holds_unenforced.labels(level.value).set(missing)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopping}, timeout=seconds)
-    stopping.cancel()

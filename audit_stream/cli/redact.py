@@ -11,7 +11,7 @@ from audit_stream.cli import redact_more
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.cli.redact_more import By, Ref, actor, who, with_place
-from audit_stream.errors import BarrierError, ConfigError
+from audit_stream.errors import ConfigError
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,19 +166,16 @@ def run(
     """Carry out what is approved: at most 1,000 requests, in one batch. Needs the whole keyring.
 
     Goes on with a batch that was cut off. Exit 1 when a process still holds the old keys: the next
-    run goes on waiting for it.
+    run goes on waiting for it. With --every it serves metrics, health and alarms until SIGTERM, and
+    no failure ends it.
     """
     settings, out = Settings.load(config), Output(as_json)
-    while True:
-        try:
-            _run_once(settings, out)
-        except BarrierError as error:
-            if every is None:
-                raise
-            out.note(f"{error.code}: {error}")
-        if every is None:
-            return
-        asyncio.run(asyncio.sleep(every))
+    if every is None:
+        _run_once(settings, out)
+        return
+    from audit_stream.app.eraser import run_erasures
+
+    asyncio.run(run_erasures(settings, every))
 
 
 def _run_once(settings: Settings, out: Output) -> None:

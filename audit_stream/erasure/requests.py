@@ -82,12 +82,19 @@ class Requests:
             await self._forget(name)
         return request
 
+    async def open(self) -> list[Request]:
+        """Those that are not done or withdrawn, the oldest first."""
+        found = [
+            each for each in await self._folder(OPEN)
+            if not each.is_closed and await self._closed(request_id(each.ref)) is None
+        ]  # fmt: skip
+        return _by_age(found)
+
     async def to_carry_out(self) -> list[Request]:
         """Approved ones, those a hold stood against included, and those that a run had just taken
         when it was cut off before it had a journal."""
         wanted = (State.APPROVED, State.HELD, State.EXECUTING)
-        found = [each for each in await self._folder(OPEN) if each.state in wanted]
-        return _by_age([each for each in found if await self._closed(request_id(each.ref)) is None])
+        return [each for each in await self.open() if each.state in wanted]
 
     async def closed(self, identity: str) -> Request | None:
         """One that is done or withdrawn, by `request_id`."""

@@ -110,6 +110,11 @@ CATALOGUE = (
     Metric("holds_unenforced", "gauge",
            "Legal holds that are declared and that the store does not hold in full, by what it can "
            "hold: object, container, none. Told by who enforces holds.", ("profile",)),
+    Metric("erasure_requests", "gauge",
+           "Requests to erase that are not carried out, by state. Told by who carries them out.",
+           ("state",)),
+    Metric("erasure_due_timestamp_seconds", "gauge",
+           "By when the most urgent request to erase is due; 0 where there is none."),
     Metric("platform_deletions_total", "counter",
            "Deletion notices of platforms that a gateway took, recorded and refused."),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),

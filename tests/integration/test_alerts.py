@@ -19,11 +19,15 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from audit_stream.app.erasing import erasing
+from audit_stream.erasure.filing import new_request
+from audit_stream.erasure.request import Found
+from audit_stream.evidence.encoding import time_text
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
-from tests.support.alert_scene import GATEWAY, HOLDER, NOTARY, Installation, scene, served
+from tests.support.alert_scene import ERASER, GATEWAY, HOLDER, NOTARY, Installation, scene, served
 from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -213,6 +217,21 @@ async def holds_on_a_folder(fleet: Installation, watched: Watched) -> None:
     await watched.ends("HoldsUnenforced", **here)
 
 
+async def erasure_is_due(fleet: Installation, watched: Watched) -> None:
+    """Somebody asked two months ago, and nobody approved."""
+    here = fleet.instance(ERASER)
+    await watched.silent("ErasureDue", **here)
+    async with erasing(fleet.settings) as place:
+        long_ago = time_text(int((time.time() - 60 * 86_400) * 1000))
+        await place.requests.file(new_request(
+            ref="R-1", kind="customer", basis="GDPR", tags=[bytes(range(16))], by="privacy",
+            at=long_ago, found=Found(records=0, tenants=(), first=None, last=None),
+        ))  # fmt: skip
+    await watched.fires("ErasureDue", **here)
+    await run(fleet, "redact", "withdraw", "R-1")
+    await watched.ends("ErasureDue", **here)
+
+
 async def fork(fleet: Installation, watched: Watched) -> None:
     """Another history of the same offsets, by the same keys, is put into the archive."""
     events = Events(5, fleet.topic)
@@ -305,6 +324,7 @@ async def everything_breaks(
         group.create_task(machine_fails(fleets["machine"], watched))
         group.create_task(fork(fleets["fork"], watched))
         group.create_task(holds_on_a_folder(fleets["records"], watched))
+        group.create_task(erasure_is_due(fleets["records"], watched))
 
 
 async def broker_freezes(

@@ -27,7 +27,7 @@ from tests.support.fleet import Fleet
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY, GATEWAY, HOLDER = 9, 10, 11  # behind every worker
+NOTARY, GATEWAY, HOLDER, ERASER = 9, 10, 11, 12  # behind every worker
 
 
 class Installation(Fleet):
@@ -42,6 +42,7 @@ class Installation(Fleet):
         a job of their own."""
         jobs = {
             NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
+            ERASER: "audit-stream-keeper",
         }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
@@ -146,7 +147,7 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     """The installations with their workers running."""
     found = {
         name: await install(broker, folder, name, *indices)
-        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER)),
+        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER, ERASER)),
                               ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)))
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
@@ -171,6 +172,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
                     fleet.run_gateway()
                 elif index == HOLDER:
                     fleet.run(HOLDER, "holder")
+                elif index == ERASER:
+                    fleet.run(ERASER, "eraser")
                 elif name in ("store", "machine"):
                     fleet.run_switched()
                 else:

@@ -328,6 +328,9 @@ GATEWAY = [
          "Declared, and not held by the store in full, as the keeper of holds tells.",
          steps=((None, GREEN), (1, RED)), mappings=(nothing("No keeper", YELLOW),),
          runbook="holds"),
+    stat("Requests to erase", "sum by (state) (max by (state) (audit_stream_erasure_requests))",
+         "Not carried out yet, as who carries them out tells. A month is the limit.",
+         mappings=(nothing("No keeper", YELLOW),), runbook="erasure"),
 ]  # fmt: skip
 
 ROWS = {
