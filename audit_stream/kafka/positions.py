@@ -1,12 +1,13 @@
 """How far each file of an import is acknowledged, in a small file of its own beside it.
 
-A position goes with one file (its size and the hash of its head) and one target (the topics' ids):
-an import into other topics must not skip what those have.
+A position goes with one file (its size and a salted hash of its head, which holds personal data)
+and one target (the topics' ids): an import into other topics must not skip what those have.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -18,7 +19,7 @@ from audit_stream.errors import ConfigError
 from audit_stream.kafka.lines import LineFile
 from audit_stream.kafka.sending import Mark
 
-VERSION = "audit-import/1"
+VERSION = "audit-import/2"
 SUFFIX = ".position"
 _HEAD_BYTES = 1 << 16
 
@@ -29,6 +30,7 @@ class Position:
 
     size: int
     head: str
+    salt: str
     target: str
     line: int = 0
     offset: int = 0  # bytes of the unpacked text
@@ -44,7 +46,8 @@ class Positions:
     ) -> None:
         target = sha256(orjson.dumps(sorted(topics.items()))).hexdigest()
         self._paths = [_path(file, folder) for file in files]
-        self._fresh = [_identify(file, target) for file in files]
+        self._files = files
+        self._fresh = [_identify(file, target, secrets.token_hex(16)) for file in files]
         self._saved: dict[int, Position] = {}
 
     def begun(self) -> dict[int, Position]:
@@ -55,7 +58,7 @@ class Positions:
         found = {}
         for index, (path, fresh) in enumerate(zip(self._paths, self._fresh, strict=True)):
             if path is not None and fresh is not None and path.exists():
-                found[index] = _read(path, fresh)
+                found[index] = _read(path, self._files[index], fresh)
         return found
 
     def save(self, settled: Mark) -> None:
@@ -65,7 +68,8 @@ class Positions:
                 continue
             here = settled if index == settled.file else None
             position = Position(
-                size=fresh.size, head=fresh.head, target=fresh.target, done=here is None,
+                size=fresh.size, head=fresh.head, salt=fresh.salt, target=fresh.target,
+                done=here is None,
                 line=here.line if here else 0, offset=here.offset if here else 0,
             )  # fmt: skip
             if self._saved.get(index) != position:
@@ -93,20 +97,23 @@ def _path(file: LineFile, folder: Path | None) -> Path | None:
     return folder / f"{file.path.name}.{where}{SUFFIX}"
 
 
-def _identify(file: LineFile, target: str) -> Position | None:
+def _identify(file: LineFile, target: str, salt: str) -> Position | None:
     if file.path is None:
         return None
     with file.path.open("rb") as opened:
-        head = sha256(opened.read(_HEAD_BYTES)).hexdigest()
-        return Position(size=os.fstat(opened.fileno()).st_size, head=head, target=target)
+        head = sha256(salt.encode() + opened.read(_HEAD_BYTES)).hexdigest()
+        return Position(
+            size=os.fstat(opened.fileno()).st_size, head=head, salt=salt, target=target
+        )  # fmt: skip
 
 
-def _read(path: Path, fresh: Position) -> Position:
+def _read(path: Path, file: LineFile, fresh: Position) -> Position:
     try:
         found = Position(**orjson.loads(path.read_bytes()))
-    except (OSError, orjson.JSONDecodeError, TypeError) as error:
+        here = _identify(file, found.target, found.salt)
+    except (AttributeError, OSError, orjson.JSONDecodeError, TypeError) as error:
         raise ConfigError(f"{path} is not a position", hint="remove it to begin anew") from error
-    if (found.v, found.size, found.head) != (VERSION, fresh.size, fresh.head):
+    if here is None or (found.v, found.size, found.head) != (VERSION, here.size, here.head):
         raise ConfigError(
             f"{path} is the position in another file",
             hint="the file has changed: remove the position to import it from its beginning",
