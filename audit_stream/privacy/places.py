@@ -214,8 +214,8 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         name="positions", group=Group.FILES, form=Form.PSEUDONYMOUS, at=files("position"),
-        holds="how far a file was imported, its size, and a salted hash of its first 64 KiB: who can "
-        "guess all of them can confirm it",
+        holds="how far a file was imported, its size, and a salted hash of its first 64 KiB: who "
+        "can guess all of them can confirm it",
         readers="their owner", kept="as their owner keeps it",
         erasure="none: delete it with the imported file",
     ),
