@@ -32,6 +32,11 @@ class GuardedStores:
         """Whether a breaker is open: nothing can be stored, so nothing should be fetched."""
         return any(not breaker.is_closed for breaker in self.breakers.values())
 
+    def be_patient(self) -> None:
+        """From now on both are waited for, whatever is asked of them."""
+        self.archive.be_patient()
+        self.subjects.be_patient()
+
     async def close(self) -> None:
         """Close both."""
         await self.archive.close()

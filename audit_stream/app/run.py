@@ -218,7 +218,7 @@ async def _run(
     pipeline.paused = lambda: stores.failing
     keys = _watch_keys(settings, pipeline, registration, alarms)
     del ring, context  # the pipeline's alone are the keys: they go with the epoch
-    store.be_patient()
+    stores.be_patient()
     worker = Worker(
         worker_config(settings, streams, twins, connection, registration.member.process),
         pipeline, changelog, rekeyer, watchdog,

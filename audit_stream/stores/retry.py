@@ -53,6 +53,10 @@ class _Resilient(Generic[S]):
             lambda: self._inner.names(prefix, after=after, limit=limit)
         )
 
+    def be_patient(self) -> None:
+        """From now on reads wait, too: a worker that has started outlasts its store's outages."""
+        self._attempts.patient = True
+
     async def close(self) -> None:
         """See the port. Writes that wait are for their owners to cancel."""
         self._attempts.close()
@@ -71,10 +75,6 @@ class ResilientStore(_Resilient[WormStore]):
     def url(self) -> str:
         """Of the store inside."""
         return self._inner.url
-
-    def be_patient(self) -> None:
-        """From now on reads wait, too: a worker that has started outlasts its store's outages."""
-        self._attempts.patient = True
 
     async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
         """See `ports.WormStore`; waits for as long as the store fails."""
