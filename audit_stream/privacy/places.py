@@ -213,6 +213,15 @@ PLACES: tuple[Place, ...] = (
         erasure="none: they are the owner's",
     ),
     Place(
+        name="opening", group=Group.FILES, form=Form.PSEUDONYMOUS, at=files("opening"),
+        holds="what opens a redaction certificate's commitment: the integrity hashes of one "
+        "erased person's records, and 32 random bytes; no field of a person",
+        readers="who filed the request", kept="as the requester keeps it; the archive's copy goes "
+        "when it is handed out, or after 30 days",
+        erasure="none: it links records, and to nobody; whoever keeps it beside the request can "
+        "tell whose they were",
+    ),
+    Place(
         name="positions", group=Group.FILES, form=Form.PSEUDONYMOUS, at=files("position"),
         holds="how far a file was imported, its size, and a salted hash of its first 64 KiB: who "
         "can guess all of them can confirm it",
