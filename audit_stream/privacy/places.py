@@ -116,9 +116,10 @@ PLACES: tuple[Place, ...] = (
         holds="requests for erasure, holds by customer, the batch at work, which certificate is "
         "whose: by tag, never by identity; and who has loaded the keyring. Encrypted",
         readers="keeper and gateways, with the index key",
-        kept="requests and the map of certificates as long as certificates must be found; the "
-        "rest until done",
-        erasure="a tag stays as proof that its person was erased; nothing opens with it",
+        kept="closed requests and the map of certificates as long as certificates must be found; "
+        "openings for 30 days; the rest until done",
+        erasure="the tags go; a keyed hash of each stays, by which who knows the person finds the "
+        "certificate",
     ),
     Place(
         name="worker-state", group=Group.PROCESSES, form=Form.PSEUDONYMOUS,
