@@ -31,11 +31,17 @@ OTHER_CLASS = "a record in it is of another class"
 
 #: Ids of the holds that touch a segment with the offsets up to, not including, the second.
 HeldBy = Callable[[SegmentName, int], Awaitable[Sequence[str]]]
+#: The holds as they are when it is called.
+ReadHolds = Callable[[], Awaitable[HeldBy]]
 
 
-async def nobody_holds(_name: SegmentName, _stop: int) -> Sequence[str]:
+async def nobody_holds() -> HeldBy:
     """Of an archive without holds of its own: the store's are asked for besides."""
-    return ()
+
+    async def nobody(_name: SegmentName, _stop: int) -> Sequence[str]:
+        return ()
+
+    return nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ class Purges:
         return await self.change(purge_id, lambda purge: purge.approved(by, at))
 
     async def withdraw(self, purge_id: str) -> Purge:
-        """`RequestError` once it is certified."""
+        """`RequestError` once it is at work."""
         return await self.change(purge_id, Purge.withdrawn)
 
     async def change(self, purge_id: str, change: Callable[[Purge], Purge]) -> Purge:
@@ -62,6 +62,6 @@ class Purges:
         return decode_purge(await self._private.update(name, changed), name)
 
     async def to_carry_out(self) -> list[Purge]:
-        """Approved, and certified ones of which something may be owed."""
-        wanted = (State.APPROVED, State.CERTIFIED)
+        """Approved, and those at work or certified, of which something may be owed."""
+        wanted = (State.APPROVED, State.AT_WORK, State.CERTIFIED)
         return [each for each in await self.all() if each.state in wanted]

@@ -26,6 +26,7 @@ from audit_stream.retention.plan import (
     HeldBy,
     Logged,
     Plan,
+    ReadHolds,
     destroyable,
     expires_ms,
     milliseconds,
@@ -45,7 +46,7 @@ class Archived:
     keys: TrustedKeys
     inventory: Inventory
     class_of: Callable[[str], str]  # of a topic
-    held: HeldBy = nobody_holds
+    holds: ReadHolds = nobody_holds
     years: Sequence[int] = ()  # that have keys
 
     @property
@@ -106,21 +107,31 @@ class Survey:
         self._archived, self._tag, self._days, self._now = archived, tag, days, now_ms
         self._only = only
         self._standing = _Standing(archived.inventory)
+        self._names: dict[str, frozenset[str]] = {}  # by folder
         self._oldest_left: int | None = None
         self.plan = Plan()
 
     async def run(self, head: Head) -> Plan:
         """The plan. `StoreError`, `FormatError`, `ForkAlarm`."""
         gone = await self._archived.disposed.certificates()
+        held = await self._archived.holds()
         async for logged in logged_segments(self._archived.log, head):
             if covered_by(gone, logged.name):
-                continue
-            if not await self._take(logged):
+                if await self._stands(logged.name):  # owed: what keeps it needs its year
+                    self._leave(logged.oldest_ms)
+            elif not await self._take(logged, held):
                 self._leave(logged.oldest_ms)
         self.plan.years = await self._years(head)
         return self.plan
 
-    async def _take(self, logged: Logged) -> bool:
+    async def _stands(self, name: SegmentName) -> bool:
+        """Whether a segment is still there, in whichever container; of a folder, once for all."""
+        folder = layout.segment_folder(name.topic, name.generation, name.partition)
+        if folder not in self._names:
+            self._names[folder] = frozenset(await self._archived.store.names(folder))
+        return str(name) in self._names[folder]
+
+    async def _take(self, logged: Logged, held: HeldBy) -> bool:
         """Whether it is to go."""
         if self._archived.class_of(logged.name.topic) != self._tag:
             return False
@@ -131,7 +142,7 @@ class Survey:
         kept = await self._standing.of(logged.name)
         if kept is None:
             self.plan.block(MISSING)
-        elif kept.held or (holds := await self._archived.held(logged.name, logged.header.next)):
+        elif kept.held or (holds := await held(logged.name, logged.header.next)):
             self.plan.block(HELD, () if kept.held else holds)
         elif kept.until_ms is not None and kept.until_ms > self._now:
             self.plan.block(KEPT_BY_STORE)

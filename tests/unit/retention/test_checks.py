@@ -57,7 +57,7 @@ async def certified(scene: Scene) -> None:
     await scene.at(LATER_MS)
     await scene.approved()
     with pytest.raises(CutOff):
-        await scene.run(Cuts(at=len(SEGMENTS) + 1, behind=True))
+        await scene.run(Cuts(at=len(SEGMENTS) + 2, behind=True))
     assert len(await scene.archived.disposed.certificates()) == 1
     assert len(await scene.store.names("segments/")) == len(SEGMENTS)
 
