@@ -16,7 +16,7 @@ needs no lock: it is seen by the next look, right before the certificate and whi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.register import RegisterReader, RegisterWriter
@@ -197,7 +197,8 @@ class Purging:
         removed = owed = 0
         for stretch in disposal.stretches:
             stay: set[int] = set()
-            for number, name in enumerate(await standing_in(self._archived, stretch)):
+            names = [each.name for each in await self._disposer.kept(folder_of(stretch))]
+            for number, name in enumerate(await standing_in(self._archived, stretch, names)):
                 if number % _BETWEEN_LOOKS == 0:
                     held = await self._archived.holds()
                 if await self._gone(name, held):
@@ -259,13 +260,18 @@ def _why_stays(segment: Segment, name: str, before_ms: int, tag: str) -> str | N
     return None
 
 
-async def standing_in(archived: Archived, stretch: Stretch) -> list[SegmentName]:
-    """The segments of a stretch that are still there; junk passed over is none."""
-    folder = layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
-    kept = {str(name) for name in await archived.disposed.names(folder)}
-    names = (layout.parse_segment_name(name) for name in await archived.store.names(folder))
+def folder_of(stretch: Stretch) -> str:
+    """The folder that its segments lie in."""
+    return layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
+
+
+async def standing_in(
+    archived: Archived, stretch: Stretch, names: Iterable[str]
+) -> list[SegmentName]:
+    """Of the names in its folder, the segments of a stretch; junk passed over is none."""
+    kept = {str(name) for name in await archived.disposed.names(folder_of(stretch))}
     return [
-        name for name in names
+        name for name in map(layout.parse_segment_name, names)
         if name is not None and stretch.covers(name) and str(name) in kept
     ]  # fmt: skip
 
@@ -283,7 +289,8 @@ async def owed_by(archived: Archived, subjects: SubjectStore | None) -> list[Owe
     for disposal in await archived.disposed.certificates():
         owed = Owed(disposal=disposal, years=sorted(set(disposal.years) & set(archived.years)))
         for stretch in disposal.stretches:
-            owed.segments += await standing_in(archived, stretch)
+            names = await archived.store.names(folder_of(stretch))
+            owed.segments += await standing_in(archived, stretch, names)
             owed.subjects += [] if subjects is None else await subjects_in(subjects, stretch)
         if owed.segments or owed.subjects or owed.years:
             found.append(owed)
