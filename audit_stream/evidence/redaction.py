@@ -14,12 +14,11 @@ from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.encoding import hex_decode
+from audit_stream.evidence.encoding import hex_decode, is_time
 from audit_stream.evidence.register import Entry, Register
 
 COMMITMENT_BYTES = 32
 METHOD = "as-ggm1 puncture"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}").fullmatch
 _CERTIFICATE_ID = re.compile(r"rc-[0-9a-f]{16}").fullmatch
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -69,7 +68,7 @@ def redaction_of(entry: Entry) -> Redaction:
         if type(said[name]) is not str or not said[name]:
             raise FormatError(f"{what} {name} is not a text")
     for name in _TIMES:
-        if type(said[name]) is not str or not _TIME(said[name]):
+        if not is_time(said[name]):
             raise FormatError(f"{what} {name} is not a time")
     hex_decode(said["commitment"], f"{what} commitment", COMMITMENT_BYTES)
     epochs = said["epochs"]
@@ -99,7 +98,7 @@ def _check_inside(said: Mapping[str, Any], what: str) -> None:
         raise FormatError(f"{what} barrier acknowledged is not a number")
     _check_texts(barrier["excused"], {"by", "process", "reason", "role"}, f"{what} excused")
     _check_texts(said["targets"], {"at", "receipt", "target"}, f"{what} targets")
-    if not all(_TIME(each["at"]) for each in said["targets"]):
+    if not all(is_time(each["at"]) for each in said["targets"]):
         raise FormatError(f"{what} targets have something other than times")
     covers = said["covers"]
     if not isinstance(covers, list) or not all(_is_cover(each) for each in covers):

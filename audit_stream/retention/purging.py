@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import layout
-from audit_stream.evidence.disposal import Disposal, Stretch, disposal_of, kept_header
-from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.disposal import DAY_MS, Disposal, Stretch, disposal_of, kept_header
+from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.register import Entry, Register
@@ -32,14 +32,12 @@ from audit_stream.evidence.signing import LineSigner
 from audit_stream.notary.log import Head
 from audit_stream.ports import Disposer, PutResult, SubjectStore
 from audit_stream.retention.plan import (
-    DAY_MS,
     HELD,
     NEWER_RECORD,
     OTHER_CLASS,
     HeldBy,
     Logged,
     Plan,
-    milliseconds,
 )
 from audit_stream.retention.purge import Purge, State
 from audit_stream.retention.purges import Purges

@@ -12,7 +12,7 @@ from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import Stretch, covered_by
-from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Segment, parse_header
@@ -29,7 +29,6 @@ from audit_stream.retention.plan import (
     ReadHolds,
     destroyable,
     expires_ms,
-    milliseconds,
     nobody_holds,
 )
 
