@@ -83,6 +83,7 @@ class Plan:
     blocked: Counter[str] = field(default_factory=Counter)  # segments by why they stay
     holds: set[str] = field(default_factory=set)  # ids of those that block
     years: tuple[int, ...] = ()  # whose keys go with it
+    uncertified: int = 0  # segments looked at that no certificate covers, to go or to stay
 
     @property
     def records(self) -> int:

@@ -85,8 +85,8 @@ class Purging:
         if disposal is None:
             plan = await self._prepare(purge, head, now_ms)
             if not plan.expired:
-                waiting = await self._purges.change(purge.id, Purge.waiting)
-                return Carried(purge=waiting, plan=plan)
+                ending = Purge.waiting if plan.uncertified else _done  # another has certified it
+                return Carried(purge=await self._purges.change(purge.id, ending), plan=plan)
             changed = await self._purges.change(purge.id, Purge.at_work)
             if changed.state is not State.AT_WORK:
                 return Carried(purge=changed, plan=plan)
@@ -244,7 +244,7 @@ class Purging:
 
 
 def _done(purge: Purge) -> Purge:
-    return replace(purge, state=State.DONE)
+    return purge if purge.state is State.WITHDRAWN else replace(purge, state=State.DONE)
 
 
 def _why_stays(segment: Segment, name: str, before_ms: int, tag: str) -> str | None:

@@ -132,11 +132,12 @@ class Survey:
 
     async def _take(self, logged: Logged, held: HeldBy) -> bool:
         """Whether it is to go."""
+        if self._only is not None and not any(each.covers(logged.name) for each in self._only):
+            return False
+        self.plan.uncertified += 1
         if self._archived.class_of(logged.name.topic) != self._tag:
             return False
         if expires_ms(logged, self._days) > self._now:
-            return False
-        if self._only is not None and not any(each.covers(logged.name) for each in self._only):
             return False
         kept = await self._standing.of(logged.name)
         if kept is None:

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from audit_stream.app.holds import open_holds
-from audit_stream.gateway.caller import SCOPES
+from audit_stream.gateway.caller import SCOPES, Caller
 from audit_stream.gateway.hold_routes import HOLDS
+from audit_stream.gateway.holding import is_caller
 from audit_stream.gateway.redaction_routes import REDACTIONS
 from audit_stream.holds.filing import Holds
 from audit_stream.holds.hold import Hold
@@ -170,6 +171,17 @@ def test_a_hold_takes_two_and_a_place_every_tenant(office: Asked, counsel: dict[
     for what, body in (("release", {"reason": "r"}), ("approval", {})):
         assert act(office, of_one, others, what, **body).status_code == 404
         assert act(office, of_one, "h-nothing", what, **body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "approver", "same"),
+    [("jwt:lea", "lea", True), ("jwt:lea", "jwt:lea", True), ("t-1", "t-1", True),
+     ("jwt:lea", "max", False), ("t-1", "jwt:t-1", False)],
+)  # fmt: skip
+def test_who_comes_by_jwt_does_not_approve_under_the_bare_subject(
+    caller: str, approver: str, same: bool
+) -> None:
+    assert is_caller(Caller(id=caller, tenants=("*",), scopes=()), approver) is same
 
 
 @pytest.mark.parametrize(

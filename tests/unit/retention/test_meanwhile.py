@@ -123,6 +123,18 @@ async def test_what_is_at_work_cannot_be_withdrawn(scene: Scene) -> None:
     assert carried.purge.state is State.DONE
 
 
+async def test_of_two_purges_of_the_same_the_second_ends_without_a_certificate(
+    scene: Scene,
+) -> None:
+    await scene.approved()
+    await scene.approved()
+    carried = await scene.run()
+    assert [each.purge.state for each in carried] == [State.DONE, State.DONE]
+    assert [each.purge.certificate for each in carried] == [0, None]
+    assert len(await scene.archived.disposed.certificates()) == 1
+    assert await scene.purges.to_carry_out() == []
+
+
 async def test_what_is_kept_longer_by_now_stays(scene: Scene) -> None:
     """The class's time was made longer behind the approval."""
     await scene.approved()
