@@ -108,7 +108,8 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
-            for purge in await parts.purges.to_carry_out():
+            owed = [each.disposal for each in await parts.owed()]
+            for purge in await parts.purges.due(owed):
                 disposer = disposer_of(settings, purge.regulatory_tag)
                 try:
                     purging = _purging(parts, disposer, ring)

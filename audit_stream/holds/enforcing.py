@@ -78,8 +78,11 @@ class Enforcing:
         if level is HoldLevel.CONTAINER:
             held, failures = await self._hold_container(bool(active))
             missing = [] if held else missing
-        for hold in released:  # nothing of it lies in the store
-            await self._holds.change(hold.hold_id, Hold.lifted)
+        for hold in released:
+            if not (
+                await read_journal(self._private, hold.hold_id)
+            ).segments:  # none is held for it
+                await self._holds.change(hold.hold_id, Hold.lifted)
         return Enforced(level=level, declared=len(declared), missing=missing, failures=failures)
 
     async def _hold_container(self, wanted: bool) -> tuple[bool, Sequence[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from audit_stream.errors import FormatError, RequestError
 from audit_stream.evidence.canonical import check_members
-from audit_stream.evidence.disposal import Stretch
+from audit_stream.evidence.disposal import Disposal, Stretch
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.privacy.private_object import FOLDER
 from audit_stream.retention.plan import stretches_of
@@ -93,7 +93,7 @@ class Purge:
 
     def certified(self, number: int, days: int) -> Purge:
         """Its certificate is stored, under this number of the register."""
-        if self.state in (State.CERTIFIED, State.DONE):
+        if self.state is State.DONE:
             return self
         return replace(self, state=State.CERTIFIED, certificate=number, days=days)
 
@@ -114,6 +114,17 @@ def decode_purge(value: Mapping[str, Any], what: str) -> Purge:
                      stretches=stretches_of(value["stretches"]))  # fmt: skip
     except (TypeError, ValueError) as error:
         raise FormatError(f"{what} is not a purge") from error
+
+
+def certified_purge(disposal: Disposal) -> Purge:
+    """The purge of a certificate, as far as that tells."""
+    return Purge(
+        id=disposal.disposal_id, basis=disposal.basis, bytes=0, days=disposal.retention_days,
+        records=disposal.records, regulatory_tag=disposal.regulatory_tag,
+        requested_at=disposal.requested_at, requested_by=disposal.requested_by,
+        segments=disposal.segments, stretches=disposal.stretches, years=disposal.years,
+        state=State.CERTIFIED, approved_by=disposal.approved_by,
+    )  # fmt: skip
 
 
 def purge_name(purge_id: str) -> str:

@@ -166,7 +166,7 @@ class Scene:
                 head, now = await judged_now(self.archived.log, self.clock_ms)
                 return [
                     await self._purging().run(purge.kept_for(self.days), head, now)
-                    for purge in await self.purges.to_carry_out()
+                    for purge in await self.purges.due(each.disposal for each in await self.owed())
                 ]
         finally:
             self.cuts = Cuts()

@@ -323,6 +323,33 @@ async def test_a_container_stays_held_for_what_is_only_filed(tmp_path: Path) -> 
     assert tags.standing == {container_tag(NAME)}
 
 
+async def test_what_objects_still_hold_is_not_forgotten_where_none_can_be_held_now(
+    tmp_path: Path,
+) -> None:
+    """A class got a container of another kind: the tags go when its objects are free."""
+
+    class Turning(MemoryWormStore):
+        level = HoldLevel.OBJECT
+
+        async def hold_level(self) -> HoldLevel:
+            return self.level
+
+    store = Turning()
+    holding = Holding(tmp_path, store)
+    sealed = await holding.archive()
+    hold_id = await holding.declare(wanted(tags=(rarest(sealed),)))
+    await holding.enforcing.run(AT)
+    await holding.release(hold_id)
+    store.level = HoldLevel.NONE
+    await holding.enforcing.run(LATER)
+    hold = await holding.holds.get(hold_id)
+    assert hold is not None
+    assert hold.state is State.RELEASED
+    store.level = HoldLevel.OBJECT
+    await holding.enforcing.run(LATER)
+    assert await holding.held(sealed) == []
+
+
 async def test_a_container_that_cannot_be_held_is_told(tmp_path: Path) -> None:
     holding = Holding(tmp_path, ContainerStore(), Tags(works=False))
     hold_id = await holding.declare()

@@ -3,10 +3,12 @@ keep the class longer."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
 from audit_stream.keys.file import load_keyring
@@ -133,6 +135,28 @@ async def test_of_two_purges_of_the_same_the_second_ends_without_a_certificate(
     assert [each.purge.certificate for each in carried] == [0, None]
     assert len(await scene.archived.disposed.certificates()) == 1
     assert await scene.purges.to_carry_out() == []
+
+
+@pytest.mark.parametrize("left", [None, State.FILED, State.WITHDRAWN])
+async def test_what_a_certificate_owes_is_removed_whatever_became_of_its_purge(
+    scene: Scene, left: State | None
+) -> None:
+    """The private object is gone, or an older one was put back: the certificate counts."""
+    purge = await scene.approved()
+    with pytest.raises(CutOff):
+        await scene.run(Cuts(at=len(SEGMENTS) + 2, behind=True))
+    private = PrivateObjects(scene.subjects, golden.KEYRING.index_key)
+    kept = await private.get(purge.name)
+    assert kept is not None
+    if left is None:
+        await private.remove(kept)
+    else:
+        await private.replace(kept, replace(purge, state=left, approved_by=None).encode())
+    [carried] = await scene.run()
+    assert (carried.removed, carried.purge.state) == (len(SEGMENTS), State.DONE)
+    assert (carried.purge.requested_by, carried.purge.approved_by) == ("clerk", "officer")
+    assert await scene.owed() == []
+    assert await scene.run() == []
 
 
 async def test_what_is_kept_longer_by_now_stays(scene: Scene) -> None:
