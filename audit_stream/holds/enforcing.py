@@ -68,9 +68,7 @@ class Enforcing:
         declared = [each for each in active if each.declared]
         released = [each for each in await self._holds.all() if each.state is State.RELEASED]
         if level is HoldLevel.OBJECT:
-            if len(declared) < len(
-                active
-            ):  # what is only filed holds, and nobody looked for it yet
+            if len(declared) < len(active):  # nobody has looked yet what the filed ones hold
                 released = []
             return await self._objects(declared, released, now, recheck)
         missing = [each.hold_id for each in declared]
@@ -79,9 +77,8 @@ class Enforcing:
             held, failures = await self._hold_container(bool(active))
             missing = [] if held else missing
         for hold in released:
-            if not (
-                await read_journal(self._private, hold.hold_id)
-            ).segments:  # none is held for it
+            journal = await read_journal(self._private, hold.hold_id)
+            if not journal.segments:  # no object is held for it
                 await self._holds.change(hold.hold_id, Hold.lifted)
         return Enforced(level=level, declared=len(declared), missing=missing, failures=failures)
 
