@@ -79,6 +79,12 @@ def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> R
     return read
 
 
+def _longest_days(settings: Settings) -> int:
+    """Of the classes that topics have."""
+    tags = {settings.regulatory_tag(topic) for topic in settings.topics}
+    return max(map(settings.class_days, tags), default=0)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
     """The parts, for the block."""
@@ -90,6 +96,7 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
             store=store, log=ArchiveLog(store, ring.log_key), keys=ring.trusted,
             inventory=disposer, class_of=settings.class_of, holds=holds_of(store, subjects, ring),
             years=tuple(ring.keyring.years),
+            longest_days=_longest_days(settings),
         )  # fmt: skip
         private = PrivateObjects(subjects, ring.keyring.index_key)
         yield Parts(settings, archived, subjects, private)

@@ -47,6 +47,7 @@ class Archived:
     class_of: Callable[[str], str]  # of a topic
     holds: ReadHolds = nobody_holds
     years: Sequence[int] = ()  # that have keys
+    longest_days: int = 0  # how long the class is kept that is kept longest
 
     @property
     def disposed(self) -> DisposedSegments:
@@ -158,10 +159,14 @@ class Survey:
 
     async def _years(self, head: Head) -> tuple[int, ...]:
         """Years whose keys nothing needs any more once the plan is carried out."""
-        if not destroyable(self._archived.years, self._oldest_left, self._now, self._days):
+        if not self._destroyable():
             return ()
         await self._look_behind(head)
-        return destroyable(self._archived.years, self._oldest_left, self._now, self._days)
+        return self._destroyable()
+
+    def _destroyable(self) -> tuple[int, ...]:
+        days = max(self._days, self._archived.longest_days)  # all classes have the same keys
+        return destroyable(self._archived.years, self._oldest_left, self._now, days)
 
     async def _look_behind(self, head: Head) -> None:
         """Segments that are stored and not logged yet need their years, too."""

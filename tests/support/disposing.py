@@ -94,6 +94,7 @@ class Scene:
     held: Callable[[str], Sequence[str]] = lambda _: ()  # by the object's name
     looked: Callable[[], Awaitable[None]] | None = None  # when the holds are read anew
     days: int = DAYS  # how long the class is kept, by now
+    longest_days: int = DAYS  # the longest of all classes
     tag: str = TAG  # the class of every topic
     cuts: Cuts = field(default_factory=Cuts)
 
@@ -125,7 +126,7 @@ class Scene:
         return Archived(
             store=store, log=ArchiveLog(store, LOG.key), keys=golden.trusted(),
             inventory=self.disposer, class_of=lambda _: self.tag, holds=self._holds,
-            years=tuple(load_keyring(self.keyring).keyring.years),
+            years=tuple(load_keyring(self.keyring).keyring.years), longest_days=self.longest_days,
         )  # fmt: skip
 
     async def _holds(self) -> HeldBy:

@@ -91,6 +91,16 @@ async def test_a_hold_of_ours_behind_the_certificate_keeps_object_and_tags(scene
     assert tags.split("/")[1] == SEGMENTS[0].split("/")[1]
 
 
+async def test_a_year_is_kept_as_long_as_the_longest_class(scene: Scene) -> None:
+    """Its late records, or those of a backfill, are sealed with the same key."""
+    scene.longest_days = DAYS + 365
+    await scene.at(LATER_MS)
+    await scene.approved()
+    [carried] = await scene.run()
+    assert (carried.purge.state, carried.years) == (State.DONE, ())
+    assert load_keyring(scene.keyring).keyring.years
+
+
 async def test_what_is_not_in_the_log_keeps_its_year(scene: Scene) -> None:
     await scene.at(LATER_MS)
     assert (await scene.survey()).years == (2026,)
