@@ -15,6 +15,7 @@ from audit_stream.app.places import archive_to_write, subject_store
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import AuditError
+from audit_stream.evidence.hold import HoldEntry
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import TrustedKeys
@@ -84,6 +85,12 @@ class HoldKeeper:
         """A fresh one."""
         ring = self.ring
         return holds_reader(self.store, self.private, ring.trusted, ring.keyring.archive)
+
+    async def entry(self, hold_id: str) -> HoldEntry | None:
+        """The newest of a hold in the register."""
+        reader = self.reader
+        await reader.entries()
+        return reader.standing.get(hold_id)
 
     @property
     def may_declare(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from audit_stream.archive.register import RegisterReader
@@ -9,7 +10,7 @@ from audit_stream.errors import ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import Disposal, covered_by, decode_kept, disposal_of
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.evidence.register import Register
+from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.ports import WormStore
@@ -22,11 +23,14 @@ class DisposedSegments:
         self._store, self._keys = store, keys
         self._register = RegisterReader(store, keys, archive, Register.DISPOSALS)
         self._certificates: list[Disposal] = []
+        self._unread: deque[Entry] = deque()  # followed, and not understood yet
 
     async def certificates(self) -> Sequence[Disposal]:
         """All there are, in their order. `ForkAlarm`, `FormatError`."""
-        for entry in await self._register.new_entries():
-            self._certificates.append(disposal_of(entry))
+        self._unread += await self._register.new_entries()
+        while self._unread:  # one that is none of ours raises, now and whenever it is asked again
+            self._certificates.append(disposal_of(self._unread[0]))
+            self._unread.popleft()
         return self._certificates
 
     async def kept(self, name: SegmentName) -> Segment | None:

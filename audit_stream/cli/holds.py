@@ -79,7 +79,10 @@ def add(
     log.info("hold %s: filed by %s (%s)", hold.hold_id, by, getpass.getuser())
     _say(hold, out)
     if erased:
-        out.note("already erased: the records are held, their personal fields cannot be opened")
+        out.note(
+            "already erased: nothing links records to them any more; hold what is known of them "
+            "by --message, --workflow or --range"
+        )
 
 
 def _wanted(
@@ -113,13 +116,15 @@ def release(
     reason: Annotated[str, typer.Option(help="Reference of why it ends; it stands in WORM.")],
     as_json: Json = False, config: Config = None,
 ) -> None:  # fmt: skip
-    """File a hold's release. It holds on until a second person approves: `hold approve`."""
+    """File a hold's release, a lost one's, too. It holds on until a second person approves:
+    `hold approve`."""
     settings, out = Settings.load(config), Output(as_json)
 
     async def filing(keeper: HoldKeeper) -> Hold:
         from audit_stream.app.now import now
 
-        return await keeper.holds.release(hold_id, by, now(), reason)
+        entry = await keeper.entry(hold_id)
+        return await keeper.holds.release(hold_id, by, now(), reason, entry)
 
     _say(_run(settings, filing), out)
     log.info("hold %s: release filed by %s (%s)", hold_id, by, getpass.getuser())
@@ -133,7 +138,8 @@ def approve(hold_id: HoldId, by: By, as_json: Json = False, config: Config = Non
     async def approving(keeper: HoldKeeper) -> Hold:
         from audit_stream.app.now import now
 
-        return await _carried_out(keeper, await keeper.holds.approve(hold_id, by, now()))
+        entry = await keeper.entry(hold_id)
+        return await _carried_out(keeper, await keeper.holds.approve(hold_id, by, now(), entry))
 
     _say(_run(settings, approving), out)
     log.info("hold %s: release approved by %s (%s)", hold_id, by, getpass.getuser())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from audit_stream.retention.purge import Purge
     from audit_stream.retention.purging import Carried, Owed
 
+log = logging.getLogger(__name__)
 R = TypeVar("R")
 By = Annotated[str, typer.Option("--by", help="Your id, as callers have it: no name.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The purge's id, as status has it.")]
@@ -107,6 +110,7 @@ def purge(
     out.document(_plan(plan) | {"class": tag, "purge": filed and filed.encode()})
     _say_plan(out, tag, plan)
     if filed is not None:
+        log.info("purge %s: filed by %s (%s)", filed.id, by, getpass.getuser())
         out.say(f"filed as {filed.id}: audit-stream retention approve {filed.id} --by SECOND")
     if not plan.expired:
         raise typer.Exit(_FOUND)
@@ -118,12 +122,14 @@ def approve(purge_id: Id, by: By, as_json: Json = False, config: Config = None) 
     from audit_stream.app.now import now
 
     _change(config, as_json, lambda parts: parts.purges.approve(purge_id, by, now()))
+    log.info("purge %s: approved by %s (%s)", purge_id, by, getpass.getuser())
 
 
 @app.command()
 def withdraw(purge_id: Id, as_json: Json = False, config: Config = None) -> None:
     """Withdraw a purge that has no certificate yet."""
     _change(config, as_json, lambda parts: parts.purges.withdraw(purge_id))
+    log.info("purge %s: withdrawn by %s", purge_id, getpass.getuser())
 
 
 @app.command()

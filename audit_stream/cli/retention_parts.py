@@ -14,14 +14,13 @@ from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.holds.active import ActiveHolds
 from audit_stream.holds.looking import Looking
 from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Disposer, SubjectStore, WormStore
-from audit_stream.retention.plan import HeldBy, Plan
+from audit_stream.retention.plan import HeldBy, Plan, ReadHolds
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
 from audit_stream.retention.survey import Archived, Survey, judged_now
@@ -62,21 +61,28 @@ def disposer_of(settings: Settings, tag: str | None) -> Disposer:
     return open_disposer(url, archive_access(settings, own))
 
 
-def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> HeldBy:
-    """Which holds touch a segment, filed ones included, as they are when first asked: who runs a
-    purge holds the keyring's lock, as who declares one does."""
+def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> ReadHolds:
+    """Reads which holds touch a segment, filed ones included, as they are at each call."""
     keyring = ring.keyring
     private = PrivateObjects(subjects, keyring.index_key)
     reader = holds_reader(store, private, ring.trusted, keyring.archive)
     looking = Looking(store, subjects, keyring.index_key)
-    known: list[ActiveHolds] = []
 
-    async def held(name: SegmentName, stop: int) -> Sequence[str]:
-        if not known:
-            known.append(await reader.now())
-        return await looking.held_by(known[0], name, stop) if known[0] else ()
+    async def read() -> HeldBy:
+        active = await reader.now()
 
-    return held
+        async def held(name: SegmentName, stop: int) -> Sequence[str]:
+            return await looking.held_by(active, name, stop) if active else ()
+
+        return held
+
+    return read
+
+
+def _longest_days(settings: Settings) -> int:
+    """Of the classes that topics have."""
+    tags = {settings.regulatory_tag(topic) for topic in settings.topics}
+    return max(map(settings.class_days, tags), default=0)
 
 
 @asynccontextmanager
@@ -88,8 +94,9 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
     try:
         archived = Archived(
             store=store, log=ArchiveLog(store, ring.log_key), keys=ring.trusted,
-            inventory=disposer, class_of=settings.class_of, held=holds_of(store, subjects, ring),
+            inventory=disposer, class_of=settings.class_of, holds=holds_of(store, subjects, ring),
             years=tuple(ring.keyring.years),
+            longest_days=_longest_days(settings),
         )  # fmt: skip
         private = PrivateObjects(subjects, ring.keyring.index_key)
         yield Parts(settings, archived, subjects, private)
@@ -108,11 +115,13 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
-            for purge in await parts.purges.to_carry_out():
+            owed = [each.disposal for each in await parts.owed()]
+            for purge in await parts.purges.due(owed):
                 disposer = disposer_of(settings, purge.regulatory_tag)
                 try:
                     purging = _purging(parts, disposer, ring)
-                    carried.append(await purging.run(purge, head, now_ms))
+                    days = settings.class_days(purge.regulatory_tag)
+                    carried.append(await purging.run(purge.kept_for(days), head, now_ms))
                 finally:
                     await disposer.close()
             return carried

@@ -6,21 +6,25 @@ commits to the headers of its segments, which are kept: they go on linking the c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.encoding import hex_decode
+from audit_stream.evidence.encoding import hex_decode, is_time, milliseconds
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.evidence.register import Entry, Register
-from audit_stream.evidence.segment import Segment, decode_plain
+from audit_stream.evidence.segment import Header, Segment, decode_plain
 
 _TEXTS = ("basis", "disposal_id", "executed_at", "regulatory_tag", "requested_at")
 _COUNTS = ("records", "retention_days", "segments")
 _LONGEST_BASIS = 200
+_ID = re.compile(r"dc-[0-9a-f]{16}").fullmatch
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +89,12 @@ def disposal_of(entry: Entry) -> Disposal:
     for name in _TEXTS:
         if type(said[name]) is not str or not said[name]:
             raise FormatError(f"{what} {name} is not a text")
-    for name in ("first", "last"):
-        if said[name] is not None and type(said[name]) is not str:
+    for name in ("first", "last", "executed_at", "requested_at"):
+        if not is_time(said[name]) and (said[name] is not None or name not in ("first", "last")):
             raise FormatError(f"{what} {name} is no time")
+    if not _ID(said["disposal_id"]):
+        raise FormatError(f"{what} disposal_id is not dc- and 16 hexadecimal digits")
+    check_basis(said["basis"], f"{what} basis")
     for name in _COUNTS:
         if not _is_count(said[name]):
             raise FormatError(f"{what} {name} is not a number")
@@ -100,10 +107,18 @@ def disposal_of(entry: Entry) -> Disposal:
     if not isinstance(said["stretches"], list) or not said["stretches"]:
         raise FormatError(f"{what} names no stretch of offsets")
     stretches = tuple(_stretch(each, what) for each in said["stretches"])
+    _check_apart(stretches, what)
     for name in ("segments", "records"):
         if sum(getattr(each, name) for each in stretches) != said[name]:
             raise FormatError(f"{what} {name} is not the sum of its stretches")
     return Disposal(**{**said, "stretches": stretches})
+
+
+def _check_apart(stretches: Iterable[Stretch], what: str) -> None:
+    places = sorted((e.topic, e.generation, e.partition, e.base, e.next) for e in stretches)
+    for before, after in pairwise(places):
+        if before[:3] == after[:3] and after[3] < before[4]:
+            raise FormatError(f"{what} has stretches that overlap")
 
 
 def _stretch(value: Any, what: str) -> Stretch:
@@ -130,6 +145,19 @@ def leaves_digest(segments: Iterable[tuple[SegmentName, bytes]]) -> str:
     return digest.hexdigest()
 
 
+def newest_ms(header: Header) -> int | None:
+    """Unix ms of a segment's newest record by its header; None when no record was there."""
+    times = [each for each in (header.first_ts, header.last_ts) if each is not None]
+    return max(times, default=None)
+
+
+def kept_until_ms(header: Header, days: int) -> int:
+    """When the retention of its class is over; of one without any record it counts from its
+    sealing."""
+    newest = newest_ms(header)
+    return (milliseconds(header.sealed_at) if newest is None else newest) + days * DAY_MS
+
+
 def kept_header(plain: bytes) -> bytes:
     """What is kept of a segment's uncompressed bytes: lines 1 and 2, with their newlines."""
     return b"".join(line + b"\n" for line in plain.split(b"\n", 2)[:2])
@@ -154,8 +182,8 @@ def covered_by(certificates: Iterable[Disposal], name: SegmentName) -> bool:
     return any(each.covers(name) for each in certificates)
 
 
-def check_basis(text: str) -> str:
+def check_basis(text: str, what: str = "a basis") -> str:
     """Why, which stands in WORM and names no person, e.g. ``retention of 7 years is over``."""
     if not text.strip() or len(text) > _LONGEST_BASIS or not text.isprintable():
-        raise FormatError(f"a basis has 1 to {_LONGEST_BASIS} printable characters")
+        raise FormatError(f"{what} has 1 to {_LONGEST_BASIS} printable characters")
     return text

@@ -6,11 +6,13 @@ from __future__ import annotations
 from base64 import b64encode, urlsafe_b64encode
 from binascii import Error, a2b_base64
 from datetime import UTC, datetime
+from re import ASCII
 from re import compile as re_compile
 
 from audit_stream.errors import FormatError
 
 _HEX = re_compile(r"[0-9a-f]*").fullmatch
+_TIME = re_compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", ASCII).fullmatch
 _B64U = re_compile(r"[A-Za-z0-9_-]*").fullmatch
 _TO_STANDARD = str.maketrans("-_", "+/")
 
@@ -19,6 +21,19 @@ def time_text(milliseconds: int) -> str:
     """Milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (RFC 3339)."""
     seconds, millis = divmod(milliseconds, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def is_time(text: object) -> bool:
+    """Whether it has the form that `time_text` gives."""
+    return isinstance(text, str) and _TIME(text) is not None
+
+
+def milliseconds(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 time; `FormatError`."""
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError as error:
+        raise FormatError(f"{text!r} is no time") from error
 
 
 def b64(data: bytes) -> str:

@@ -16,14 +16,13 @@ from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.encoding import hex_decode
+from audit_stream.evidence.encoding import hex_decode, is_time
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.evidence.register import Entry, Register
 
 HOLD_ID_BYTES = 8
 MOST_VALUES = 1000
 _HOLD_ID = re.compile(r"h-[0-9a-f]{16}").fullmatch
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch
 #: Of messages and workflows: no @ and no +, so that no address is declared for ever by mistake.
 _ID = re.compile(r"[A-Za-z0-9._:/#=~|{}-]{1,256}").fullmatch
 _RANGE = re.compile(
@@ -128,7 +127,7 @@ def hold_of(entry: Entry) -> HoldEntry:
     for name in _TEXTS:
         if type(said[name]) is not str:
             raise FormatError(f"{what} {name} is not a text")
-    if not _TIME(said["time"]):
+    if not is_time(said["time"]):
         raise FormatError(f"{what} time is not a time")
     check_hold_id(said["hold_id"])
     check_said(said["matter"], said["custodian"], said["reason"])

@@ -14,13 +14,14 @@ from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.encoding import hex_decode
+from audit_stream.evidence.encoding import hex_decode, is_time
 from audit_stream.evidence.register import Entry, Register
 
 COMMITMENT_BYTES = 32
 METHOD = "as-ggm1 puncture"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}").fullmatch
+_CERTIFICATE_ID = re.compile(r"rc-[0-9a-f]{16}").fullmatch
+_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 _ACTOR = re.compile(r"[A-Za-z0-9._:|-]{1,128}").fullmatch
 _TEXTS = ("approved_by", "basis", "certificate_id", "keys_destroyed", "method", "request_ref",
           "requested_by")  # fmt: skip
@@ -67,7 +68,7 @@ def redaction_of(entry: Entry) -> Redaction:
         if type(said[name]) is not str or not said[name]:
             raise FormatError(f"{what} {name} is not a text")
     for name in _TIMES:
-        if type(said[name]) is not str or not _TIME(said[name]):
+        if not is_time(said[name]):
             raise FormatError(f"{what} {name} is not a time")
     hex_decode(said["commitment"], f"{what} commitment", COMMITMENT_BYTES)
     epochs = said["epochs"]
@@ -75,10 +76,51 @@ def redaction_of(entry: Entry) -> Redaction:
         raise FormatError(f"{what} epochs are not two")
     if type(said["count"]) is not int or said["count"] < 0 or epochs[1] != epochs[0] + 1:
         raise FormatError(f"{what} count or epochs are impossible")
-    for name, kind in (("barrier", dict), ("covers", list), ("fields", list), ("targets", list)):
-        if not isinstance(said[name], kind):
-            raise FormatError(f"{what} {name} is not a {kind.__name__}")
+    if not _CERTIFICATE_ID(said["certificate_id"]):
+        raise FormatError(f"{what} certificate_id is not rc- and 16 hexadecimal digits")
+    check_reference(said["request_ref"], f"{what} request_ref")
+    for name in ("approved_by", "requested_by"):
+        check_actor(said[name], f"{what} {name}")
+    if said["approved_by"] == said["requested_by"]:
+        raise FormatError(f"{what} was approved by who requested it")
+    _check_inside(said, what)
     return Redaction(**said)
+
+
+def _check_inside(said: Mapping[str, Any], what: str) -> None:
+    """The members that are no plain values."""
+    if not isinstance(said["fields"], list) or not all(type(e) is str for e in said["fields"]):
+        raise FormatError(f"{what} fields are not texts")
+    barrier = said["barrier"]
+    if not isinstance(barrier, dict) or barrier.keys() != {"acknowledged", "excused"}:
+        raise FormatError(f"{what} barrier does not have its members")
+    if type(barrier["acknowledged"]) is not int or barrier["acknowledged"] < 0:
+        raise FormatError(f"{what} barrier acknowledged is not a number")
+    _check_texts(barrier["excused"], {"by", "process", "reason", "role"}, f"{what} excused")
+    _check_texts(said["targets"], {"at", "receipt", "target"}, f"{what} targets")
+    if not all(is_time(each["at"]) for each in said["targets"]):
+        raise FormatError(f"{what} targets have something other than times")
+    covers = said["covers"]
+    if not isinstance(covers, list) or not all(_is_cover(each) for each in covers):
+        raise FormatError(f"{what} covers are not hashes of covers")
+
+
+def _check_texts(value: Any, members: set[str], what: str) -> None:
+    if not isinstance(value, list) or not all(
+        isinstance(each, dict) and each.keys() == members
+        and all(type(text) is str for text in each.values())
+        for each in value
+    ):  # fmt: skip
+        raise FormatError(f"{what} do not have their members")
+
+
+def _is_cover(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"after", "before", "first_epoch"}:
+        return False
+    hashes = (value["after"], value["before"])
+    return type(value["first_epoch"]) is int and all(
+        type(each) is str and _HASH(each) for each in hashes
+    )
 
 
 def commitment(secret: bytes, hashes: Iterable[bytes]) -> str:
@@ -96,15 +138,15 @@ def opens(certificate: Redaction, secret: bytes, hashes: Sequence[bytes]) -> boo
     )
 
 
-def check_reference(text: str) -> str:
+def check_reference(text: str, what: str = "a reference") -> str:
     """A request's reference, which stands in WORM and names no person; `FormatError`."""
     if not _REFERENCE(text):
-        raise FormatError("a reference has 1 to 64 letters, digits and . _ : / # -")
+        raise FormatError(f"{what} has 1 to 64 letters, digits and . _ : / # -")
     return text
 
 
-def check_actor(text: str) -> str:
+def check_actor(text: str, what: str = "an id") -> str:
     """Who did something: an id as callers of the gateway have, no name and no address."""
     if not _ACTOR(text):
-        raise FormatError("an id has 1 to 128 letters, digits and . _ : | -")
+        raise FormatError(f"{what} has 1 to 128 letters, digits and . _ : | -")
     return text

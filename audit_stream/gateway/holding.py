@@ -13,7 +13,7 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence.hold import Action, HoldEntry, Kind, check_hold_id, check_id, parse_range
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.gateway.asked import checked, text_of
-from audit_stream.gateway.caller import EVERY_TENANT, Caller
+from audit_stream.gateway.caller import EVERY_TENANT, JWT, Caller
 from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import MOST, is_text
@@ -82,7 +82,7 @@ class Holding:
         new."""
         async with self.officers.acting(caller, KIND, "file") as tenants:
             by = actor(caller)
-            if by == asked.said["approved_by"]:
+            if is_caller(caller, asked.said["approved_by"]):
                 raise Problem(422, "another person must approve the hold")
             tags: list[bytes] = []
             if asked.what in PERSONS:
@@ -113,23 +113,26 @@ class Holding:
     async def release(self, hold_id: str, reason: str, caller: Caller) -> Hold:
         """File a release; it goes on holding until another caller approves that."""
         async with self.officers.acting(caller, KIND, "release"):
-            await self._seen(hold_id, caller)
-            at = self.officers.gateway.now()
-            return await self._holds.release(hold_id, actor(caller), at, reason)
+            entry, at = await self._seen(hold_id, caller), self.officers.gateway.now()
+            return await self._holds.release(hold_id, actor(caller), at, reason, entry)
 
     async def approve(self, hold_id: str, caller: Caller) -> Hold:
         """Approve a release, as another than who filed it."""
         async with self.officers.acting(caller, KIND, "approve"):
-            await self._seen(hold_id, caller)
-            return await self._holds.approve(hold_id, actor(caller), self.officers.gateway.now())
+            entry, at = await self._seen(hold_id, caller), self.officers.gateway.now()
+            return await self._holds.approve(hold_id, actor(caller), at, entry)
 
-    async def _seen(self, hold_id: str, caller: Caller) -> None:
+    async def _seen(self, hold_id: str, caller: Caller) -> HoldEntry | None:
+        """What the register has of a hold that the caller may see, lost or not."""
         try:
-            found = await self._holds.get(check_hold_id(hold_id))
+            name = check_hold_id(hold_id)
         except FormatError:
-            found = None
+            raise _unknown() from None
+        entry = (await self.officers.standing_holds()).get(name)
+        found = await self._holds.get(name) or entry
         if found is None or not _sees(caller, found):
-            raise Problem(404, "there is no such hold, or it is not for this token")
+            raise _unknown()
+        return entry
 
     def _tenants(self, asked: Declaration, caller: Caller) -> list[str]:
         if asked.tenant is None:
@@ -150,6 +153,15 @@ class Holding:
             for value in asked.values
             for tag in held_tags(keyring, (tenant, kind, value))
         ]
+
+
+def is_caller(caller: Caller, actor_id: str) -> bool:
+    """Whether an id that was typed is the caller's, a JWT's also without the prefix it has here."""
+    return actor_id in (caller.id, caller.id.removeprefix(JWT))
+
+
+def _unknown() -> Problem:
+    return Problem(404, "there is no such hold, or it is not for this token")
 
 
 def _is_declared(hold: Hold | HoldEntry, standing: Mapping[str, HoldEntry]) -> bool:

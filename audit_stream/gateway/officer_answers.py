@@ -10,9 +10,9 @@ import orjson
 from audit_stream.archive.certificates import Certificate
 from audit_stream.erasure.request import Request
 from audit_stream.evidence.encoding import b64u
-from audit_stream.evidence.hold import HoldEntry
+from audit_stream.evidence.hold import Action, HoldEntry
 from audit_stream.gateway.counting import Looked
-from audit_stream.holds.hold import Hold
+from audit_stream.holds.hold import Hold, State
 from audit_stream.holds.standing import LOST
 
 
@@ -61,14 +61,21 @@ def certified(certificate: Certificate, log_index: int | None) -> dict[str, Any]
 
 
 def held(hold: Hold | HoldEntry, *, declared: bool | None = None) -> dict[str, Any]:
-    """A hold, without tags; `declared`: whether the register has it, None: it was not asked. One
-    of which only the register's entry is left is lost."""
+    """A hold, without tags; `declared`: whether the register has it, None: it was not asked."""
     said = {
         "hold_id": hold.hold_id, "scope": hold.scope.said(), "matter": hold.matter,
         "custodian": hold.custodian, "reason": hold.reason, "declared_by": hold.declared_by,
         "approved_by": hold.approved_by, "declared": declared,
     }  # fmt: skip
+    said["state"] = state_of(hold)
     if isinstance(hold, HoldEntry):
-        return said | {"state": LOST, "since": hold.time, "release": None}
+        return said | {"since": hold.time, "release": None}
     release = None if hold.release is None else asdict(hold.release)
-    return said | {"state": hold.state.value, "since": hold.filed_at, "release": release}
+    return said | {"since": hold.filed_at, "release": release}
+
+
+def state_of(hold: Hold | HoldEntry) -> str:
+    """Of one of which only the register's entry is left: lost, unless it was released."""
+    if isinstance(hold, Hold):
+        return hold.state.value
+    return LOST if hold.action is Action.DECLARED else State.RELEASED.value

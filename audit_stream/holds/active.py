@@ -7,6 +7,7 @@ whose private object is gone holds everybody: nobody can say whom it does not ho
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
@@ -188,13 +189,16 @@ class HoldsReader:
     def __init__(self, register: RegisterReader, holds: Holds) -> None:
         self._register, self._holds = register, holds
         self.standing: dict[str, HoldEntry] = {}  # by hold id: the newest entry
+        self._unread: deque[Entry] = deque()  # followed, and not understood yet
 
     async def entries(self) -> Sequence[Entry]:
         """Follow the register; what came since."""
         news = await self._register.new_entries()
-        for entry in news:
-            said = hold_of(entry)
+        self._unread += news
+        while self._unread:  # one that is none of ours raises, now and whenever it is asked again
+            said = hold_of(self._unread[0])
             self.standing[said.hold_id] = said
+            self._unread.popleft()
         return news
 
     async def now(self) -> ActiveHolds:
@@ -207,7 +211,7 @@ class HoldsReader:
 
     def _active(self, files: dict[str, Hold]) -> list[ActiveHold]:
         declared = [each for each in self.standing.values() if each.action is Action.DECLARED]
-        active = [_declared(each, files.get(each.hold_id)) for each in declared]
+        active = [declared_hold(each, files.get(each.hold_id)) for each in declared]
         filed = (each for each in files.values() if each.state in HOLDING)
         return active + [
             ActiveHold(hold_id=each.hold_id, scope=each.scope, tags=frozenset(each.tags),
@@ -216,7 +220,7 @@ class HoldsReader:
         ]  # fmt: skip
 
 
-def _declared(entry: HoldEntry, file: Hold | None) -> ActiveHold:
+def declared_hold(entry: HoldEntry, file: Hold | None) -> ActiveHold:
     """By the register's word; the private object has only the tags."""
     tags = frozenset(() if file is None or file.scope != entry.scope else file.tags)
     lost = entry.scope.kind is Kind.CUSTOMER and not tags

@@ -53,12 +53,19 @@ class Declaring:
         return done
 
     async def _append(self, hold: Hold, action: Action, at: str) -> list[CarriedOut]:
-        standing = self._reader.standing.get(hold.hold_id)
-        if standing is not None and (standing.action is action or action is Action.DECLARED):
+        if self._stands(hold, action):
             return []
         entry = await self._register.append(hold.entry(action, at).said(), self._signer)
         await self._reader.entries()
         return [CarriedOut(hold.hold_id, action, entry.number)]
+
+    def _stands(self, hold: Hold, action: Action) -> bool:
+        """Whether the register says it. A hold that was lost and is declared again has another
+        commitment: said anew, it holds its customer and not everybody."""
+        entry = self._reader.standing.get(hold.hold_id)
+        if entry is None or action is Action.RELEASED:
+            return entry is not None and entry.action is action
+        return entry.action is Action.RELEASED or entry.scope == hold.scope
 
     async def active(self) -> ActiveHolds:
         """What is active now."""

@@ -64,17 +64,22 @@ class Enforcing:
     async def run(self, now: str, *, recheck: bool = False) -> Enforced:
         """One pass. `recheck`: read every hold back, not only what is new."""
         level = await self._store.hold_level()
-        declared = [each for each in (await self._reader.now()).holds if each.declared]
+        active = (await self._reader.now()).holds
+        declared = [each for each in active if each.declared]
         released = [each for each in await self._holds.all() if each.state is State.RELEASED]
         if level is HoldLevel.OBJECT:
+            if len(declared) < len(active):  # nobody has looked yet what the filed ones hold
+                released = []
             return await self._objects(declared, released, now, recheck)
         missing = [each.hold_id for each in declared]
         failures: Sequence[str] = ()
         if level is HoldLevel.CONTAINER:
-            held, failures = await self._hold_container(bool(declared))
+            held, failures = await self._hold_container(bool(active))
             missing = [] if held else missing
-        for hold in released:  # nothing of it lies in the store
-            await self._holds.change(hold.hold_id, Hold.lifted)
+        for hold in released:
+            journal = await read_journal(self._private, hold.hold_id)
+            if not journal.segments:  # no object is held for it
+                await self._holds.change(hold.hold_id, Hold.lifted)
         return Enforced(level=level, declared=len(declared), missing=missing, failures=failures)
 
     async def _hold_container(self, wanted: bool) -> tuple[bool, Sequence[str]]:
@@ -97,9 +102,10 @@ class Enforcing:
         ids = [*(each.hold_id for each in declared), *(each.hold_id for each in released)]
         journals = {each: await read_journal(self._private, each) for each in ids}
         leaving = [
-            ActiveHold(hold_id=each.hold_id, scope=each.scope, tags=frozenset(each.tags))
+            ActiveHold(hold_id=each.hold_id, scope=each.scope, tags=frozenset(each.tags),
+                       lost=each.is_lost)
             for each in released
-        ]
+        ]  # fmt: skip
         await self._scan(ActiveHolds([*declared, *leaving]), journals)
         failures: list[str] = []
         active = [journals[each.hold_id] for each in declared]

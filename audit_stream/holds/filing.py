@@ -14,8 +14,15 @@ from typing import Any
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import RequestError, StoreTransient
 from audit_stream.evidence.canonical import check_members
-from audit_stream.evidence.hold import HOLD_ID_BYTES, Kind, Scope, commitment
-from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name
+from audit_stream.evidence.hold import (
+    HOLD_ID_BYTES,
+    Action,
+    HoldEntry,
+    Kind,
+    Scope,
+    commitment,
+)
+from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name, lost_hold
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.subjects import TagMaker, tags_of
 
@@ -67,19 +74,22 @@ class Holds:
             if standing is None:  # whoever took the key has not come further
                 mine = replace(mine, hold_id=kept.value["hold_id"])
                 await self._private.create(mine.name, mine.encode())
-            elif standing.state in HOLDING:
+            elif standing.state in HOLDING and not standing.is_lost:
                 return standing
-            else:  # that one is over
+            else:  # that one is over, or ends without anybody knowing whom it held
                 await self._private.replace(kept, _naming(mine))
         raise StoreTransient("others file the same hold over and over")
 
-    async def release(self, hold_id: str, by: str, at: str, reason: str) -> Hold:
-        """File a release; `RequestError`."""
-        return await self.change(hold_id, lambda hold: hold.leaving(by, at, reason))
+    async def release(
+        self, hold_id: str, by: str, at: str, reason: str, entry: HoldEntry | None = None
+    ) -> Hold:
+        """File a release; `RequestError`. `entry`: what the register has, for a hold is one
+        although its private object is gone."""
+        return await self.change(hold_id, lambda hold: hold.leaving(by, at, reason), entry)
 
-    async def approve(self, hold_id: str, by: str, at: str) -> Hold:
+    async def approve(self, hold_id: str, by: str, at: str, entry: HoldEntry | None = None) -> Hold:
         """Approve a release, as a second person; `RequestError`."""
-        return await self.change(hold_id, lambda hold: hold.approved(by, at))
+        return await self.change(hold_id, lambda hold: hold.approved(by, at), entry)
 
     async def get(self, hold_id: str) -> Hold | None:
         """By id."""
@@ -91,16 +101,20 @@ class Holds:
         kept = await self._private.all(HOLDS)
         return sorted((decode_hold(each.value, each.name) for each in kept), key=_order)
 
-    async def change(self, hold_id: str, change: Callable[[Hold], Hold]) -> Hold:
+    async def change(
+        self, hold_id: str, change: Callable[[Hold], Hold], entry: HoldEntry | None = None
+    ) -> Hold:
         """Compare and swap; `RequestError` when there is no such hold."""
         name = hold_name(hold_id)
 
         def changed(value: dict[str, Any] | None) -> dict[str, Any]:
-            if value is None:
-                raise RequestError(
-                    f"there is no hold {hold_id}", hint="audit-stream hold list shows them"
-                )
-            return change(decode_hold(value, name)).encode()
+            if value is not None:
+                return change(decode_hold(value, name)).encode()
+            if entry is not None and entry.action is Action.DECLARED:
+                return change(lost_hold(entry)).encode()
+            raise RequestError(
+                f"there is no hold {hold_id}", hint="audit-stream hold list shows them"
+            )
 
         return decode_hold(await self._private.update(name, changed), name)
 

@@ -47,6 +47,7 @@ class State(Enum):
     LIFTED = "lifted"  # over, and without tags
 
 
+_LEAVING = frozenset((State.LEAVING, State.APPROVED, State.RELEASED))
 HOLDING = frozenset((State.FILED, State.ACTIVE, State.LEAVING, State.APPROVED))
 
 
@@ -95,6 +96,11 @@ class Hold:
         held = sorted(tag.hex() for tag in self.tags) or sorted(self.scope.values)
         said = canonical([self.matter, self.scope.kind.value, held])
         return f"{KEYS}{sha256(said).hexdigest()[:32]}"
+
+    @property
+    def is_lost(self) -> bool:
+        """By customer, and nobody knows which: it holds everybody until it is released."""
+        return self.scope.kind is Kind.CUSTOMER and not self.tags
 
     def leaving(self, by: str, at: str, reason: str) -> Hold:
         """Its release filed; again by the same person changes nothing."""
@@ -203,8 +209,19 @@ def _check(hold: Hold, what: str) -> None:
         raise FormatError(f"{what} holds something other than tags")
     if hold.scope.kind is not Kind.CUSTOMER or hold.state is State.LIFTED:
         return
+    if hold.secret is None and hold.is_lost and hold.state in _LEAVING:
+        return
     if hold.secret is None or not opens(hold.scope, hold.secret, hold.tags):
         raise FormatError(f"{what} does not open its own commitment")
+
+
+def lost_hold(entry: HoldEntry) -> Hold:
+    """A declared hold of which only the register's entry is left, so that it can be released."""
+    return Hold(
+        hold_id=entry.hold_id, state=State.ACTIVE, scope=entry.scope, matter=entry.matter,
+        custodian=entry.custodian, reason=entry.reason, declared_by=entry.declared_by,
+        approved_by=entry.approved_by, filed_at=entry.time,
+    )  # fmt: skip
 
 
 def hold_name(hold_id: str) -> str:

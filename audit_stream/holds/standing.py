@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import StoreError
-from audit_stream.evidence.hold import Action, Kind, Scope
-from audit_stream.holds.active import HoldsReader
+from audit_stream.evidence.hold import Action, Scope
+from audit_stream.holds.active import HoldsReader, declared_hold
 from audit_stream.holds.enforcing import container_tag, segment_names
 from audit_stream.holds.filing import Holds
 from audit_stream.holds.hold import HOLDING, Hold
@@ -74,7 +74,7 @@ class Standings:
         said = file or entry
         assert said is not None
         state = file.state.value if file is not None else entry.action.value if entry else ""
-        lost = declared and said.scope.kind is Kind.CUSTOMER and (file is None or not file.tags)
+        lost = declared and entry is not None and declared_hold(entry, file).lost
         return HoldStanding(
             hold_id=hold_id, state=LOST if lost else state, scope=said.scope, matter=said.matter,
             custodian=said.custodian, declared_by=said.declared_by, approved_by=said.approved_by,

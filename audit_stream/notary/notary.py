@@ -58,8 +58,8 @@ class Notary:
 
     @property
     def left_out(self) -> int:
-        """Partitions whose segments do not fit."""
-        return self._gatherer.stopped
+        """Partitions and registers of which something does not fit."""
+        return self._gatherer.stopped + self._registered.stopped
 
     async def resume(self) -> Head | None:
         """Read where the log is. Raises `FormatError`, `ForkAlarm`, `StoreError`."""

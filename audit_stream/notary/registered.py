@@ -26,6 +26,7 @@ class _Followed:
     reader: RegisterReader
     head: RegisterHead | None = None
     waiting: deque[Entry] = field(default_factory=deque)
+    stopped: bool = False
 
     def logged(self, head: RegisterHead) -> None:
         """The log has it up to there."""
@@ -46,6 +47,11 @@ class Registered:
     def _follow(self, register: Register, head: RegisterHead | None) -> _Followed:
         reader = RegisterReader(self._store, self._keys, self._archive, register, head)
         return _Followed(reader, head)
+
+    @property
+    def stopped(self) -> int:
+        """Registers of which something is left out."""
+        return sum(followed.stopped for followed in self._followed.values())
 
     def resume(self, heads: Mapping[Register, RegisterHead]) -> None:
         """Begin where a log's last digest says it is."""
@@ -71,6 +77,7 @@ class Registered:
         entries, wrong = await followed.reader.read_on(limit - len(followed.waiting))
         start = 0 if followed.head is None else followed.head.next
         followed.waiting += [each for each in entries if each.number >= start]
+        followed.stopped = wrong is not None
         if wrong is not None:
             self._alarms.raise_alarm(
                 f"fork:{register.folder[:-1]}", f"left out of the archive log: {wrong}"

@@ -14,11 +14,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.disposal import Stretch, leaves_digest
+from audit_stream.evidence.disposal import (
+    DAY_MS,
+    Stretch,
+    kept_until_ms,
+    leaves_digest,
+    newest_ms,
+)
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Header
 
-DAY_MS = 86_400_000
 #: A rekeyed topic keeps the original times: they step back by its raw topic's retention at most.
 MARGIN_MS = 40 * DAY_MS
 
@@ -31,11 +36,17 @@ OTHER_CLASS = "a record in it is of another class"
 
 #: Ids of the holds that touch a segment with the offsets up to, not including, the second.
 HeldBy = Callable[[SegmentName, int], Awaitable[Sequence[str]]]
+#: The holds as they are when it is called.
+ReadHolds = Callable[[], Awaitable[HeldBy]]
 
 
-async def nobody_holds(_name: SegmentName, _stop: int) -> Sequence[str]:
+async def nobody_holds() -> HeldBy:
     """Of an archive without holds of its own: the store's are asked for besides."""
-    return ()
+
+    async def nobody(_name: SegmentName, _stop: int) -> Sequence[str]:
+        return ()
+
+    return nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +60,7 @@ class Logged:
     @property
     def newest_ms(self) -> int | None:
         """Time of its newest record by its header; None when no record was there."""
-        times = [each for each in (self.header.first_ts, self.header.last_ts) if each is not None]
-        return max(times, default=None)
+        return newest_ms(self.header)
 
     @property
     def oldest_ms(self) -> int | None:
@@ -60,17 +70,8 @@ class Logged:
 
 
 def expires_ms(logged: Logged, days: int) -> int:
-    """When its retention is over; of one without any record it counts from its sealing."""
-    newest = logged.newest_ms
-    return (milliseconds(logged.header.sealed_at) if newest is None else newest) + days * DAY_MS
-
-
-def milliseconds(text: str) -> int:
-    """Unix ms of an RFC 3339 time; `FormatError`."""
-    try:
-        return round(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError as error:
-        raise FormatError(f"{text!r} is no time") from error
+    """When its retention is over."""
+    return kept_until_ms(logged.header, days)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Plan:
     blocked: Counter[str] = field(default_factory=Counter)  # segments by why they stay
     holds: set[str] = field(default_factory=set)  # ids of those that block
     years: tuple[int, ...] = ()  # whose keys go with it
+    uncertified: int = 0  # segments looked at that no certificate covers, to go or to stay
 
     @property
     def records(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from audit_stream.errors import FormatError, RequestError
 from audit_stream.evidence.canonical import check_members
-from audit_stream.evidence.disposal import Stretch
+from audit_stream.evidence.disposal import Disposal, Stretch
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.privacy.private_object import FOLDER
 from audit_stream.retention.plan import stretches_of
@@ -29,6 +29,7 @@ class State(Enum):
 
     FILED = "filed"  # the dry run is made; a second person must approve
     APPROVED = "approved"  # the next run carries it out
+    AT_WORK = "at_work"  # its certificate is about to be stored: nobody withdraws it any more
     CERTIFIED = "certified"  # its certificate is stored; removals may be owed
     DONE = "done"  # all is gone, the keys of its years included
     WITHDRAWN = "withdrawn"
@@ -72,10 +73,29 @@ class Purge:
         return replace(self, state=State.APPROVED, approved_by=by, approved_at=at)
 
     def withdrawn(self) -> Purge:
-        """Not to be carried out; `RequestError` once its certificate is stored."""
-        if self.state in (State.CERTIFIED, State.DONE):
-            raise RequestError(f"the purge {self.id} is {self.state.value}: it cannot be undone")
+        """Not to be carried out; `RequestError` once its certificate is about to be stored."""
+        if self.state in (State.AT_WORK, State.CERTIFIED, State.DONE):
+            said = self.state.value.replace("_", " ")
+            raise RequestError(f"the purge {self.id} is {said}: it cannot be undone")
         return replace(self, state=State.WITHDRAWN)
+
+    def kept_for(self, days: int) -> Purge:
+        """As its class is kept by now: longer than when it was filed, or as long; never shorter."""
+        return replace(self, days=max(self.days, days))
+
+    def at_work(self) -> Purge:
+        """To be certified; one that was withdrawn meanwhile stays that."""
+        return replace(self, state=State.AT_WORK) if self.state is State.APPROVED else self
+
+    def waiting(self) -> Purge:
+        """Nothing of it can go now, and no certificate is stored."""
+        return replace(self, state=State.APPROVED) if self.state is State.AT_WORK else self
+
+    def certified(self, number: int, days: int) -> Purge:
+        """Its certificate is stored, under this number of the register."""
+        if self.state is State.DONE:
+            return self
+        return replace(self, state=State.CERTIFIED, certificate=number, days=days)
 
     def encode(self) -> dict[str, Any]:
         """As a private object's value."""
@@ -94,6 +114,17 @@ def decode_purge(value: Mapping[str, Any], what: str) -> Purge:
                      stretches=stretches_of(value["stretches"]))  # fmt: skip
     except (TypeError, ValueError) as error:
         raise FormatError(f"{what} is not a purge") from error
+
+
+def certified_purge(disposal: Disposal) -> Purge:
+    """The purge of a certificate, as far as that tells."""
+    return Purge(
+        id=disposal.disposal_id, basis=disposal.basis, bytes=0, days=disposal.retention_days,
+        records=disposal.records, regulatory_tag=disposal.regulatory_tag,
+        requested_at=disposal.requested_at, requested_by=disposal.requested_by,
+        segments=disposal.segments, stretches=disposal.stretches, years=disposal.years,
+        state=State.CERTIFIED, approved_by=disposal.approved_by,
+    )  # fmt: skip
 
 
 def purge_name(purge_id: str) -> str:

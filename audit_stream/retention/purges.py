@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import RequestError
-from audit_stream.evidence.disposal import check_basis
+from audit_stream.evidence.disposal import Disposal, check_basis
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.retention.plan import Plan
-from audit_stream.retention.purge import PURGES, Purge, State, decode_purge, purge_name
+from audit_stream.retention.purge import (
+    PURGES,
+    Purge,
+    State,
+    certified_purge,
+    decode_purge,
+    purge_name,
+)
 
 
 def new_purge(plan: Plan, tag: str, days: int, by: str, basis: str, at: str) -> Purge:
@@ -46,7 +53,7 @@ class Purges:
         return await self.change(purge_id, lambda purge: purge.approved(by, at))
 
     async def withdraw(self, purge_id: str) -> Purge:
-        """`RequestError` once it is certified."""
+        """`RequestError` once it is at work."""
         return await self.change(purge_id, Purge.withdrawn)
 
     async def change(self, purge_id: str, change: Callable[[Purge], Purge]) -> Purge:
@@ -62,6 +69,20 @@ class Purges:
         return decode_purge(await self._private.update(name, changed), name)
 
     async def to_carry_out(self) -> list[Purge]:
-        """Approved, and certified ones of which something may be owed."""
-        wanted = (State.APPROVED, State.CERTIFIED)
+        """Approved, and those at work or certified, of which something may be owed."""
+        wanted = (State.APPROVED, State.AT_WORK, State.CERTIFIED)
         return [each for each in await self.all() if each.state in wanted]
+
+    async def due(self, owed: Iterable[Disposal]) -> list[Purge]:
+        """To be carried out. `owed`: certificates that say that something is gone and is not; their
+        word counts, whatever became of their purge's private object."""
+        found = await self.to_carry_out()
+        known = {each.id for each in found}
+        return found + [
+            await self._put_back(each) for each in owed if each.disposal_id not in known
+        ]
+
+    async def _put_back(self, disposal: Disposal) -> Purge:
+        purge = certified_purge(disposal)
+        await self._private.update(purge.name, lambda _: purge.encode())
+        return purge

@@ -3,25 +3,27 @@
 1  the archive is surveyed again, and of what the dry run found nothing but that may go: each
    segment is read, is the one that was logged, holds no newer record and none of another class
 2  its header and signature are put beside it, so that chain, proofs and log go on
-3  the certificate is appended to the register of disposals: from here on it is disposed of
+3  the holds are read once more, the purge can be withdrawn no longer, and the certificate is
+   appended to the register of disposals: from here on it is disposed of
 4  the segments, and their subject objects, are removed
 5  the keys of the years that nothing needs any more are destroyed
 
 Nothing is removed that no certificate covers, and nothing that a hold touches. Whoever runs it
 holds the lock of the keyring's folder, as whoever declares a hold does: a hold comes before the
-certificate, and blocks, or behind it, and finds the segments disposed of.
+certificate, and blocks, or behind it, and finds the segments disposed of. One that is only filed
+needs no lock: it is seen by the next look, right before the certificate and while segments go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import layout
-from audit_stream.evidence.disposal import Disposal, Stretch, disposal_of, kept_header
-from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.disposal import DAY_MS, Disposal, Stretch, disposal_of, kept_header
+from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.register import Entry, Register
@@ -30,17 +32,18 @@ from audit_stream.evidence.signing import LineSigner
 from audit_stream.notary.log import Head
 from audit_stream.ports import Disposer, PutResult, SubjectStore
 from audit_stream.retention.plan import (
-    DAY_MS,
+    HELD,
     NEWER_RECORD,
     OTHER_CLASS,
+    HeldBy,
     Logged,
     Plan,
-    milliseconds,
 )
 from audit_stream.retention.purge import Purge, State
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.survey import Archived, Survey
 
+_BETWEEN_LOOKS = 50  # segments removed between two looks at the holds
 #: Destroys the keys of years, for good, once nothing needs them; those that it could.
 DestroyYears = Callable[[Sequence[int]], Awaitable[Sequence[int]]]
 
@@ -82,11 +85,16 @@ class Purging:
         if disposal is None:
             plan = await self._prepare(purge, head, now_ms)
             if not plan.expired:
-                return Carried(purge=purge, plan=plan)
+                ending = Purge.waiting if plan.uncertified else _done  # another has certified it
+                return Carried(purge=await self._purges.change(purge.id, ending), plan=plan)
+            changed = await self._purges.change(purge.id, Purge.at_work)
+            if changed.state is not State.AT_WORK:
+                return Carried(purge=changed, plan=plan)
             await self._certify(purge, plan, now_ms)
             disposal = await self._certificate(purge.id)
         assert disposal is not None  # it was appended just now
-        purge = await self._certified(purge, disposal[0])
+        number, days = disposal[0].number, disposal[1].retention_days
+        purge = await self._purges.change(purge.id, lambda each: each.certified(number, days))
         removed, owed = await self._remove(disposal[1])
         years: Sequence[int] = ()
         if not owed:
@@ -127,7 +135,19 @@ class Purging:
         if len(sound) < len(plan.expired):  # what stays needs its year
             plan.years = ()
         plan.expired = sound
+        await self._ask_holds(plan)
         return plan
+
+    async def _ask_holds(self, plan: Plan) -> None:
+        """Once more, as the headers took their time and holds are filed without the lock."""
+        held, free = await self._archived.holds(), []
+        for logged in plan.expired:
+            if holds := await held(logged.name, logged.header.next):
+                plan.block(HELD, holds)
+                plan.years = ()
+            else:
+                free.append(logged)
+        plan.expired = free
 
     async def _keep_header(self, logged: Logged, before_ms: int, tag: str) -> str | None:
         """Put what is kept of the segment; why it must stay, if it must."""
@@ -168,12 +188,6 @@ class Purging:
         assert isinstance(register, RegisterWriter)
         await register.append(disposal.said(), self._signer)
 
-    async def _certified(self, purge: Purge, entry: Entry) -> Purge:
-        if purge.state is State.CERTIFIED:
-            return purge
-        change = replace(purge, state=State.CERTIFIED, certificate=entry.number)
-        return await self._purges.change(purge.id, lambda _: change)
-
     # Step 4
 
     async def _remove(self, disposal: Disposal) -> tuple[int, int]:
@@ -181,8 +195,11 @@ class Purging:
         removed = owed = 0
         for stretch in disposal.stretches:
             stay: set[int] = set()
-            for name in await standing_in(self._archived, stretch):
-                if await self._gone(name):
+            names = [each.name for each in await self._disposer.kept(folder_of(stretch))]
+            for number, name in enumerate(await standing_in(self._archived, stretch, names)):
+                if number % _BETWEEN_LOOKS == 0:
+                    held = await self._archived.holds()
+                if await self._gone(name, held):
                     removed += 1
                 else:
                     stay.add(name.base)
@@ -190,11 +207,11 @@ class Purging:
             owed += len(stay)
         return removed, owed
 
-    async def _gone(self, name: SegmentName) -> bool:
+    async def _gone(self, name: SegmentName, held: HeldBy) -> bool:
         kept = await self._archived.disposed.kept(name)
         if kept is None:
             raise ForkAlarm(f"the header of {name} was not kept", hint="read docs/runbooks/fork.md")
-        if await self._archived.held(name, kept.header.next):
+        if await held(name, kept.header.next):
             return False
         return await self._disposer.remove_expired(str(name))
 
@@ -227,7 +244,7 @@ class Purging:
 
 
 def _done(purge: Purge) -> Purge:
-    return replace(purge, state=State.DONE)
+    return purge if purge.state is State.WITHDRAWN else replace(purge, state=State.DONE)
 
 
 def _why_stays(segment: Segment, name: str, before_ms: int, tag: str) -> str | None:
@@ -241,13 +258,18 @@ def _why_stays(segment: Segment, name: str, before_ms: int, tag: str) -> str | N
     return None
 
 
-async def standing_in(archived: Archived, stretch: Stretch) -> list[SegmentName]:
-    """The segments of a stretch that are still there; junk passed over is none."""
-    folder = layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
-    kept = {str(name) for name in await archived.disposed.names(folder)}
-    names = (layout.parse_segment_name(name) for name in await archived.store.names(folder))
+def folder_of(stretch: Stretch) -> str:
+    """The folder that its segments lie in."""
+    return layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
+
+
+async def standing_in(
+    archived: Archived, stretch: Stretch, names: Iterable[str]
+) -> list[SegmentName]:
+    """Of the names in its folder, the segments of a stretch; junk passed over is none."""
+    kept = {str(name) for name in await archived.disposed.names(folder_of(stretch))}
     return [
-        name for name in names
+        name for name in map(layout.parse_segment_name, names)
         if name is not None and stretch.covers(name) and str(name) in kept
     ]  # fmt: skip
 
@@ -265,7 +287,8 @@ async def owed_by(archived: Archived, subjects: SubjectStore | None) -> list[Owe
     for disposal in await archived.disposed.certificates():
         owed = Owed(disposal=disposal, years=sorted(set(disposal.years) & set(archived.years)))
         for stretch in disposal.stretches:
-            owed.segments += await standing_in(archived, stretch)
+            names = await archived.store.names(folder_of(stretch))
+            owed.segments += await standing_in(archived, stretch, names)
             owed.subjects += [] if subjects is None else await subjects_in(subjects, stretch)
         if owed.segments or owed.subjects or owed.years:
             found.append(owed)

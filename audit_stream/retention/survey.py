@@ -12,7 +12,7 @@ from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import Stretch, covered_by
-from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Segment, parse_header
@@ -26,9 +26,9 @@ from audit_stream.retention.plan import (
     HeldBy,
     Logged,
     Plan,
+    ReadHolds,
     destroyable,
     expires_ms,
-    milliseconds,
     nobody_holds,
 )
 
@@ -45,8 +45,9 @@ class Archived:
     keys: TrustedKeys
     inventory: Inventory
     class_of: Callable[[str], str]  # of a topic
-    held: HeldBy = nobody_holds
+    holds: ReadHolds = nobody_holds
     years: Sequence[int] = ()  # that have keys
+    longest_days: int = 0  # how long the class is kept that is kept longest
 
     @property
     def disposed(self) -> DisposedSegments:
@@ -106,32 +107,43 @@ class Survey:
         self._archived, self._tag, self._days, self._now = archived, tag, days, now_ms
         self._only = only
         self._standing = _Standing(archived.inventory)
+        self._names: dict[str, frozenset[str]] = {}  # by folder
         self._oldest_left: int | None = None
         self.plan = Plan()
 
     async def run(self, head: Head) -> Plan:
         """The plan. `StoreError`, `FormatError`, `ForkAlarm`."""
         gone = await self._archived.disposed.certificates()
+        held = await self._archived.holds()
         async for logged in logged_segments(self._archived.log, head):
             if covered_by(gone, logged.name):
-                continue
-            if not await self._take(logged):
+                if await self._stands(logged.name):  # owed: what keeps it needs its year
+                    self._leave(logged.oldest_ms)
+            elif not await self._take(logged, held):
                 self._leave(logged.oldest_ms)
         self.plan.years = await self._years(head)
         return self.plan
 
-    async def _take(self, logged: Logged) -> bool:
+    async def _stands(self, name: SegmentName) -> bool:
+        """Whether a segment is still there, in whichever container; of a folder, once for all."""
+        folder = layout.segment_folder(name.topic, name.generation, name.partition)
+        if folder not in self._names:
+            self._names[folder] = frozenset(await self._archived.store.names(folder))
+        return str(name) in self._names[folder]
+
+    async def _take(self, logged: Logged, held: HeldBy) -> bool:
         """Whether it is to go."""
+        if self._only is not None and not any(each.covers(logged.name) for each in self._only):
+            return False
+        self.plan.uncertified += 1
         if self._archived.class_of(logged.name.topic) != self._tag:
             return False
         if expires_ms(logged, self._days) > self._now:
             return False
-        if self._only is not None and not any(each.covers(logged.name) for each in self._only):
-            return False
         kept = await self._standing.of(logged.name)
         if kept is None:
             self.plan.block(MISSING)
-        elif kept.held or (holds := await self._archived.held(logged.name, logged.header.next)):
+        elif kept.held or (holds := await held(logged.name, logged.header.next)):
             self.plan.block(HELD, () if kept.held else holds)
         elif kept.until_ms is not None and kept.until_ms > self._now:
             self.plan.block(KEPT_BY_STORE)
@@ -147,10 +159,14 @@ class Survey:
 
     async def _years(self, head: Head) -> tuple[int, ...]:
         """Years whose keys nothing needs any more once the plan is carried out."""
-        if not destroyable(self._archived.years, self._oldest_left, self._now, self._days):
+        if not self._destroyable():
             return ()
         await self._look_behind(head)
-        return destroyable(self._archived.years, self._oldest_left, self._now, self._days)
+        return self._destroyable()
+
+    def _destroyable(self) -> tuple[int, ...]:
+        days = max(self._days, self._archived.longest_days)  # all classes have the same keys
+        return destroyable(self._archived.years, self._oldest_left, self._now, days)
 
     async def _look_behind(self, head: Head) -> None:
         """Segments that are stored and not logged yet need their years, too."""

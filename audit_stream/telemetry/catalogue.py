@@ -93,7 +93,8 @@ CATALOGUE = (
     Metric("log_leaves_total", "counter", "Leaves this notary wrote, digests included."),
     Metric("log_write_seconds", "histogram", "Time to gather and write what was due.", (), _SHORT),
     Metric("log_partitions_left_out", "gauge",
-           "Partitions whose segments do not fit and are not logged any more."),
+           "Partitions and registers of which something does not fit, and what follows it is not "
+           "logged any more."),
     Metric("anchor_timestamp_seconds", "gauge",
            "When the authority or witness last vouched for a checkpoint of this notary, by its "
            "word.", ("anchor",)),

@@ -2,8 +2,8 @@
 
 V26 each header that is kept and has no segment any more is covered by a disposal certificate, is
     signed by a trusted key (V2 to V4), and links its chain (V5, V11, V12); the headers kept of a
-    certificate's stretch tile it and have its digest; where a segment is still there, its header is
-    the one that is kept
+    certificate's stretch tile it, have its digest, and had expired by its own words; where a
+    segment is still there, its header is the one that is kept
 
 Its records cannot be looked at. That its leaf is in the log, V17 and V18 show; that the register of
 disposals is whole, the register's own step.
@@ -20,8 +20,10 @@ from audit_stream.evidence.disposal import (
     Stretch,
     decode_kept,
     disposal_of,
+    kept_until_ms,
     leaves_digest,
 )
+from audit_stream.evidence.encoding import milliseconds
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.register import decode_entry
 from audit_stream.evidence.segment import Segment
@@ -39,7 +41,7 @@ class DisposedVerifier:
     def __init__(self, read: Read, keys: TrustedKeys, wanted: Callable[[str], bool]) -> None:
         self._read, self._keys, self._wanted = read, keys, wanted
         self._kept: dict[SegmentName, Segment | Failed] = {}
-        self._stretches: list[tuple[str, Stretch]] = []  # name of the entry
+        self._stretches: list[tuple[str, Disposal, Stretch]] = []  # name of the entry first
         self._there: set[SegmentName] = set()
         self.problems: list[Problem] = []
         self.unknown: list[Problem] = []
@@ -56,7 +58,7 @@ class DisposedVerifier:
             return  # junk, or the register's own step says so
 
     def _take(self, name: str, disposal: Disposal) -> None:
-        self._stretches += ((name, each) for each in disposal.stretches)
+        self._stretches += ((name, disposal, each) for each in disposal.stretches)
 
     def take_kept(self, name: str, place: SegmentName) -> None:
         """An object under the name of a kept header."""
@@ -82,7 +84,7 @@ class DisposedVerifier:
         kept = self._kept.get(name)
         if kept is None:
             return None
-        covered = any(stretch.covers(name) for _, stretch in self._stretches)
+        covered = any(stretch.covers(name) for _, _, stretch in self._stretches)
         step(_STEP, covered, "is gone, and no disposal certificate covers it")
         if isinstance(kept, Failed):
             raise kept
@@ -91,20 +93,20 @@ class DisposedVerifier:
     def judge(self, leaves: Mapping[str, bytes]) -> int:
         """At the end, with the leaf hash of each object found good: the stretches, and the headers
         of segments that are still there; how many of these a certificate covers."""
-        for name, stretch in self._stretches:
+        for name, disposal, stretch in self._stretches:
             folder = layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
             if self._wanted(f"{folder}{stretch.base:020d}.ndjson.gz"):
-                self._check_stretch(name, stretch)
+                self._check_stretch(name, disposal, stretch)
         owed = 0
         for place, kept in self._kept.items():
             leaf = leaves.get(str(place))
             if leaf is not None and isinstance(kept, Segment) and kept.leaf != leaf:
                 self._wrong(layout.disposed_name(place), "is not the header of the segment there")
             if place in self._there:
-                owed += any(stretch.covers(place) for _, stretch in self._stretches)
+                owed += any(stretch.covers(place) for _, _, stretch in self._stretches)
         return owed
 
-    def _check_stretch(self, name: str, stretch: Stretch) -> None:
+    def _check_stretch(self, name: str, disposal: Disposal, stretch: Stretch) -> None:
         found = sorted(
             (place, kept) for place, kept in self._kept.items()
             if isinstance(kept, Segment) and stretch.covers(place)
@@ -114,9 +116,20 @@ class DisposedVerifier:
             self._wrong(name, f"{what}: the headers kept do not cover what was disposed of")
         elif leaves_digest((place, kept.leaf) for place, kept in found) != stretch.leaves:
             self._wrong(name, f"{what}: the headers kept are not those it was made for")
+        if not _had_expired(disposal, (kept for _, kept in found)):
+            self._wrong(name, f"{what}: certified before it had expired")
 
     def _wrong(self, name: str, what: str) -> None:
         self.problems.append(Problem(_STEP, name, what))
+
+
+def _had_expired(disposal: Disposal, segments: Iterator[Segment]) -> bool:
+    days = disposal.retention_days
+    try:
+        certified_ms = milliseconds(disposal.executed_at)
+        return all(kept_until_ms(each.header, days) <= certified_ms for each in segments)
+    except FormatError:  # a header's time is none
+        return False
 
 
 def _tiles(stretch: Stretch, segments: Iterator[Segment]) -> bool:

@@ -1,8 +1,9 @@
 """Verification of the registers: redaction certificates, holds, disposals.
 
 V25 each register is one chain: numbers from 0, each entry naming the one before, signed by the
-    trusted key that it names, of this archive, with the members of its kind. What no trusted key
-    signed is junk: it is noted, and takes up its number
+    trusted key that it names, of this archive, with the members of its kind. Epochs and times of
+    redaction certificates never fall; a hold is declared, and then released once, of the same
+    matter and scope. What no trusted key signed is junk: it is noted, and takes up its number
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence.batch import Leaf
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.disposal import disposal_of
-from audit_stream.evidence.redaction import redaction_of
+from audit_stream.evidence.hold import Action, HoldEntry, hold_of
+from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import (
     Entry,
     Register,
@@ -29,7 +31,7 @@ Read = Callable[[str], bytes | None]
 _STEP = "V25"
 #: What reads an entry of each kind, and raises `FormatError` when it has other members.
 KINDS: Mapping[Register, Callable[[Entry], object]] = {
-    Register.DISPOSALS: disposal_of, Register.REDACTIONS: redaction_of,
+    Register.DISPOSALS: disposal_of, Register.HOLDS: hold_of, Register.REDACTIONS: redaction_of,
 }  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class RegisterVerifier:
         self.notes: list[str] = []
         #: Leaf hash of each entry that stands: what the archive log must say of it.
         self.leaves: dict[str, bytes] = {}
+        self._said = _Said()
 
     def run(self, names: Iterable[str]) -> None:
         """Verify these objects, whose names are entries'."""
@@ -87,10 +90,11 @@ class RegisterVerifier:
 
     def _check_kind(self, entry: Entry) -> None:
         try:
-            if (read := KINDS.get(entry.register)) is not None:
-                read(entry)
+            wrong = self._said.take(KINDS[entry.register](entry))
         except FormatError as error:
-            self._wrong(entry.name, _short(error, entry.name))
+            wrong = _short(error, entry.name)
+        if wrong is not None:
+            self._wrong(entry.name, wrong)
 
     def _wrong(self, name: str, what: str) -> None:
         self.problems.append(Problem(_STEP, name, what))
@@ -123,6 +127,42 @@ class _Chain:
             wrong.append((entry.name, "line 1 prev is not the leaf hash of the entry before"))
         self._next, self._leaf, self._known = entry.number + 1, entry.leaf, True
         return wrong
+
+
+class _Said:
+    """What entries have said so far: a later one may not take it back."""
+
+    def __init__(self) -> None:
+        self._redaction: Redaction | None = None
+        self._holds: dict[str, HoldEntry] = {}
+
+    def take(self, said: object) -> str | None:
+        """The next entry of whichever register; what is wrong with it."""
+        if isinstance(said, Redaction):
+            before, self._redaction = self._redaction, said
+            return None if before is None else _lower(said, before)
+        if isinstance(said, HoldEntry):
+            standing = self._holds.get(said.hold_id)
+            self._holds[said.hold_id] = said
+            return _other_hold(said, standing)
+        return None
+
+
+def _lower(said: Redaction, before: Redaction) -> str | None:
+    if said.epochs[1] < before.epochs[1] or said.executed_at < before.executed_at:
+        return "has an earlier epoch or time than the certificate before it"
+    return None
+
+
+def _other_hold(said: HoldEntry, standing: HoldEntry | None) -> str | None:
+    released = said.action is Action.RELEASED
+    if standing is None:
+        return "releases a hold that is not declared" if released else None
+    if standing.action is Action.RELEASED:
+        return "speaks of a hold that was released before"
+    if said.matter != standing.matter or (released and said.scope != standing.scope):
+        return "is of another matter or scope than the hold's declaration"
+    return None
 
 
 class LoggedRegisters:

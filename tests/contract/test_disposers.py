@@ -10,6 +10,7 @@ import pytest
 
 from audit_stream.errors import StoreRefused
 from audit_stream.ports import Disposer, WormStore
+from audit_stream.retention.purge import State
 from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 from audit_stream.stores.disposal.azure import AzureDisposer
@@ -23,7 +24,7 @@ from tests.contract.worm_store_contract import META
 from tests.support import golden
 from tests.support.azurite import ACCOUNT, KEY
 from tests.support.blobs import DAY, BlobDouble, BlobService
-from tests.support.disposing import DAYS, LATER_MS, Scene, keyring_in
+from tests.support.disposing import DAYS, LATER_MS, CutOff, Cuts, Scene, keyring_in
 
 NOW = golden.FIRST_MS // 1000
 pytestmark = pytest.mark.timeout(180)
@@ -119,6 +120,43 @@ async def test_with_a_blob_all_its_versions_go(place: Place) -> None:
     assert await place.disposer.remove_expired("a/b")
     versions = [each async for each in container.list_blobs(include=["versions"])]
     assert versions == []
+
+
+@pytest.mark.parametrize("place", ["vlw"], indirect=True)
+async def test_a_removal_cut_off_between_blob_and_version_is_finished(
+    place: Place, tmp_path: Path
+) -> None:
+    """What the container still has under the name is owed, though no listing of blobs shows it."""
+    scene = Scene(
+        place.store, MemorySubjectStore(), place.disposer, keyring_in(tmp_path),
+        lambda ms: place.move(ms // 1000),
+    )  # fmt: skip
+    await scene.fill()
+    await scene.at(LATER_MS)
+    purge = await scene.approved()
+    with pytest.raises(CutOff):
+        await scene.run(Cuts(at=9, behind=True))  # seven headers, at work, the certificate
+    assert isinstance(place.store, AzureStore)
+    container, [one, *_] = place.store._container(), await place.store.names("segments/")
+    await container.delete_blob(one)
+    [kept] = await place.disposer.kept(one)
+    assert kept.name == one
+    await scene.run()
+    left = [each async for each in container.list_blobs("segments/", include=["versions"])]
+    assert left == []
+    assert (await scene.purges.change(purge.id, lambda each: each)).state is State.DONE
+
+
+@pytest.mark.parametrize("place", ["vlw"], indirect=True)
+async def test_of_several_versions_the_longest_word_counts(place: Place) -> None:
+    assert isinstance(place.store, AzureStore)
+    await place.store.put_if_absent("a/b", b"one", META)
+    await place.store.set_hold("a/b", True)
+    place.move(NOW + DAY)
+    await place.store._container().upload_blob("a/b", b"other", overwrite=True)
+    [kept] = await place.disposer.kept("a/")
+    assert (kept.held, kept.size) == (True, len(b"one" + b"other"))
+    assert kept.until_ms == (NOW + DAY + DAYS * DAY) * 1000
 
 
 async def test_an_identity_that_may_only_add_removes_nothing() -> None:

@@ -28,6 +28,12 @@ def _only(*folders: str) -> str:
     return f"(({other}) OR {' OR '.join(places)})"
 
 
+_SEGMENTS = (
+    f"((!(ActionMatches{{'{BLOBS}/delete'}}) AND "
+    f"!(ActionMatches{{'{BLOBS}/deleteBlobVersion/action'}})) OR "
+    f"@Resource[{BLOBS}:path] StringStartsWith 'segments/')"
+)
+
 WANTED: Facts = {
     # Two regions for both; the archive's second one can be read.
     "redundancy": {"archive": "RAGZRS", "subjects": "GZRS"},
@@ -59,9 +65,9 @@ WANTED: Facts = {
     },
     "disposer": {f"{BLOBS}/read", f"{BLOBS}/add/action", f"{BLOBS}/delete",
                  f"{BLOBS}/deleteBlobVersion/action"},
-    # Who may delete in the archive, beside people, and where else that identity is let in.
-    "disposes": {("disposer", "archive"), ("privacyOfficer", "subjects"),
-                 ("postureReader", "archive")},
+    # Who may delete in the archive, beside people, and what; where else that identity is let in.
+    "disposes": {("disposer", "archive", _SEGMENTS), ("privacyOfficer", "subjects", None),
+                 ("postureReader", "archive", None)},
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
                 "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
 }  # fmt: skip
@@ -105,7 +111,7 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "private keeper": _bicep_role(found["roles"], "privateKeeper"),
         "gateway": set(_bicep_given(found["roles"], "gateway")),
         "disposer": _bicep_role(found["roles"], "disposer"),
-        "disposes": {given[:2] for given in _bicep_given(found["roles"], "disposer")},
+        "disposes": {given[:3] for given in _bicep_given(found["roles"], "disposer")},
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -225,14 +231,16 @@ def _as_bicep(role: str) -> str:
     return first + "".join(map(str.capitalize, more))
 
 
-def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str]]:
+def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str, str | None]]:
     given = found.resources["azurerm_role_assignment.disposer"]
     assert given["for_each"] == "${local.disposer}"
     assert "identity.disposer.principal_id" in given["principal_id"]
     assert "each.key" in given["role_definition_id"]
     for name, scope in found.locals["disposer"].items():
         role = re.sub(r" (\w)", lambda letter: letter[1].upper(), name.partition(" of ")[0])
-        yield role, re.findall(r'\["(.*?)"\]', scope)[0]
+        yield role, re.findall(r'\["(.*?)"\]', scope)[0], None
+    for each in _terraform_given(found, "disposer"):
+        yield each[:3]
 
 
 def _terraform_logs(setting: Mapping[str, Any]) -> set[str]:
@@ -275,6 +283,7 @@ def test_terraform_says_it(said: str) -> None:
         ("gateway", "roles", "roleDefinitionId: reader.id", "roleDefinitionId: writer.id"),
         ("gateway", "roles", "\\'private/openings/", "\\'"),
         ("disposer", "roles", "          '${containers}/blobs/deleteBlobVersion/action'\n", ""),
+        ("disposes", "roles", "    condition: onlySegments\n", ""),
         ("disposes", "roles", "    principalId: disposerId\n", "    principalId: workerId\n"),
         ("outputs", "main", "output AUDIT_SUBJECTS ", "output AUDIT_SUBJECT "),
     ],
@@ -312,6 +321,7 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
         ("gateway", "roles", "  condition          = local.only_journals\n", ""),
         ("gateway", "roles", "'private/openings/", "'"),
         ("disposer", "roles", 'blobs/deleteBlobVersion/action"', 'blobs/write"'),
+        ("disposes", "roles", "'segments/'", "'s'"),
         ("disposes", "roles", '"privacy officer of subjects" ', '"disposer of subjects" '),
         ("outputs", "outputs", "AUDIT_SUBJECTS ", "AUDIT_SUBJECT "),
     ],

@@ -4,7 +4,7 @@ purges of it that can be cut off at any step."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Disposer, SubjectStore, WormStore
-from audit_stream.retention.plan import Plan
+from audit_stream.retention.plan import HeldBy, Plan
 from audit_stream.retention.purge import Purge
 from audit_stream.retention.purges import Purges, new_purge
 from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
@@ -92,6 +92,9 @@ class Scene:
     move: Callable[[int], None]  # the service's clock, to Unix ms
     clock_ms: int = golden.FIRST_MS
     held: Callable[[str], Sequence[str]] = lambda _: ()  # by the object's name
+    looked: Callable[[], Awaitable[None]] | None = None  # when the holds are read anew
+    days: int = DAYS  # how long the class is kept, by now
+    longest_days: int = DAYS  # the longest of all classes
     tag: str = TAG  # the class of every topic
     cuts: Cuts = field(default_factory=Cuts)
 
@@ -122,9 +125,14 @@ class Scene:
         store: WormStore = Cutting(self.store, self.cuts, "put_if_absent")  # type: ignore[assignment]
         return Archived(
             store=store, log=ArchiveLog(store, LOG.key), keys=golden.trusted(),
-            inventory=self.disposer, class_of=lambda _: self.tag, held=self._held,
-            years=tuple(load_keyring(self.keyring).keyring.years),
+            inventory=self.disposer, class_of=lambda _: self.tag, holds=self._holds,
+            years=tuple(load_keyring(self.keyring).keyring.years), longest_days=self.longest_days,
         )  # fmt: skip
+
+    async def _holds(self) -> HeldBy:
+        if self.looked is not None:
+            await self.looked()
+        return self._held
 
     async def _held(self, name: SegmentName, stop: int) -> Sequence[str]:
         assert stop > name.base
@@ -158,8 +166,8 @@ class Scene:
             with keyring_lock(self.keyring):
                 head, now = await judged_now(self.archived.log, self.clock_ms)
                 return [
-                    await self._purging().run(purge, head, now)
-                    for purge in await self.purges.to_carry_out()
+                    await self._purging().run(purge.kept_for(self.days), head, now)
+                    for purge in await self.purges.due(each.disposal for each in await self.owed())
                 ]
         finally:
             self.cuts = Cuts()

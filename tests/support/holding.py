@@ -10,7 +10,7 @@ from typing import Any
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.evidence import layout
-from audit_stream.evidence.hold import Kind
+from audit_stream.evidence.hold import HoldEntry, Kind
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.holds.active import HoldsReader
@@ -106,6 +106,12 @@ class Holding:
         hold = await self.holds.file(what or wanted(), AT)
         await self.declaring.carry_out_filed(AT)
         return hold.hold_id
+
+    async def entry(self, hold_id: str) -> HoldEntry:
+        """The newest of a hold in the register."""
+        reader = self.reader
+        await reader.entries()
+        return reader.standing[hold_id]
 
     async def release(self, hold_id: str) -> None:
         """By two persons, carried out."""

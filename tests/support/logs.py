@@ -35,6 +35,11 @@ class WrittenLog:
         """Keys of what is open."""
         return [alarm["key"] for alarm in self._alarms.open()]
 
+    @property
+    def left_out(self) -> int:
+        """Partitions and registers."""
+        return self._notary.left_out
+
     async def resume(self) -> None:
         """As a notary does that starts on a store where a log stands."""
         await self._notary.resume()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit_stream.archive.register import RegisterWriter
+from audit_stream.evidence.hold import Action, HoldEntry, Kind, Scope
 from audit_stream.evidence.redaction import Redaction, commitment
 from audit_stream.evidence.register import Entry, Register, RegisterHead
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
@@ -37,6 +38,16 @@ def redaction(number: int = 0, **changes: Any) -> Redaction:
         fields=["customer_external_id", "recipient_address"], keys_destroyed="file-unlinked",
         keys_destroyed_at=executed, request_ref=f"DSR-{number}", requested_at=executed,
         requested_by="officer-1", targets=[],
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def hold(number: int = 0, **changes: Any) -> HoldEntry:
+    """A declaration, the same each time."""
+    made = HoldEntry(
+        action=Action.DECLARED, approved_by="chief", custodian="desk", declared_by="counsel",
+        hold_id=f"h-{number:016x}", matter="LIT-1", reason="ORD-1",
+        scope=Scope(kind=Kind.MESSAGE, values=("m-1",)), time=at(number),
     )  # fmt: skip
     return replace(made, **changes)
 

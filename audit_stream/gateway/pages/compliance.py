@@ -18,6 +18,7 @@ from audit_stream.evidence.tree import verify_inclusion
 from audit_stream.gateway.asked import KINDS, Asked, checked, parse_asked
 from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.holding import PERSONS, PLACES, Holding, parse_declaration
+from audit_stream.gateway.officer_answers import state_of
 from audit_stream.gateway.officers import HOLD, REDACT, Officers
 from audit_stream.gateway.pages import render
 from audit_stream.gateway.pages.sessions import Session
@@ -151,8 +152,9 @@ class Compliance:
         session = self._may(self._shared.session(request), HOLD)
         found = await self._holding.all(session.caller)
         return self._shared.html(
-            "holds", session, found=found, kinds=(*PERSONS, *PLACES), me=session.caller.id
-        )
+            "holds", session, found=found, kinds=(*PERSONS, *PLACES), me=session.caller.id,
+            state_of=state_of,
+        )  # fmt: skip
 
     async def hold(self, request: Request) -> Response:
         """Declare one."""

@@ -39,18 +39,22 @@ class AzureDisposer:
 
     async def kept(self, prefix: str) -> Sequence[Kept]:
         """See `ports.Inventory`. What a container's own policy keeps is reckoned from its days, or
-        from those it should have where the management plane does not tell."""
+        from those it should have where the management plane does not tell. Where there are
+        versions, all of a name's count, also of one whose blob is deleted."""
         check_prefix(prefix)
         with self._connection.errors(f"listing {prefix or 'everything'}"):
             found = await self._properties()
-            days = None
-            if (
-                found.has_immutability_policy
-                and not found.immutable_storage_with_versioning_enabled
-            ):
-                days = await self._days()
-            blobs = self._connection.container().list_blobs(name_starts_with=prefix, include=_FACTS)
-            return [_kept(blob, days, bool(found.has_legal_hold)) async for blob in blobs]
+            versioned = bool(found.immutable_storage_with_versioning_enabled)
+            days = await self._days() if found.has_immutability_policy and not versioned else None
+            blobs = self._connection.container().list_blobs(
+                name_starts_with=prefix, include=[*_FACTS, "versions"] if versioned else _FACTS
+            )
+            together: dict[str, Kept] = {}
+            async for blob in blobs:
+                kept = _kept(blob, days, bool(found.has_legal_hold))
+                there = together.get(kept.name)
+                together[kept.name] = kept if there is None else _both(there, kept)
+            return list(together.values())
 
     async def _properties(self) -> Any:
         return await self._connection.container().get_container_properties()
@@ -108,6 +112,16 @@ def _kept(blob: BlobProperties, days: int | None, held: bool) -> Kept:
     return Kept(
         name=blob.name, size=blob.size, stored_ms=_ms(created),
         until_ms=None if until is None else _ms(until), held=held or bool(blob.has_legal_hold),
+    )  # fmt: skip
+
+
+def _both(one: Kept, other: Kept) -> Kept:
+    """Two versions under one name: the name is free when the last of them is."""
+    ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
+    born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
+    return Kept(
+        name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
+        until_ms=max(ends, default=None), held=one.held or other.held,
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ var blobReaderRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
 // Where a gateway may add: its access journals, and nothing of the archive's word.
 var onlyJournals = '(!(ActionMatches{\'${containers}/blobs/add/action\'}) OR @Resource[${containers}/blobs:path] StringStartsWith \'access/\')'
 
+// What the disposer may remove from the archive: segments, and nothing that proves them.
+var onlySegments = '((!(ActionMatches{\'${containers}/blobs/delete\'}) AND !(ActionMatches{\'${containers}/blobs/deleteBlobVersion/action\'})) OR @Resource[${containers}/blobs:path] StringStartsWith \'segments/\')'
+
 // What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
 // loaded, requests, holds and openings. No subject object.
 var notRewriting = '!(ActionMatches{\'${containers}/blobs/add/action\'}) AND !(ActionMatches{\'${containers}/blobs/write\'}) AND !(ActionMatches{\'${containers}/blobs/delete\'})'
@@ -311,6 +314,8 @@ resource disposerDisposes 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalId: disposerId
     principalType: 'ServicePrincipal'
     roleDefinitionId: disposer.id
+    condition: onlySegments
+    conditionVersion: '2.0'
   }
 }
 

@@ -90,13 +90,15 @@ locals {
 
   # Subject objects go with their segments, and purges are kept beside them.
   disposer = {
-    "disposer of the archive"       = azurerm_storage_container.this["archive"].id
     "privacy officer of subjects"   = azurerm_storage_container.this["subjects"].id
     "posture reader of the archive" = azurerm_storage_account.this["archive"].id
   }
 
   # Where a gateway may add: its access journals, and nothing of the archive's word.
   only_journals = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'access/')"
+
+  # What the disposer may remove from the archive: segments, and nothing that proves them.
+  only_segments = "((!(ActionMatches{'${local.containers}/blobs/delete'}) AND !(ActionMatches{'${local.containers}/blobs/deleteBlobVersion/action'})) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'segments/')"
 
   # What the gateway may rewrite in the subjects' container: its word of the key epoch that it has
   # loaded, requests, holds and openings. No subject object.
@@ -134,6 +136,15 @@ resource "azurerm_role_assignment" "disposer" {
   role_definition_id = azurerm_role_definition.this[split(" of ", each.key)[0]].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.disposer.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "disposes_segments" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["disposer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.disposer.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_segments
+  condition_version  = "2.0"
 }
 
 resource "azurerm_role_assignment" "gateway_adds_journals" {

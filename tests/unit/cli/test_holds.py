@@ -140,6 +140,19 @@ def test_a_hold_behind_the_erasure_says_so(folder: Path, capsys: Captured) -> No
     assert "already erased" in capsys.readouterr().err
 
 
+def test_a_lost_hold_is_released_by_two(folder: Path, capsys: Captured) -> None:
+    hold_id = hold(capsys, "add", *PERSON, *WHO)["hold_id"]
+    (folder / "subjects" / "private" / "holds" / hold_id).unlink()
+    assert [each["state"] for each in hold(capsys, "list")["holds"]] == ["lost"]
+    hold(capsys, "approve", hold_id, "--by", "chief", code=1)
+    released = hold(capsys, "release", hold_id, "--by", "counsel", "--reason", "END-1")
+    assert released["state"] == "leaving"
+    assert [each["state"] for each in hold(capsys, "list")["holds"]] == ["lost"]
+    assert hold(capsys, "approve", hold_id, "--by", "chief")["state"] == "released"
+    assert hold(capsys, "status")["missing"] == 0
+    hold(capsys, "release", "h-0123456789abcdef", "--by", "counsel", "--reason", "END-1", code=1)
+
+
 async def test_a_keeper_may_ask_all_of_it(folder: Path) -> None:
     """What an erasure uses, over the settings."""
     settings = Settings.load(None)

@@ -86,6 +86,15 @@ def test_only_the_very_records_open_the_commitment() -> None:
         {"executed_at": "2026-11-25"}, {"effective_at": "2026-11-25T10:00:00Z"},
         {"commitment": "00"}, {"epochs": [1, 3]}, {"epochs": [1]}, {"epochs": ["1", "2"]},
         {"barrier": []}, {"covers": {}}, {"fields": "all"}, {"targets": None},
+        {"approved_by": "officer-1"}, {"approved_by": "Jane Doe"}, {"requested_by": "a b"},
+        {"certificate_id": "rc-1"}, {"request_ref": "Jane Doe"}, {"fields": [1]},
+        {"barrier": {"acknowledged": -1, "excused": []}}, {"barrier": {"acknowledged": 1}},
+        {"barrier": {"acknowledged": 1, "excused": [{"by": "ops"}]}},
+        {"covers": [{"after": "22" * 32, "before": "11" * 32}]},
+        {"covers": [{"after": "22", "before": "11" * 32, "first_epoch": 1}]},
+        {"covers": [{"after": "22" * 32, "before": "11" * 32, "first_epoch": "1"}]},
+        {"targets": [{"at": "2026-11-25T10:00:01.000Z", "receipt": "r-1"}]},
+        {"targets": [{"at": "today", "receipt": "r-1", "target": "siem"}]},
     ],
 )  # fmt: skip
 def test_other_members_are_no_certificate(changes: dict[str, Any]) -> None:

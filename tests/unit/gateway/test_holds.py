@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from audit_stream.gateway.caller import SCOPES
+from audit_stream.app.holds import open_holds
+from audit_stream.gateway.caller import SCOPES, Caller
 from audit_stream.gateway.hold_routes import HOLDS
+from audit_stream.gateway.holding import is_caller
 from audit_stream.gateway.redaction_routes import REDACTIONS
 from audit_stream.holds.filing import Holds
 from audit_stream.holds.hold import Hold
@@ -116,6 +118,44 @@ def test_a_release_takes_a_second_caller(office: Asked, counsel: dict[str, str])
     assert (mine["state"], mine["declared"]) == ("approved", False)  # the register has none yet
 
 
+def declare_in_register(office: Asked) -> None:
+    """The entry, as whoever has the segment key appends it."""
+    asyncio.run(_declare_in_register(office))
+
+
+async def _declare_in_register(office: Asked) -> None:
+    async with open_holds(office.settings) as keeper:
+        await keeper.carry_out_filed()
+
+
+def test_a_lost_hold_is_seen_and_released_by_two(office: Asked, counsel: dict[str, str]) -> None:
+    second, of_one = (office.token("*", scopes=("audit:hold",)), office.token(TENANT))
+    hold = declare(office, counsel, customer="of a lost hold").json()["hold"]["hold_id"]
+    declare_in_register(office)
+    kept = asyncio.run(private(office.settings).get(f"private/holds/{hold}"))
+    assert kept is not None
+    asyncio.run(private(office.settings).remove(kept))
+    assert state_of(office, counsel, hold) == ("lost", True)
+    assert act(office, of_one, hold, "release", reason="END").status_code == 404
+    assert act(office, second, hold, "approval").status_code == 422
+    assert act(office, counsel, hold, "release", reason="END").json()["status"] == "leaving"
+    assert act(office, counsel, hold, "approval").status_code == 422
+    assert hold in against(office)  # everybody is held until it is in the register
+    assert act(office, second, hold, "approval").json()["status"] == "approved"
+    declare_in_register(office)
+    assert hold not in against(office)
+    kept = asyncio.run(private(office.settings).get(f"private/holds/{hold}"))
+    assert kept is not None
+    asyncio.run(private(office.settings).remove(kept))  # lost once more, and over
+    assert state_of(office, counsel, hold) == ("released", False)
+
+
+def state_of(office: Asked, token: dict[str, str], hold: str) -> tuple[str, bool]:
+    listed = office.client.get(HOLDS, headers=token).json()["holds"]
+    (mine,) = [each for each in listed if each["hold_id"] == hold]
+    return mine["state"], mine["declared"]
+
+
 def test_a_hold_takes_two_and_a_place_every_tenant(office: Asked, counsel: dict[str, str]) -> None:
     me = office.token("*")
     mine = declare(office, me, customer="somebody").json()["hold"]["declared_by"]
@@ -131,6 +171,17 @@ def test_a_hold_takes_two_and_a_place_every_tenant(office: Asked, counsel: dict[
     for what, body in (("release", {"reason": "r"}), ("approval", {})):
         assert act(office, of_one, others, what, **body).status_code == 404
         assert act(office, of_one, "h-nothing", what, **body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "approver", "same"),
+    [("jwt:lea", "lea", True), ("jwt:lea", "jwt:lea", True), ("t-1", "t-1", True),
+     ("jwt:lea", "max", False), ("t-1", "jwt:t-1", False)],
+)  # fmt: skip
+def test_who_comes_by_jwt_does_not_approve_under_the_bare_subject(
+    caller: str, approver: str, same: bool
+) -> None:
+    assert is_caller(Caller(id=caller, tenants=("*",), scopes=()), approver) is same
 
 
 @pytest.mark.parametrize(

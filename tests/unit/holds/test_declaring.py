@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from audit_stream.archive.register import RegisterReader
+from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import FormatError, KeyringError, RequestError, StoreTransient
 from audit_stream.evidence.hold import Action, Kind, hold_of, opens
 from audit_stream.evidence.register import Register
+from audit_stream.holds.filing import Wanted
 from audit_stream.holds.hold import State
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.stores.memory import MemoryWormStore
-from tests.support.chains import NAME, TRUSTED
+from tests.support.chains import NAME, SIGNER, TRUSTED
 from tests.support.eventually import eventually
 from tests.support.holding import AT, OTHER, TAG, Holding, wanted
 
@@ -175,6 +176,74 @@ async def test_a_hold_by_customer_whose_private_object_is_gone_holds_everybody(
     active = await holding.reader.now()
     assert active.blocks_tags([OTHER]) == [lost]
     assert {each.hold_id for each in active.holds} == {lost, kept}  # the range stands in WORM
+
+
+async def lose(holding: Holding, *names: str) -> None:
+    for name in names:
+        found = await holding.private.get(name)
+        assert found is not None
+        await holding.private.remove(found)
+
+
+@pytest.mark.parametrize("what", [wanted(), wanted(Kind.RANGE, values=["t/1/0/0-9"])])
+async def test_a_lost_hold_is_released_by_two_persons_as_any_other(
+    holding: Holding, what: Wanted
+) -> None:
+    hold_id = await holding.declare(what)
+    await lose(holding, f"private/holds/{hold_id}")
+    await holding.reader.entries()
+    declared = await holding.entry(hold_id)
+    with pytest.raises(RequestError, match="nobody filed"):
+        await holding.holds.approve(hold_id, "chief", AT, declared)
+    await holding.holds.release(hold_id, "counsel", AT, "END-1", declared)
+    active = [each.hold_id for each in (await holding.reader.now()).holds]
+    assert active == [hold_id]
+    assert await blocking(holding, OTHER) == ([hold_id] if what.tags else [])  # everybody, still
+    with pytest.raises(RequestError, match="second person"):
+        await holding.holds.approve(hold_id, "counsel", AT, declared)
+    await holding.holds.approve(hold_id, "chief", AT, declared)
+    await holding.declaring.carry_out_filed(AT)
+    assert not (await holding.reader.now()).holds
+    assert await entries(holding) == [(hold_id, Action.DECLARED), (hold_id, Action.RELEASED)]
+
+
+async def test_a_lost_hold_that_is_declared_again_holds_its_customer_alone(
+    holding: Holding,
+) -> None:
+    hold_id = await holding.declare()
+    await lose(holding, f"private/holds/{hold_id}")
+    again = await holding.holds.file(wanted(), AT)
+    assert again.hold_id == hold_id
+    assert await blocking(holding, OTHER) == [hold_id]  # until the register says so
+    await holding.declaring.carry_out_filed(AT)
+    assert await blocking(holding) == [hold_id]
+    assert await blocking(holding, OTHER) == []
+    assert await holding.declaring.carry_out_filed(AT) == []
+    assert await entries(holding) == [(hold_id, Action.DECLARED)] * 2
+
+
+async def test_while_a_lost_hold_ends_the_same_can_be_declared(holding: Holding) -> None:
+    hold_id = await holding.declare()
+    await lose(holding, f"private/holds/{hold_id}")
+    await holding.holds.release(hold_id, "counsel", AT, "END-1", await holding.entry(hold_id))
+    again = await holding.declare()
+    assert again != hold_id
+    await holding.holds.approve(hold_id, "chief", AT)
+    await holding.declaring.carry_out_filed(AT)
+    assert await blocking(holding) == [again]
+    assert await blocking(holding, OTHER) == []
+
+
+async def test_an_entry_that_cannot_be_read_hides_nothing_behind_it(holding: Holding) -> None:
+    """Whoever asks again is told again, and never less."""
+    writer = RegisterWriter(holding.store, TRUSTED, NAME, Register.HOLDS)
+    await writer.append({"action": "declared"}, SIGNER)
+    reader = holding.reader
+    with pytest.raises(FormatError):
+        await holding.declare()
+    for _ in range(3):
+        with pytest.raises(FormatError):
+            await reader.now()
 
 
 async def test_a_declaration_takes_an_approver(holding: Holding) -> None:

@@ -222,6 +222,44 @@ async def test_a_lost_customers_hold_is_missing_and_said(holding: Holding) -> No
     assert (standing.state, standing.missing) == (LOST, True)
 
 
+async def test_a_lost_hold_that_leaves_is_lost_still_and_lifted_whole(holding: Holding) -> None:
+    """What a worker held for it just before it was released, too."""
+    sealed = await holding.archive()
+    hold_id = await holding.declare()
+    kept = await holding.private.get(f"private/holds/{hold_id}")
+    assert kept is not None
+    await holding.private.remove(kept)
+    await holding.holds.release(hold_id, "counsel", AT, "END-1", await holding.entry(hold_id))
+    standings = Standings(holding.store, None, holding.private, holding.reader, NAME)
+    [standing] = (await standings.look(read_back=False))[1]
+    assert (standing.state, standing.missing) == (LOST, True)
+    await holding.holds.approve(hold_id, "chief", AT)
+    await holding.declaring.carry_out_filed(AT)
+    await holding.store.set_hold(str(sealed[1].name), True)  # a worker that looked a minute ago
+    await holding.enforcing.run(AT)
+    await holding.enforcing.run(LATER)
+    assert await holding.held(sealed) == []
+    hold = await holding.holds.get(hold_id)
+    assert hold is not None
+    assert hold.state is State.LIFTED
+
+
+async def test_nothing_is_lifted_while_a_hold_is_only_filed(holding: Holding) -> None:
+    """It holds from its filing: what the store holds already goes on being held."""
+    sealed = await holding.archive()
+    tag = rarest(sealed)
+    one = await holding.declare(wanted(tags=(tag,)))
+    await holding.enforcing.run(AT)
+    await holding.release(one)
+    await holding.holds.file(wanted(tags=(tag,), matter="LIT-2026-18"), AT)
+    await holding.enforcing.run(LATER)
+    assert await holding.held(sealed) == having(sealed, tag)
+    await holding.declaring.carry_out_filed(LATER)
+    await holding.enforcing.run(LATER)
+    assert await holding.held(sealed) == having(sealed, tag)
+    assert {each.state for each in await holding.holds.all()} == {State.LIFTED, State.ACTIVE}
+
+
 async def test_a_disposal_is_told_of_every_hold_on_a_segment(holding: Holding) -> None:
     sealed = await holding.archive()
     tag = rarest(sealed)
@@ -272,6 +310,44 @@ async def test_a_container_is_held_while_any_hold_is_active(tmp_path: Path) -> N
     await holding.enforcing.run(AT)
     assert tags.standing == {"theirs"}
     assert {each.state for each in await holding.holds.all()} == {State.LIFTED}
+
+
+async def test_a_container_stays_held_for_what_is_only_filed(tmp_path: Path) -> None:
+    tags = Tags()
+    holding = Holding(tmp_path, ContainerStore(), tags)
+    one = await holding.declare()
+    await holding.enforcing.run(AT)
+    await holding.release(one)
+    await holding.holds.file(wanted(matter="LIT-2026-18"), AT)
+    await holding.enforcing.run(AT)
+    assert tags.standing == {container_tag(NAME)}
+
+
+async def test_what_objects_still_hold_is_not_forgotten_where_none_can_be_held_now(
+    tmp_path: Path,
+) -> None:
+    """A class got a container of another kind: the tags go when its objects are free."""
+
+    class Turning(MemoryWormStore):
+        level = HoldLevel.OBJECT
+
+        async def hold_level(self) -> HoldLevel:
+            return self.level
+
+    store = Turning()
+    holding = Holding(tmp_path, store)
+    sealed = await holding.archive()
+    hold_id = await holding.declare(wanted(tags=(rarest(sealed),)))
+    await holding.enforcing.run(AT)
+    await holding.release(hold_id)
+    store.level = HoldLevel.NONE
+    await holding.enforcing.run(LATER)
+    hold = await holding.holds.get(hold_id)
+    assert hold is not None
+    assert hold.state is State.RELEASED
+    store.level = HoldLevel.OBJECT
+    await holding.enforcing.run(LATER)
+    assert await holding.held(sealed) == []
 
 
 async def test_a_container_that_cannot_be_held_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import disposal_of, kept_header
 from audit_stream.evidence.encoding import time_text
-from audit_stream.evidence.register import Register, decode_entry
+from audit_stream.evidence.register import Entry, Register, decode_entry
 from audit_stream.evidence.segment import inflate
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import load_keyring
@@ -57,7 +58,7 @@ async def certified(scene: Scene) -> None:
     await scene.at(LATER_MS)
     await scene.approved()
     with pytest.raises(CutOff):
-        await scene.run(Cuts(at=len(SEGMENTS) + 1, behind=True))
+        await scene.run(Cuts(at=len(SEGMENTS) + 2, behind=True))
     assert len(await scene.archived.disposed.certificates()) == 1
     assert len(await scene.store.names("segments/")) == len(SEGMENTS)
 
@@ -88,6 +89,16 @@ async def test_a_hold_of_ours_behind_the_certificate_keeps_object_and_tags(scene
     assert await scene.store.names("segments/") == [SEGMENTS[0]]
     [tags] = await scene.subjects.names("subjects/")
     assert tags.split("/")[1] == SEGMENTS[0].split("/")[1]
+
+
+async def test_a_year_is_kept_as_long_as_the_longest_class(scene: Scene) -> None:
+    """Its late records, or those of a backfill, are sealed with the same key."""
+    scene.longest_days = DAYS + 365
+    await scene.at(LATER_MS)
+    await scene.approved()
+    [carried] = await scene.run()
+    assert (carried.purge.state, carried.years) == (State.DONE, ())
+    assert load_keyring(scene.keyring).keyring.years
 
 
 async def test_what_is_not_in_the_log_keeps_its_year(scene: Scene) -> None:
@@ -196,3 +207,56 @@ async def test_a_certificate_says_who_and_they_are_two(scene: Scene) -> None:
         assert good in data
         with pytest.raises(FormatError):
             disposal_of(decode_entry(data.replace(good, bad), entry_name))
+
+
+async def certificate(scene: Scene) -> Entry:
+    entry_name = Register.DISPOSALS.entry_name(0)
+    return decode_entry(await scene.store.get(entry_name) or b"", entry_name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"retention_days": DAYS + 91},
+        {"executed_at": time_text(golden.FIRST_MS + DAYS * DAY_MS)},  # the first record's, no more
+    ],
+)
+async def test_a_certificate_of_more_than_had_expired_is_found(
+    scene: Scene, changes: dict[str, object]
+) -> None:
+    """By its own words: who holds the archive's key and cannot wait."""
+    await scene.at(LATER_MS)
+    await scene.approved()
+    await scene.run()
+    entry = await certificate(scene)
+    sooner = replace(entry, said=dict(entry.said) | changes)
+    found = verified(await scene.objects() | {entry.name: sooner.encode(SIGNER)}).problems
+    said = {each.what for each in found if (each.step, each.name) == ("V26", entry.name)}
+    assert said
+    assert all("before it had expired" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"executed_at": "2034"}, {"requested_at": "today"}, {"first": "long ago"}, {"last": ""},
+        {"disposal_id": "dc-1"}, {"basis": "a\nb"},
+    ],
+)  # fmt: skip
+async def test_other_members_are_no_certificate(scene: Scene, changes: dict[str, object]) -> None:
+    await certified(scene)
+    entry = await certificate(scene)
+    with pytest.raises(FormatError, match="disposals/"):
+        disposal_of(replace(entry, said=dict(entry.said) | changes))
+
+
+async def test_stretches_of_one_certificate_do_not_overlap(scene: Scene) -> None:
+    await certified(scene)
+    entry = await certificate(scene)
+    stretches = [*entry.said["stretches"], entry.said["stretches"][0]]
+    said = dict(entry.said) | {
+        "stretches": stretches,
+        **{name: sum(each[name] for each in stretches) for name in ("segments", "records")},
+    }
+    with pytest.raises(FormatError, match="overlap"):
+        disposal_of(replace(entry, said=said))

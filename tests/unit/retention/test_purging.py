@@ -147,7 +147,7 @@ async def test_a_hold_behind_the_certificate_still_keeps_the_object(tmp_path: Pa
     await scene.at(LATER_MS)
     await scene.approved()
     with pytest.raises(CutOff):
-        await scene.run(Cuts(at=len(SEGMENTS) + 1, behind=True))  # the certificate, and no more
+        await scene.run(Cuts(at=len(SEGMENTS) + 2, behind=True))  # the certificate, and no more
     assert len(await scene.archived.disposed.certificates()) == 1
     await scene.store.set_hold(SEGMENTS[0], True)
     [carried] = await scene.run()

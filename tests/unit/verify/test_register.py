@@ -10,8 +10,9 @@ import pytest
 from audit_stream.errors import FormatError
 from audit_stream.evidence.batch import Leaf
 from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.hold import Action, HoldEntry, Kind, Scope
 from audit_stream.evidence.key_line import KeyLine, Use
-from audit_stream.evidence.register import Entry, Register, RegisterHead
+from audit_stream.evidence.register import Entry, Register, RegisterHead, decode_entry
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
 from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.log import LogVerifier
@@ -21,7 +22,7 @@ from tests.campaigns.tampering import refit
 from tests.support.chains import SIGNER, TRUSTED, ChainMaker, stream_of
 from tests.support.logs import SIGNER as LOG
 from tests.support.logs import WrittenLog
-from tests.support.registers import chained, put, put_certificates, redaction
+from tests.support.registers import at, chained, hold, put, put_certificates, redaction
 
 Objects = dict[str, bytes]
 REDACTIONS, HOLDS = Register.REDACTIONS, Register.HOLDS
@@ -34,7 +35,7 @@ async def _made() -> tuple[Objects, list[Entry]]:
     log = WrittenLog()
     await ChainMaker(log.store, stream_of("t")).found()
     entries = await put_certificates(log.store, 2)
-    await put(log.store, HOLDS, {"a": 1})
+    await put(log.store, HOLDS, hold().said())
     await log.grow(1)
     entries += await put_certificates(log.store, 2, start=2)
     await log.grow(1)
@@ -191,6 +192,50 @@ def test_a_certificate_with_other_members_than_its_kinds_shows(
 ) -> None:
     bad = replace(entries[4], said=redaction(4).said() | changes)
     assert told({**good, **signed(bad)}) == {("V25", NAMES[4])}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"matter": "Jane Doe"}, {"approved_by": "counsel"}, {"action": "kept"}, {"more": 1}]
+)
+def test_a_hold_with_other_members_than_its_kinds_shows(
+    good: Objects, changes: dict[str, object]
+) -> None:
+    first = decode_entry(good[HOLDS.entry_name(0)], HOLDS.entry_name(0))
+    (bad,) = chained(HOLDS, hold(1).said() | changes, begin=first.head)
+    assert told({**good, **signed(bad)}) == {("V25", bad.name)}
+
+
+def test_a_certificate_that_takes_back_what_one_before_said_shows(
+    good: Objects, entries: list[Entry]
+) -> None:
+    for changes in ({"epochs": [0, 1]}, {"executed_at": at(0)}):
+        bad = replace(entries[4], said=redaction(4).said() | changes)
+        assert told({**good, **signed(bad)}) == {("V25", NAMES[4])}
+
+
+RELEASE = {"action": Action.RELEASED, "reason": "END-1"}
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ([hold(0, **RELEASE)], []),
+        ([hold(0, **RELEASE), hold(0, **RELEASE)], [2]),
+        ([hold(1, **RELEASE)], [1]),  # nobody declared it
+        ([hold(0, matter="LIT-2", **RELEASE)], [1]),
+        ([hold(0, scope=Scope(kind=Kind.MESSAGE, values=("m-2",)), **RELEASE)], [1]),
+        ([hold(0, **RELEASE), hold(0)], [2]),
+        ([hold(1), hold(1), hold(1, **RELEASE)], []),  # declared anew, as a lost one is
+        ([hold(1), hold(1, matter="LIT-2")], [2]),
+    ],
+)
+def test_a_hold_is_released_once_and_as_it_was_declared(
+    good: Objects, said: list[HoldEntry], wrong: list[int]
+) -> None:
+    first = decode_entry(good[HOLDS.entry_name(0)], HOLDS.entry_name(0))
+    for each in chained(HOLDS, *(one.said() for one in said), begin=first.head):
+        good |= signed(each)
+    assert told(good) == {("V25", HOLDS.entry_name(number)) for number in wrong}
 
 
 @pytest.mark.parametrize("data", [b"junk", b"stranger's"])

@@ -19,7 +19,7 @@ from audit_stream.holds.filing import Holds
 from audit_stream.holds.hold import Hold
 from audit_stream.stores.subjects import FileSubjectStore
 from tests.support import golden
-from tests.support.registers import put, redaction
+from tests.support.registers import hold, put, redaction
 from tests.support.sample import NAME, TENANTS
 from tests.support.visiting import Visitor, forms, text_of
 from tests.unit.gateway.pages.conftest import Site
@@ -130,13 +130,31 @@ def test_a_hold_is_declared_and_ended_by_two(site: Site, visitor: Visitor) -> No
     assert "holds; to be declared" in text
     assert "CUST-held" not in text
     assert "1 legal hold stands against it" in text_of(looked(site, visitor, "CUST-held"))
-    [hold] = [each for each in asyncio.run(Holds(private(site)).all()) if each.matter == "LIT-1"]
-    asyncio.run(Holds(private(site)).change(hold.hold_id, Hold.declared))
+    [mine] = [each for each in asyncio.run(Holds(private(site)).all()) if each.matter == "LIT-1"]
+    asyncio.run(Holds(private(site)).change(mine.hold_id, Hold.declared))
     assert visitor.submit(visitor.get("/holds"), "/holds/release", reason="DONE").status_code == 303
     assert forms(visitor.get("/holds"), "/holds/approve") == []
     second = site.signed_in()
     assert second.submit(second.get("/holds"), "/holds/approve").status_code == 303
-    assert "filed by" in text_of(visitor.get("/holds"))
+    text = text_of(visitor.get("/holds"))
+    assert "filed by" in text
+    assert "active; its release is to be declared" in text
+
+
+def test_a_lost_hold_is_shown_and_ended_as_any_other(site: Site, visitor: Visitor) -> None:
+    lost = hold(77, matter="LIT-LOST")
+    signer = LineSigner(golden.KEYRING.segment_key or b"")
+    asyncio.run(put(site.sample.store, Register.HOLDS, lost.said(), archive=NAME, signer=signer))
+    page = visitor.get("/holds")
+    assert "active; its private file is gone" in text_of(page)
+    assert "everybody is held" not in text_of(page)  # a message is named in the register
+    [form] = [
+        each for each in forms(page, "/holds/release") if lost.hold_id in each.fields.values()
+    ]
+    assert form.fields["hold"] == lost.hold_id
+    answer = visitor.post("/holds/release", {**form.fields, "reason": "END-1"})
+    assert answer.status_code == 303
+    assert "its release waits for a second person" in text_of(visitor.get("/holds"))
 
 
 @pytest.mark.parametrize(
