@@ -85,8 +85,11 @@ def checked(check: Any, value: Any, name: str) -> str:
 def _variants(given: Any) -> tuple[frozenset[int], tuple[str, ...]]:
     if not isinstance(given, list) or len(given) > MOST_VARIANTS:
         raise Problem(400, f"variants is a list of {MOST_VARIANTS} at most")
-    numbers = frozenset(each for each in given if type(each) is int)
-    typed = tuple(each for each in given if is_text(each))
-    if len([each for each in given if type(each) is int or is_text(each)]) != len(given):
+    if not all(_is_number(each) or is_text(each) for each in given):
         raise Problem(400, "variants are numbers that a dry run has told, or spellings in full")
-    return numbers, typed
+    numbers = frozenset(each for each in given if _is_number(each))
+    return numbers, tuple(each for each in given if is_text(each))
+
+
+def _is_number(given: Any) -> bool:
+    return type(given) is int and given >= 0

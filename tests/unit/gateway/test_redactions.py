@@ -231,6 +231,9 @@ def test_the_list_is_in_pages_the_newest_first(office: Asked) -> None:
         {"customer": "c", "request_ref": "r", "basis": "\x00"},
         {"customer": "c", "dry_run": True, "variants": [True]},
         {"customer": "c", "dry_run": True, "variants": ["x"] * 201},
+        {"customer": "c", "dry_run": True, "variants": [-1]},
+        {"customer": "c", "dry_run": True, "variants": [1, 1.5]},
+        {"customer": "c", "dry_run": True, "variants": [1, True, [1]]},
         {"customer": "c", "dry_run": True, "variants": "x"},
     ],
 )  # fmt: skip
