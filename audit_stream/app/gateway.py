@@ -175,10 +175,14 @@ def _key_watch(
         keys = await asyncio.to_thread(with_covers, settings, newer)
         await service.adopt(keys.ring.keyring, keys.cover_of)
 
+    def tell_behind(behind: bool) -> None:
+        service.outdated = behind
+
     epoch, newest = service.archive.keyring.epoch, partial(newest_epoch_told, private)
     return KeyringWatch(
-        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings)
-    )
+        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings),
+        tell_behind,
+    )  # fmt: skip
 
 
 def _rules(settings: Settings) -> JwtRules | None:

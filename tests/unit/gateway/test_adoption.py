@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from audit_stream.app import adoption
 from audit_stream.app.gateway import GatewayServer
 from audit_stream.app.now import now
 from audit_stream.archive.fleet import Member, members, tell_epoch
@@ -25,6 +26,7 @@ from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.query import Query
 from audit_stream.gateway.reads import Gateway
+from audit_stream.gateway.redaction_routes import REDACTIONS
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.keys.epochs import advance, destroy_strays, read_master
 from audit_stream.keys.file import load_cover
@@ -267,3 +269,22 @@ def test_the_old_cover_is_not_mapped_any_more(tmp_path: Path) -> None:
         puncture(settings)
         asyncio.run(eventually(lambda: says(settings, 2)))
         assert old not in Path("/proc/self/maps").read_text()
+
+
+def test_a_gateway_that_knows_it_is_behind_answers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its view is not brought up: its keys still open who was erased."""
+    monkeypatch.setattr(adoption, "_BEAT_SECONDS", 0.0)
+    settings = installed(tmp_path)
+    asyncio.run(log_all(settings))
+    asked_for = {"customer_external_id": CUSTOMER}
+    with serving(settings) as asked:
+        token, officer = asked.token(TENANT), asked.token("*", scopes=("audit:redact",))
+        assert asked.post(token, **asked_for).status_code == 200
+        asyncio.run(tell_epoch(private(settings), 2))
+        until(lambda: asked.post(token, **asked_for).status_code == 503)
+        assert asked.client.get(REDACTIONS, headers=officer).status_code == 503
+        puncture(settings)
+        until(lambda: asked.client.get(REDACTIONS, headers=officer).status_code == 200)
+        assert asked.post(token, **asked_for).status_code != 503
