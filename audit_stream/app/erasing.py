@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from audit_stream.app.alarms import alarm_board
-from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.covers import cover_opener, cover_wrapper
 from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
@@ -171,12 +171,13 @@ async def _longest_copy(settings: Settings, connection: KafkaConnection) -> time
 @asynccontextmanager
 async def erasing(settings: Settings) -> AsyncIterator[Erasing]:
     """For the block. `KeyringError`, `ConfigError`, `StoreError`."""
-    ring, alarms = load_archive_keyring(settings), alarm_board(settings)
+    ring, alarms = load_archive_keyring(settings, closed=True), alarm_board(settings)
     store, subjects = archive_to_write(settings), subjects_to_write(settings)
     private = PrivateObjects(subjects, ring.keyring.index_key)
     segments = Segments(store, ring.trusted, ring.keyring.archive)
     counting = Counting(segments, subjects, private, ring.keyring.index_key, alarms)
     try:
+        await check_reader(store, private, ring)
         yield Erasing(settings, ring, store, subjects, private, counting, segments, alarms)
     finally:
         await store.close()

@@ -1,0 +1,72 @@
+"""A run that holds keys is waited for from before it loads any until it ends, however it does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from audit_stream.app.erasing import erasing
+from audit_stream.app.holds import open_holds
+from audit_stream.app.registered import registered_run
+from audit_stream.archive.fleet import Member, members, tell_epoch
+from audit_stream.cli.retention_parts import carry_out
+from audit_stream.errors import AuditError, KeyringError
+from audit_stream.settings import Settings
+from tests.support import golden
+from tests.support.keeping import Kept
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+def settings_of(kept: Kept) -> Settings:
+    return Settings.load(
+        None, archive=(kept.folder / "archive").as_uri(),
+        subjects=(kept.folder / "subjects").as_uri(), archive_name=golden.KEYRING.archive,
+        keyring=str(kept.path), allow_assurance="mutable", topics=",".join(golden.TOPICS),
+        index_dir=str(kept.folder / "index"),
+    )  # fmt: skip
+
+
+def fleet(kept: Kept) -> list[Member]:
+    return asyncio.run(members(kept.private))
+
+
+def test_a_run_holds_an_erasure_up_until_it_ends(kept: Kept) -> None:
+    def run() -> None:
+        with registered_run(settings_of(kept), "backfill"):
+            [member] = fleet(kept)
+            assert (member.role, member.epoch) == ("backfill", 1)
+            looked = asyncio.run(kept.barrier(2).look())
+            assert [each.process for each in looked.blockers] == [member.process]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+    assert fleet(kept) == []
+
+
+async def test_a_keyring_from_before_erases_and_disposes_of_nothing(kept: Kept) -> None:
+    await tell_epoch(kept.private, 2)
+    with pytest.raises(KeyringError, match="the archive is at 2"):
+        async with erasing(settings_of(kept)):
+            pass
+    with pytest.raises(AuditError, match="the archive is at 2"):
+        await carry_out(settings_of(kept), golden.FIRST_MS)
+    assert kept.ring.keyring.epoch == 1
+
+
+async def test_who_keeps_holds_or_erases_has_no_cover_mapped(kept: Kept) -> None:
+    """Both may go on for long, and neither is waited for."""
+    cover = str(kept.path.parent / "cover-1.bin")
+    async with erasing(settings_of(kept)), open_holds(settings_of(kept)):
+        assert not maps(cover)
+
+
+def maps(path: str) -> bool:
+    """Whether this process has a file mapped."""
+    return path in Path("/proc/self/maps").read_text()
