@@ -106,12 +106,16 @@ class Storing:
         )  # fmt: skip
 
     async def _put_subjects(self, sealed: Sealed) -> None:
+        await self._check_epoch(sealed)  # who slept through an erasure must leave no tag behind it
         name = sealed.subject_name
         data = seal_tags(
             self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
         )
         await self._context.subjects.create(name, data)
         # An erasure that did not see this object yet has moved the epoch on before: look again.
+        await self._check_epoch(sealed)
+
+    async def _check_epoch(self, sealed: Sealed) -> None:
         if await self._context.newest_epoch() > sealed.header.key_epoch:
             raise Outdated
 

@@ -213,3 +213,22 @@ async def test_a_rebalance_while_keys_are_taken_over_opens_each_lane_once(
     assert await rebalanced == {ONE: 0, TWO: 0}
     assert (len(stores_of(ONE)), len(stores_of(TWO))) == (1, 1)
     assert all(lane.live for lane in pipeline.lanes.values())
+
+
+async def test_who_slept_through_an_erasure_leaves_no_tag(working: Working) -> None:
+    """It was excused, and zeroing the tags is over: nobody would come by to zero these."""
+    woken = asyncio.Event()
+
+    async def newest() -> int:
+        return 2
+
+    pipeline = working.pipeline
+    await pipeline.adopt(replace(pipeline.context, newest_epoch=newest, outdated=woken.set))
+    [(lane, chunk)] = await working.judged(working.fetched(ONE, 0, 20))
+    assert any(chunk.tags)
+    pipeline.sink(lane, chunk)
+    lane.cut()
+    await woken.wait()
+    assert not lane.live
+    assert await pipeline.context.subjects.names("") == []
+    assert await working.store.names("segments/") == []
