@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from audit_stream.archive.fleet import newest_epoch_told
+from audit_stream.erasure.barrier import excuse
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.erasure.request import OPEN, Request, State, decode_request, request_id
 from audit_stream.erasure.returning import bring_back
-from audit_stream.errors import KeyringError, RequestError
+from audit_stream.errors import BarrierError, KeyringError, RequestError
 from audit_stream.keys.file import load_keyring, write_view
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.subjects import TagMaker
@@ -139,6 +140,23 @@ async def test_nobody_returns_while_their_erasure_is_asked_for(kept: Kept, appro
         await bring_back(kept.installation(), "customer", BACK[2], BACK[0])
     await kept.requests.withdraw("R-2")
     assert await bring_back(kept.installation(), "customer", BACK[2], BACK[0]) == 1
+
+
+async def test_an_excuse_is_for_the_erasure_at_work_alone(kept: Kept) -> None:
+    """A process that was given up and came back must not be passed over by the next one."""
+    worker = await kept.member()
+    process = worker.member.process
+    await excuse(kept.private, process, "operator", "before anything was erased")
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(BarrierError, match=process):
+        await kept.run()
+    await excuse(kept.private, process, "operator", "does not answer")
+    await worker.loaded(2)  # it does
+    await kept.run()
+    await kept.file("R-2", ANOTHER)
+    with pytest.raises(BarrierError, match=process):
+        await kept.run()
+    assert [each.barrier["excused"] for each in await kept.certificates()] == [[]]
 
 
 async def test_a_batch_of_another_keeper_is_not_overwritten(kept: Kept) -> None:
