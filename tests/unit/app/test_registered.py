@@ -12,10 +12,11 @@ from audit_stream.app.holds import open_holds
 from audit_stream.app.registered import registered_run
 from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.cli.retention_parts import carry_out
-from audit_stream.errors import AuditError, KeyringError
+from audit_stream.errors import AuditError, KeyringError, RequestError
 from audit_stream.settings import Settings
 from tests.support import golden
-from tests.support.keeping import Kept
+from tests.support.erasing import RECORDS, SOMEBODY
+from tests.support.keeping import Kept, Kill, Killed
 
 
 @pytest.fixture
@@ -70,3 +71,16 @@ async def test_who_keeps_holds_or_erases_has_no_cover_mapped(kept: Kept) -> None
 def maps(path: str) -> bool:
     """Whether this process has a file mapped."""
     return path in Path("/proc/self/maps").read_text()
+
+
+async def test_nothing_is_swept_that_a_batch_at_work_has_not_counted(kept: Kept) -> None:
+    """Their keys are gone and their tags not yet: the certificate would be about no record."""
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(Killed):
+        await kept.run(Kill("punctured", "after"))
+    async with erasing(settings_of(kept)) as place:
+        with pytest.raises(RequestError, match="at work"):
+            await place.sweep()
+        await kept.run()
+        assert (await place.sweep()).zeroed == 0
+    assert [each.count for each in await kept.certificates()] == [len(RECORDS[SOMEBODY])]
