@@ -224,7 +224,10 @@ class Keeper:
             await self._note(batch)
         place.hook("destroyed", "between")
         destroy_strays(place.keyring)
-        return batch.done(Step.DESTROYED, executed_at=place.now())
+        at = place.now()
+        if batch.keys_destroyed == "file-unlinked":  # which was just now, whatever came between
+            batch = replace(batch, keys_destroyed_at=at)
+        return batch.done(Step.DESTROYED, executed_at=at)
 
     async def _note(self, batch: Batch) -> None:
         def noted(value: dict[str, Any] | None) -> dict[str, Any]:

@@ -159,6 +159,17 @@ async def test_an_excuse_is_for_the_erasure_at_work_alone(kept: Kept) -> None:
     assert [each.barrier["excused"] for each in await kept.certificates()] == [[]]
 
 
+async def test_a_cover_counts_as_unlinked_from_when_it_was(kept: Kept) -> None:
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(Killed):
+        await kept.run(Kill("destroyed", "between"))
+    assert (kept.path.parent / "cover-1.bin").exists()
+    kept.now = "2026-11-27T08:00:00.000Z"
+    await kept.run()
+    [certificate] = await kept.certificates()
+    assert certificate.keys_destroyed_at == certificate.executed_at == kept.now
+
+
 async def test_a_batch_of_another_keeper_is_not_overwritten(kept: Kept) -> None:
     """One with a copy of the keyring, on another machine, where no lock of ours holds it."""
     await kept.file("R-1", SOMEBODY)
