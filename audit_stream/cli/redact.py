@@ -11,7 +11,7 @@ from audit_stream.cli import redact_more
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.cli.redact_more import By, Ref, actor, who, with_place
-from audit_stream.errors import BarrierError, ConfigError
+from audit_stream.errors import AuditError, ConfigError
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def run(
     while True:
         try:
             _run_once(settings, out)
-        except BarrierError as error:
+        except AuditError as error:  # what passes, and what somebody mends meanwhile
             if every is None:
                 raise
             out.note(f"{error.code}: {error}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from audit_stream.app.registered import registered_run
 from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.cli.retention_parts import carry_out
 from audit_stream.errors import AuditError, KeyringError, RequestError
+from audit_stream.keys.lock import RUN_FILE, keyring_lock
 from audit_stream.settings import Settings
 from tests.support import golden
 from tests.support.erasing import RECORDS, SOMEBODY
@@ -84,3 +88,24 @@ async def test_nothing_is_swept_that_a_batch_at_work_has_not_counted(kept: Kept)
         await kept.run()
         assert (await place.sweep()).zeroed == 0
     assert [each.count for each in await kept.certificates()] == [len(RECORDS[SOMEBODY])]
+
+
+def test_a_keeper_that_runs_again_and_again_outlasts_what_passes(kept: Kept) -> None:
+    environment = os.environ | {
+        "AUDIT_ARCHIVE": (kept.folder / "archive").as_uri(), "AUDIT_KEYRING": str(kept.path),
+        "AUDIT_SUBJECTS": (kept.folder / "subjects").as_uri(),
+        "AUDIT_ARCHIVE_NAME": golden.KEYRING.archive, "AUDIT_TOPICS": ",".join(golden.TOPICS),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "audit_stream", "redact", "run", "--every", "1"]
+    with keyring_lock(kept.path, name=RUN_FILE):
+        keeper = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert keeper.stderr is not None
+        assert "another process" in keeper.stderr.readline()
+    try:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "nothing was approved\n"
+    finally:
+        keeper.terminate()
+        keeper.communicate()
