@@ -27,17 +27,22 @@ _BEHIND, _FAILED = "keyring:behind", "keyring:load"
 Adopt = Callable[[LoadedKeyring], Awaitable[None]]
 
 
+def _unheard(_: bool) -> None:
+    """Nobody has to know whether this process is behind."""
+
+
 class KeyringWatch:
     """Keeps a process at the newest epoch of its keyring's file."""
 
     def __init__(
         self, path: Path, epoch: int, registration: Registration,
         newest: Callable[[], Awaitable[int]], adopt: Adopt, alarms: Alerts,
-        covers: CoverWrapper = LOCAL,
+        covers: CoverWrapper = LOCAL, tell_behind: Callable[[bool], None] = _unheard,
     ) -> None:  # fmt: skip
         self._path, self._epoch, self._registration = path, epoch, registration
         self._newest, self._adopt, self._alarms = newest, adopt, alarms
-        self._covers = covers
+        self._covers, self._tell_behind = covers, tell_behind
+        self._behind = False
         self._stamp: tuple[int, int] | None = None
         self._told_at = monotonic()
         self._wake = asyncio.Event()
@@ -70,7 +75,7 @@ class KeyringWatch:
             self._stamp = stamp
         if self._registration.member.epoch != self._epoch:
             await self._registration.loaded(self._epoch)
-        if asked or monotonic() - self._told_at >= _BEAT_SECONDS:
+        if asked or self._behind or monotonic() - self._told_at >= _BEAT_SECONDS:
             self._told_at = monotonic()
             await self._compare()
 
@@ -95,7 +100,9 @@ class KeyringWatch:
 
     async def _compare(self) -> None:
         newest = await self._newest()
-        if newest > self._epoch:
+        self._behind = newest > self._epoch
+        self._tell_behind(self._behind)
+        if self._behind:
             self._alarms.raise_alarm(
                 _BEHIND,
                 f"the keyring here has the epoch {self._epoch}, the archive is at {newest}: "

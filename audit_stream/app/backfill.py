@@ -18,9 +18,11 @@ from audit_stream.app.covers import open_keyring
 from audit_stream.app.guarded import guarded_stores
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_store, archive_to_read
+from audit_stream.app.registered import private_of, registered_run
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.chain import Chain
 from audit_stream.archive.copies import check_target, copied_streams, found_copies
+from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.streams import generations
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.evidence import layout
@@ -79,12 +81,13 @@ def backfill(
         raise ConfigError("--into names the live archive", hint="name a new, empty one")
     if options.dry_run:
         return asyncio.run(_plan(live, target, options))
-    jobs = asyncio.run(_jobs(live, target, options))
-    with lock_state_dir(target.state_dir / FOLDER):
-        return run_jobs(
-            backfill_partition, jobs, processes=processes, log_level=target.log_level,
-            told=partial(told, jobs),
-        )  # fmt: skip
+    with registered_run(live, FOLDER):
+        jobs = asyncio.run(_jobs(live, target, options))
+        with lock_state_dir(target.state_dir / FOLDER):
+            return run_jobs(
+                backfill_partition, jobs, processes=processes, log_level=target.log_level,
+                told=partial(told, jobs),
+            )  # fmt: skip
 
 
 async def _plan(
@@ -166,7 +169,8 @@ async def _live_streams(live: Settings, ring: LoadedKeyring) -> dict[str, list[S
                 hint="start a worker first: it founds the streams",
             )
         newest = {topic: found[-1] for topic, found in streams.items()}
-        await check_epoch(store, ring, newest)
+        async with private_of(live) as private:
+            await check_epoch(store, ring, newest, await newest_epoch_told(private))
     finally:
         await store.close()
     for error in (await topic_faults(KafkaConnection.from_settings(live), newest)).values():

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from audit_stream.app.alarms import alarm_board
-from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.covers import cover_opener, cover_wrapper
 from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
@@ -20,6 +20,7 @@ from audit_stream.archive.history import History
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.tags import read_tags
 from audit_stream.erasure.barrier import Barrier
+from audit_stream.erasure.batch import JOURNAL
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.filing import DryRun, Kind, Spelling, dry_run, spellings
 from audit_stream.erasure.found import tenants_of
@@ -28,6 +29,7 @@ from audit_stream.erasure.installation import Destroyed, Installation, StepHook,
 from audit_stream.erasure.request import Request
 from audit_stream.erasure.requests import Requests
 from audit_stream.erasure.segments import Segments
+from audit_stream.erasure.sweeping import Swept, sweep
 from audit_stream.erasure.variants import AS_TYPED
 from audit_stream.errors import RequestError
 from audit_stream.evidence.layout import parse_segment_name
@@ -39,6 +41,7 @@ from audit_stream.kafka.redactions import publish_certificates
 from audit_stream.kafka.retention import FOR_EVER, gone_after_ms
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring
+from audit_stream.keys.lock import RUN_FILE, keyring_lock
 from audit_stream.keys.wrapping import CoverWrapper
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keytree import Cover
@@ -150,6 +153,16 @@ class Erasing:
         active = await self._holds.reader.now()
         return (await standing_against(active, self.counting, {"": tags})).get("", ())
 
+    async def sweep(self) -> Swept:
+        """Zero what no key opens. `RequestError` while an erasure is at work: its keys are gone,
+        and its records are found by their tags. `KeyringError` while a run is."""
+        with keyring_lock(self.settings.keyring, wait=0.0, name=RUN_FILE):
+            if await self.private.get(JOURNAL) is not None:
+                raise RequestError(
+                    "an erasure is at work", hint="finish it: audit-stream redact run"
+                )
+            return await sweep(self.counting, self.covers)
+
     @property
     def _holds(self) -> HoldKeeper:
         return HoldKeeper(self.settings, self.ring, self.store, self.subjects)
@@ -173,12 +186,13 @@ async def erasing(
     settings: Settings, alarms: AlarmBoard | None = None
 ) -> AsyncIterator[Erasing]:  # fmt: skip
     """For the block; `alarms`: the process's own. `KeyringError`, `ConfigError`, `StoreError`."""
-    ring, alarms = load_archive_keyring(settings), alarms or alarm_board(settings)
+    ring, alarms = load_archive_keyring(settings, closed=True), alarms or alarm_board(settings)
     store, subjects = archive_to_write(settings), subjects_to_write(settings)
     private = PrivateObjects(subjects, ring.keyring.index_key)
     segments = Segments(store, ring.trusted, ring.keyring.archive)
     counting = Counting(segments, subjects, private, ring.keyring.index_key, alarms)
     try:
+        await check_reader(store, private, ring)
         yield Erasing(settings, ring, store, subjects, private, counting, segments, alarms)
     finally:
         await store.close()

@@ -23,11 +23,12 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
 from audit_stream.app.checks import check_reader
 from audit_stream.app.covers import cover_wrapper
-from audit_stream.app.gateway_keys import Keys, index_key_of, load_keys, registered, with_covers
+from audit_stream.app.gateway_keys import Keys, load_keys, with_covers
 from audit_stream.app.holds import holds_reader
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
+from audit_stream.app.registered import index_key_of, registered
 from audit_stream.app.repeated import repeated
 from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import Registration, newest_epoch_told
@@ -174,10 +175,14 @@ def _key_watch(
         keys = await asyncio.to_thread(with_covers, settings, newer)
         await service.adopt(keys.ring.keyring, keys.cover_of)
 
+    def tell_behind(behind: bool) -> None:
+        service.outdated = behind
+
     epoch, newest = service.archive.keyring.epoch, partial(newest_epoch_told, private)
     return KeyringWatch(
-        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings)
-    )
+        settings.keyring, epoch, registration, newest, adopt, alarms, cover_wrapper(settings),
+        tell_behind,
+    )  # fmt: skip
 
 
 def _rules(settings: Settings) -> JwtRules | None:

@@ -144,7 +144,7 @@ class HoldKeeper:
 @asynccontextmanager
 async def open_holds(settings: Settings) -> AsyncIterator[HoldKeeper]:
     """The holds of the settings' archive, its stores open for the block."""
-    ring = load_archive_keyring(settings)
+    ring = load_archive_keyring(settings, closed=True)  # a service: it must keep no old cover
     store, subjects = archive_to_write(settings), subject_store(settings)
     try:
         yield HoldKeeper(settings, ring, store, subjects)

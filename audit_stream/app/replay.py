@@ -15,8 +15,10 @@ from audit_stream.app.checks import check_epoch, lock_state_dir
 from audit_stream.app.covers import cover_opener
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
 from audit_stream.app.places import archive_to_read
+from audit_stream.app.registered import private_of, registered_run
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.chain import Chain
+from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.range import EVERYTHING, Range
 from audit_stream.archive.streams import generations
 from audit_stream.errors import AuditError, ConfigError
@@ -97,12 +99,13 @@ def compare(
     told: Callable[[Sequence[CompareJob], Progress], None],
 ) -> list[PartitionReport]:  # fmt: skip
     """Compare the partitions asked for; `told` hears how far each job is."""
-    jobs = asyncio.run(compare_jobs(settings, options))
-    with lock_state_dir(settings.state_dir / FOLDER):
-        return run_jobs(
-            compare_partition, jobs, processes=processes, log_level=settings.log_level,
-            told=partial(told, jobs),
-        )  # fmt: skip
+    with registered_run(settings, FOLDER):
+        jobs = asyncio.run(compare_jobs(settings, options))
+        with lock_state_dir(settings.state_dir / FOLDER):
+            return run_jobs(
+                compare_partition, jobs, processes=processes, log_level=settings.log_level,
+                told=partial(told, jobs),
+            )  # fmt: skip
 
 
 async def compare_jobs(settings: Settings, options: CompareOptions) -> list[CompareJob]:
@@ -113,12 +116,14 @@ async def compare_jobs(settings: Settings, options: CompareOptions) -> list[Comp
     store = archive_to_read(settings)
     jobs: list[CompareJob] = []
     try:
+        async with private_of(settings) as private:
+            told = await newest_epoch_told(private)
         for topic in topics:
             streams = await generations(store, ring.trusted, topic)
             if not streams:
                 raise ConfigError(f"the archive holds nothing of {topic}",
                                   hint="check AUDIT_ARCHIVE and --topic")  # fmt: skip
-            await check_epoch(store, ring, {topic: streams[-1]})
+            await check_epoch(store, ring, {topic: streams[-1]}, told)
             topic_id = broker[topic].topic_id if topic in broker else ""
             jobs += [
                 CompareJob(

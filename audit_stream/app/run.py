@@ -28,10 +28,10 @@ from audit_stream.app.checks import (
 from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.ends import EndNote
 from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
-from audit_stream.app.guarded import READY, GuardedStores, guarded_stores
+from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
-from audit_stream.app.now import now
+from audit_stream.app.registered import registered
 from audit_stream.app.repeated import repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
@@ -64,7 +64,6 @@ from audit_stream.telemetry.web import WebServer
 log = logging.getLogger(__name__)
 _BROKER_RETRY_SECONDS = 2.0
 _LAST_ALARMS_SECONDS = 2.0
-_LEAVE_SECONDS = 5.0
 
 
 async def run_worker(
@@ -92,7 +91,8 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, timer, stop)
     try:
-        await _run(settings, metrics, alarms, health, watchdog, stop, end, hook, adapt)
+        async with contextlib.AsyncExitStack() as ends:
+            await _run(settings, metrics, alarms, health, watchdog, stop, end, hook, adapt, ends)
     except AuditError as error:
         note.leave(error.code)
         raise
@@ -153,16 +153,6 @@ async def _put_map(settings: Settings, store: WormStore) -> StatusMap:
     return found
 
 
-async def _join(
-    settings: Settings, stores: GuardedStores
-) -> tuple[PrivateObjects, Registration, LoadedKeyring]:
-    """The keyring, loaded only once it is said that it is: an erasure waits for who may hold it."""
-    private = PrivateObjects(stores.subjects, read_keyring(settings.keyring).index_key)
-    registration = Registration(private, "worker", now)
-    await registration.join()
-    return private, registration, load_archive_keyring(settings)
-
-
 def _watch_keys(
     settings: Settings, pipeline: Pipeline, registration: Registration, alarms: AlarmBoard
 ) -> KeyringWatch:  # fmt: skip
@@ -178,29 +168,24 @@ def _watch_keys(
     return keys
 
 
-async def _leave(registration: Registration) -> None:
-    """Its keys are gone with it. Who cannot say so is waited for by the next erasure."""
-    try:
-        async with asyncio.timeout(_LEAVE_SECONDS):
-            await registration.leave()
-    except (TimeoutError, AuditError) as error:
-        log.warning("could not say that this process ends: %s", type(error).__name__)
-
-
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
     stop: asyncio.Event, end: Callable[[int, str], None], hook: StepHook,
-    adapt: Callable[[Context], Context],
+    adapt: Callable[[Context], Context], ends: contextlib.AsyncExitStack,
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
-    load_archive_keyring(settings)  # that it can be, before anything else is asked for
+    load_archive_keyring(settings, closed=True)  # that it can be, before anything else is asked for
     topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
     if topic_ids is None:
         return
     stores = guarded_stores(settings, alarms, metrics, health)
+    ends.push_async_callback(stores.close)
     store = stores.archive
     assurance = await check_assurance(store, settings)
-    private, registration, ring = await _join(settings, stores)
+    # The keyring is loaded only once it is said that it is: an erasure waits for who may hold it.
+    private = PrivateObjects(stores.subjects, read_keyring(settings.keyring).index_key)
+    registration = await ends.enter_async_context(registered(private, "worker"))
+    ring = load_archive_keyring(settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)
     await check_epoch(store, ring, streams, await newest_epoch_told(private))
     context = build_context(settings, ring, stores, assurance, await _put_map(settings, store),
@@ -223,9 +208,11 @@ async def _run(
         worker_config(settings, streams, twins, connection, registration.member.process),
         pipeline, changelog, rekeyer, watchdog,
     )  # fmt: skip
-    await quarantine.start()
-    await rekeyer.start()
+    for each in (quarantine, rekeyer):
+        await each.start()
+        ends.push_async_callback(each.stop)
     hints.start()
+    ends.push_async_callback(hints.stop)
     _begin(watchdog)
     retention = await retention_seconds(settings, connection, list(streams))
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
@@ -240,13 +227,7 @@ async def _run(
         repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),
         keys.run(),
     )  # fmt: skip
-    try:
-        await _beside(works, worker.run(stop))
-    finally:
-        for each in (hints.stop, rekeyer.stop, quarantine.stop):
-            await each()
-        await _leave(registration)
-        await stores.close()
+    await _beside(works, worker.run(stop))
 
 
 async def _beside(works: Iterable[Coroutine[Any, Any, None]], work: Awaitable[None]) -> None:
@@ -257,3 +238,4 @@ async def _beside(works: Iterable[Coroutine[Any, Any, None]], work: Awaitable[No
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # its last word is that it left

@@ -1,5 +1,5 @@
 """The register of redactions as answers need it: its newest certificate, and which ones can be a
-record's. Not all of it is read: with the numbers, epochs and times rise.
+record's. Not all of it is read: with the numbers, epochs rise.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ class Certificates:
         if found is None:
             return False
         before = self.newest
-        if before is not None and _is_lower(found.redaction, before.redaction):
+        if before is not None and found.epoch < before.epoch:
             raise ForkAlarm(
-                f"{found.entry.name} has an earlier epoch or time than {before.entry.name}",
+                f"{found.entry.name} has an earlier epoch than {before.entry.name}",
                 hint="two keepers, or a forgery: read docs/runbooks/fork.md",
             )
         self.newest = found
@@ -159,7 +159,3 @@ class Certificates:
 
     def _is_ours(self, found: Certificate) -> bool:
         return found.entry.archive == self._archive and found.entry.is_signed(self._keys)
-
-
-def _is_lower(found: Redaction, before: Redaction) -> bool:
-    return found.epochs[1] < before.epochs[1] or found.executed_at < before.executed_at

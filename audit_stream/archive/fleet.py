@@ -74,13 +74,17 @@ class Registration:
 
     async def leave(self) -> None:
         """It ends, and its keys with it."""
-        value = {"at": self._now(), "v": VERSION}
-        await self._private.create(f"{FLEET}{self.member.process}/{_LEFT}", value)
+        await say_left(self._private, self.member.process, self._now())
 
     async def _say(self, member: Member) -> None:
         name = f"{FLEET}{member.process}/{member.epoch:010d}"
         await self._private.create(name, asdict(member) | {"v": VERSION})
         self.member = member
+
+
+async def say_left(private: PrivateObjects, process: str, at: str) -> None:
+    """A process has ended, and its keys with it."""
+    await private.create(f"{FLEET}{process}/{_LEFT}", {"at": at, "v": VERSION})
 
 
 def _words(names: Iterable[str]) -> dict[str, dict[str, str]]:

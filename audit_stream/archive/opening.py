@@ -74,10 +74,12 @@ class Opener:
         )
 
     def wipe(self) -> None:
-        """Overwrite every key it holds: it is let go of, and nobody uses it any more."""
+        """Overwrite every key it holds and let go of the covers: nobody may use it any more, and
+        whoever does fails."""
         for deriver in self._derivers.values():
             deriver.wipe()
         self._derivers.clear()
+        del self._cover_of, self._keyring
 
     def _keys(
         self, header: Header, record: Record, tag: bytes | None, customer: str | None

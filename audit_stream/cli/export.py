@@ -65,9 +65,10 @@ async def _export(
     settings: Settings, custody: Custody, message: str | None, tenant: str | None,
     customer: str | None,
 ) -> tuple[int, bytes]:  # fmt: skip
-    from audit_stream.app.checks import load_archive_keyring
+    from audit_stream.app.checks import check_reader, load_archive_keyring
     from audit_stream.app.covers import cover_opener
     from audit_stream.app.places import archive_to_read, subject_store
+    from audit_stream.archive.private import PrivateObjects
     from audit_stream.bundle.build import build_bundle
     from audit_stream.bundle.messages import Collector
     from audit_stream.index.database import ArchiveIndex
@@ -81,6 +82,7 @@ async def _export(
         settings.index_dir, keyring.archive, keyring.index_key, read_only=True
     )  # fmt: skip
     try:
+        await check_reader(store, PrivateObjects(subjects, keyring.index_key), ring)
         archive = Archive(store, subjects, ring.trusted, keyring)
         lookup = Lookup(index, archive, cover_opener(settings))
         found = await _messages(lookup, message, tenant, customer)

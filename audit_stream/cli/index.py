@@ -64,7 +64,7 @@ def status(as_json: Json = False, config: Config = None) -> None:
     from audit_stream.app.checks import load_archive_keyring
 
     settings, out = Settings.load(config), Output(as_json)
-    index = _open(settings, load_archive_keyring(settings), read_only=True)
+    index = _open(settings, load_archive_keyring(settings, closed=True), read_only=True)
     try:
         _say(out, index, {})
     finally:
@@ -84,7 +84,7 @@ async def _rebuild(settings: Settings, out: Output, *, with_subjects: bool) -> T
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.index.tail import Archive
 
-    ring = load_archive_keyring(settings)
+    ring = load_archive_keyring(settings, closed=True)
     store = archive_to_read(settings)
     subjects = subject_store(settings) if with_subjects else None
     index = _open(settings, ring)

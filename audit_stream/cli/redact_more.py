@@ -148,10 +148,8 @@ def return_(
 def sweep(as_json: Json = False, config: Config = None) -> None:
     """Zero every tag in the subject objects that the keyring cannot derive, and remove orphans:
     for objects that came back, from a backup or a store that was away."""
-    from audit_stream.erasure.sweeping import sweep as sweep_objects
-
     settings, out = Settings.load(config), Output(as_json)
-    swept = with_place(settings, lambda place: sweep_objects(place.counting, place.covers))
+    swept = with_place(settings, lambda place: place.sweep())
     out.document({"objects": swept.objects, "zeroed": swept.zeroed, "removed": swept.removed})
     out.say(f"{swept.objects} subject objects, {swept.zeroed} rewritten, {swept.removed} orphans "
             "removed")  # fmt: skip

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.holds import holds_reader
 from audit_stream.app.places import archive_access, archive_to_write, subjects_to_write
 from audit_stream.archive.fleet import tell_epoch
@@ -88,7 +88,7 @@ def _longest_days(settings: Settings) -> int:
 @asynccontextmanager
 async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
     """The parts, for the block."""
-    ring = load_archive_keyring(settings)
+    ring = load_archive_keyring(settings, closed=True)
     store, subjects = archive_to_write(settings), subjects_to_write(settings)
     disposer = disposer_of(settings, tag)
     try:
@@ -110,8 +110,9 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
     """Every purge that is approved or owed, under the keyring's lock."""
     read_master(settings.keyring)  # refuses a view before anything is done
     with keyring_lock(settings.keyring):
-        ring = load_archive_keyring(settings)
+        ring = load_archive_keyring(settings, closed=True)
         async with open_parts(settings, None) as parts:
+            await check_reader(parts.archived.store, parts.private, ring)  # no older one is led on
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []

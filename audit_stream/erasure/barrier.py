@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain
-from audit_stream.archive.fleet import Member, forget_ended, members
+from audit_stream.archive.fleet import Member, forget_ended, members, newest_epoch_told
 from audit_stream.archive.private import Kept, PrivateObjects
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout
@@ -62,7 +62,10 @@ class Barrier:
         in_group = set(await self._group())
         known = await members(self._private)
         behind = [each for each in known if each.epoch < self._epoch]
-        excuses = {each.name.removeprefix(EXCUSED): each for each in await self._excuses()}
+        excuses = {
+            each.name.removeprefix(EXCUSED): each for each in await self._excuses()
+            if each.value["epoch"] == self._epoch  # of an earlier erasure: it may be back since
+        }  # fmt: skip
         sealed_on = await self.passed() if behind else False
         blockers, excused = list[Blocker](), list[dict[str, str]]()
         for each in behind:
@@ -93,11 +96,9 @@ class Barrier:
 
     async def forget(self, excused: Sequence[dict[str, str]]) -> None:
         """Take away the words of processes that are gone, once it is on record that they are."""
-        gone = [each["process"] for each in excused]
-        await forget_ended(self._private, gone)
-        for process in gone:
-            if (kept := await self._private.get(EXCUSED + process)) is not None:
-                await self._private.remove(kept)
+        await forget_ended(self._private, [each["process"] for each in excused])
+        for kept in await self._excuses():
+            await self._private.remove(kept)
 
     async def _excuses(self) -> list[Kept]:
         return await self._private.all(EXCUSED)
@@ -124,7 +125,9 @@ def _why(member: Member, in_group: set[str]) -> str:
 
 
 async def excuse(private: PrivateObjects, process: str, by: str, reason: str) -> None:
-    """A person has found that a process is gone for good, and its memory with it."""
+    """A person has found that a process is gone for good, and its memory with it: for the erasure
+    at work, and for no later one."""
     check_actor(by)
-    value = {"by": by, "reason": reason, "v": _VERSION}
+    epoch = await newest_epoch_told(private)
+    value = {"by": by, "epoch": epoch, "reason": reason, "v": _VERSION}
     await private.update(EXCUSED + process, lambda _: value)

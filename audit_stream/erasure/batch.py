@@ -77,6 +77,10 @@ class Batch:
         """Of everybody in it."""
         return {tag for item in self.items for tag in item.tags}
 
+    def same_as(self, other: Batch) -> bool:
+        """Whether both are one batch, whatever is done of it."""
+        return self.epochs == other.epochs and list(self.items) == list(other.items)
+
     def done(self, step: Step, **facts: Any) -> Self:
         """The same, one step further."""
         return replace(self, step=step, **facts)

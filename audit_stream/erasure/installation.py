@@ -9,15 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.request import Request
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Entry
-from audit_stream.keys.epochs import bring_up
+from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper
 from audit_stream.ports import Alerts, WormStore
+from audit_stream.privacy.keyring import Keyring
 
 T = TypeVar("T")
 _TOGETHER = 16  # private objects written at once
@@ -70,17 +72,32 @@ class Installation:
     hook: StepHook = no_hook
 
 
-def bring_up_views(place: Installation) -> None:
-    """To the keyring's epoch. One that cannot be is an alarm, and its processes hold the barrier
-    up."""
+async def newest_keyring(place: Installation) -> Keyring:
+    """The whole keyring, if it is the newest: moving an older one on would undo what was erased.
+    `KeyringError`."""
+    ring, told = read_master(place.keyring), await newest_epoch_told(place.private)
+    if ring.epoch < told:
+        raise KeyringError(
+            f"the keyring has the epoch {ring.epoch}, the archive is at {told}",
+            hint="an older keyring was put in place: it can open who was erased since",
+        )
+    return ring
+
+
+def bring_up_views(place: Installation) -> Sequence[Path]:
+    """To the keyring's epoch; those that cannot be. Such a one is an alarm, and its processes hold
+    the barrier up."""
+    failed = list[Path]()
     for view in place.views:
         try:
             bring_up(place.keyring, view)
         except (KeyringError, OSError) as error:
             said = f"the view {view} could not be brought up: {error}"
             place.alarms.raise_alarm(f"keyring:view:{view}", said)
+            failed.append(view)
         else:
             place.alarms.close_alarm(f"keyring:view:{view}", f"the view {view} is brought up")
+    return failed
 
 
 async def together(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:

@@ -14,11 +14,11 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from audit_stream.archive.fleet import forget_ended, newest_epoch_told, tell_epoch
+from audit_stream.archive.fleet import forget_ended, tell_epoch
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
 from audit_stream.erasure.certifying import certify, forget_openings
-from audit_stream.erasure.installation import Installation, bring_up_views, together
+from audit_stream.erasure.installation import Installation, bring_up_views, newest_keyring, together
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
 from audit_stream.errors import BarrierError, KeyringError
@@ -69,7 +69,7 @@ class Keeper:
         if batch.step is not Step.TAKEN:
             return batch
         with keyring_lock(self._place.keyring):
-            if read_master(self._place.keyring).epoch != batch.epochs[0]:
+            if (await newest_keyring(self._place)).epoch != batch.epochs[0]:
                 return await self._puncture(batch)
             # Nothing is punctured: a hold may have come since, so its requests are taken anew.
             await self._private.remove(kept)
@@ -79,31 +79,29 @@ class Keeper:
 
     async def _take(self, ran: Ran) -> Batch | None:
         with keyring_lock(self._place.keyring):
+            epoch = (await newest_keyring(self._place)).epoch
+            if epoch > 1:  # where a return was cut off, or a view was away
+                bring_up_views(self._place)
+                await tell_epoch(self._private, epoch)
             wanted = await self._requests.to_carry_out()
             ran.held = await self._set_aside(wanted)
-            taken = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
-            if not taken:
+            free = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
+            if not free:
                 return None
-            epoch = (await self._newest()).epoch
-            begin = Batch(
-                items=[Item(each.ref, tuple(each.tags)) for each in taken],
-                epochs=(epoch, epoch + 1),
-            )  # fmt: skip
             self._place.hook("taken", "before")
-            await together(taken, self._mark)
-            await self._private.create(JOURNAL, begin.encode())
+            items = await self._mark(free)
+            if not items:
+                return None
+            begin = Batch(items=items, epochs=(epoch, epoch + 1))
+            await self._begin(begin)
             self._place.hook("taken", "after")
             return await self._puncture(begin)
 
-    async def _newest(self) -> Keyring:
-        """The keyring, if it is the newest: an older one would undo what was erased."""
-        ring, told = read_master(self._place.keyring), await newest_epoch_told(self._private)
-        if ring.epoch < told:
-            raise KeyringError(
-                f"the keyring has the epoch {ring.epoch}, the archive is at {told}",
-                hint="an older keyring was put in place: it can open who was erased since",
-            )
-        return ring
+    async def _begin(self, batch: Batch) -> None:
+        await self._private.create(JOURNAL, batch.encode())
+        kept = await self._private.get(JOURNAL)
+        if kept is None or not decode_batch(kept.value).same_as(batch):
+            raise _two_keepers()
 
     async def _set_aside(self, wanted: Sequence[Request]) -> Mapping[str, Sequence[str]]:
         """Those that a hold stands against say so, and are tried again with the next batch."""
@@ -111,13 +109,22 @@ class Keeper:
         for each in wanted:
             holds = tuple(held.get(each.ref, ()))
             if holds != tuple(each.held_by) or (each.state is State.HELD) != bool(holds):
-                await self._requests.change(each.ref, partial(_standing_against, holds))
+                await self._requests.change(
+                    each.ref, partial(Request.standing_against, holds=holds)
+                )
         return held
 
-    async def _mark(self, request: Request) -> None:
-        await self._requests.change(
-            request.ref, lambda each: replace(each, state=State.EXECUTING, held_by=())
-        )
+    async def _mark(self, requests: Sequence[Request]) -> Sequence[Item]:
+        """Those that are the batch's now: asking the holds took long, and one that was withdrawn
+        meanwhile is left out."""
+        taken = set[str]()
+
+        async def take(request: Request) -> None:
+            if (await self._requests.change(request.ref, Request.taken)).state is State.EXECUTING:
+                taken.add(request.ref)
+
+        await together(requests, take)
+        return [Item(each.ref, tuple(each.tags)) for each in requests if each.ref in taken]
 
     async def _puncture(self, batch: Batch) -> Batch:
         """The point of no return: from here on nobody who reads the keyring can open them."""
@@ -150,7 +157,7 @@ class Keeper:
     # -- what only has to be done to the end
 
     async def _carry_out(self, batch: Batch) -> Sequence[Entry]:
-        await self._newest()
+        await newest_keyring(self._place)
         steps = (
             (Step.PASSED, self._pass), (Step.COUNTED, self._count), (Step.ZEROED, self._zero),
             (Step.DESTROYED, self._destroy),
@@ -206,22 +213,36 @@ class Keeper:
 
     async def _destroy(self, batch: Batch) -> Batch:
         place = self._place
-        bring_up_views(place)
+        if left := bring_up_views(place):  # nobody has it loaded; who reads that folder could
+            raise KeyringError(
+                f"the view {left[0]} cannot be brought up and may still have the old cover",
+                hint="mend it; if its folder was destroyed, take it out of AUDIT_KEYRING_VIEWS",
+            )
         if not batch.keys_destroyed:  # noted before the files go: they tell what there was
             destroyed = await asyncio.to_thread(place.destroy, batch.epochs[0])
             batch = replace(batch, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.at)
             await self._note(batch)
         place.hook("destroyed", "between")
         destroy_strays(place.keyring)
-        return batch.done(Step.DESTROYED, executed_at=place.now())
+        at = place.now()
+        if batch.keys_destroyed == "file-unlinked":  # which was just now, whatever came between
+            batch = replace(batch, keys_destroyed_at=at)
+        return batch.done(Step.DESTROYED, executed_at=at)
 
     async def _note(self, batch: Batch) -> None:
-        await self._private.update(JOURNAL, lambda _: batch.encode())
+        def noted(value: dict[str, Any] | None) -> dict[str, Any]:
+            if value is None or not decode_batch(value).same_as(batch):
+                raise _two_keepers()
+            return batch.encode()
+
+        await self._private.update(JOURNAL, noted)
 
 
-def _standing_against(holds: tuple[str, ...], request: Request) -> Request:
-    state = State.HELD if holds else State.APPROVED
-    return replace(request, state=state, held_by=holds)
+def _two_keepers() -> KeyringError:
+    return KeyringError(
+        "another keeper is at work: the journal is not this batch's",
+        hint="only one machine may hold the whole keyring and run erasures",
+    )
 
 
 def _after(covers: Sequence[Mapping[str, Any]], ring: Keyring) -> list[dict[str, Any]]:

@@ -36,6 +36,10 @@ class State(Enum):
     WITHDRAWN = "withdrawn"  # by whoever may file
 
 
+#: Approved, whether or not a hold stands against it, or taken by a run that had no journal yet.
+TO_CARRY_OUT = (State.APPROVED, State.HELD, State.EXECUTING)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What the dry run found. Times are `ingestion_timestamp`s, None where there are no records."""
@@ -92,6 +96,18 @@ class Request:
         if self.state in (State.EXECUTING, State.DONE):
             raise RequestError(f"the request {self.ref} is {self.state.value}: it cannot be undone")
         return replace(self, state=State.WITHDRAWN, tags=())
+
+    def taken(self) -> Request:
+        """In the batch at work; as it is when it is not to be carried out (any more)."""
+        if self.state not in TO_CARRY_OUT:
+            return self
+        return replace(self, state=State.EXECUTING, held_by=())
+
+    def standing_against(self, holds: tuple[str, ...]) -> Request:
+        """With the holds that stand against it now; as it is when it is not to be carried out."""
+        if self.state not in TO_CARRY_OUT:
+            return self
+        return replace(self, state=State.HELD if holds else State.APPROVED, held_by=holds)
 
     def same_as(self, other: Request) -> bool:
         """Whether a repetition asks for the same: tags as far as they are still there."""

@@ -6,15 +6,15 @@ One that a crash left in both is closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.request import (
     CLOSED,
     OPEN,
+    TO_CARRY_OUT,
     Request,
-    State,
     decode_request,
     request_id,
 )
@@ -93,8 +93,12 @@ class Requests:
     async def to_carry_out(self) -> list[Request]:
         """Approved ones, those a hold stood against included, and those that a run had just taken
         when it was cut off before it had a journal."""
-        wanted = (State.APPROVED, State.HELD, State.EXECUTING)
-        return [each for each in await self.open() if each.state in wanted]
+        return [each for each in await self.open() if each.state in TO_CARRY_OUT]
+
+    async def naming(self, tags: Collection[bytes]) -> list[Request]:
+        """Those that something is still to be done about, and that are about one of these tags."""
+        found = [each for each in await self._folder(OPEN) if not each.is_closed]
+        return _by_age([each for each in found if not set(tags).isdisjoint(each.tags)])
 
     async def closed(self, identity: str) -> Request | None:
         """One that is done or withdrawn, by `request_id`."""

@@ -54,7 +54,14 @@ class Officers:
     @asynccontextmanager
     async def acting(self, caller: Caller, kind: str, act: str) -> AsyncIterator[set[str]]:
         """Something that a caller does, `kind` and `act` as the journal has them; the block puts
-        the tenants into the set. How it ended is on disk before anything is told. `Problem`."""
+        the tenants into the set. How it ended is on disk before anything is told. Until then the
+        keys are not let go of. `Problem`."""
+        with self.gateway.service.turns.working():
+            async with self._acting(caller, kind, act) as tenants:
+                yield tenants
+
+    @asynccontextmanager
+    async def _acting(self, caller: Caller, kind: str, act: str) -> AsyncIterator[set[str]]:
         tenants: set[str] = set()
         try:
             async with in_time(_SECONDS), self.gateway.service.translated(), _understood():

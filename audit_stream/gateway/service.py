@@ -47,6 +47,7 @@ class Service(Followed):
     collector: Collector
     now: Callable[[], str]
     turns: Turns = field(default_factory=Turns)
+    outdated: bool = False  # its keys may open who was erased since: it answers nothing
 
     async def adopt(self, keyring: Keyring, cover_of: CoverOf) -> None:
         """Answer with these keys; return when nobody is at work with the ones before any more."""
@@ -80,7 +81,10 @@ class Service(Followed):
 
     @asynccontextmanager
     async def translated(self) -> AsyncIterator[None]:
-        """Our errors as the API's."""
+        """Our errors as the API's. `Problem` 503 while a newer keyring is awaited."""
+        if self.outdated:
+            raise Problem(503, "somebody was erased, and this gateway has not the newest keys yet",
+                          headers={"Retry-After": "5"})  # fmt: skip
         try:
             yield
         except Tampered as error:

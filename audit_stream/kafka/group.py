@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.errors import for_code
+
 from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection, open_admin
 
+_ERROR, _MEMBERS = 0, 5  # of a group: error code, group, state, protocol type, protocol, members
 _CLIENT_ID, _OTHER_ID = 1, 0  # of a member of DescribeGroups v0 to v3: member id, client id, …
 
 
@@ -12,13 +18,17 @@ async def group_processes(connection: KafkaConnection, group: str) -> list[str]:
     A member of another release has its member id instead. `BrokerError`."""
     async with open_admin(connection) as admin:
         responses = await admin.describe_consumer_groups([group])
-    members = [
-        member for response in responses for found in response.groups for member in found[_MEMBERS]
-    ]
+        return processes_of([found for response in responses for found in response.groups])
+
+
+def processes_of(groups: Sequence[Sequence[Any]]) -> list[str]:
+    """Of groups as a broker describes them. `KafkaError`: aiokafka passes over the code of one that
+    a broker cannot or may not describe, which has no members then: nobody has left it by that."""
+    for found in groups:
+        if found[_ERROR]:
+            raise for_code(found[_ERROR])(f"describing the group {found[1]}")
+    members = [member for found in groups for member in found[_MEMBERS]]
     return [_process(member[_CLIENT_ID], member[_OTHER_ID]) for member in members]
-
-
-_MEMBERS = 5  # of a group: error code, group, state, protocol type, protocol, members
 
 
 def _process(client: str, member: str) -> str:

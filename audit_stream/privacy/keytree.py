@@ -91,10 +91,12 @@ class Cover:
         return walk(node, path, depth, DEPTH)
 
     def wipe(self) -> None:
-        """Overwrite the nodes it keeps: what lies below them could be derived from them."""
+        """Overwrite the nodes it keeps, for what lies below them could be derived from them, and
+        let go of the rest."""
         for node in self._kept.values():
             wipe(node)
         self._kept.clear()
+        del self._data
 
     def find(self, path: int) -> tuple[int, bytes] | None:
         """The covering entry ``(depth, node)`` of `path`, or None."""

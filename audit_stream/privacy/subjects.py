@@ -116,7 +116,8 @@ class KeyDeriver:
         return found
 
     def wipe(self) -> None:
-        """Overwrite every key it holds: it is let go of, and nobody uses it any more."""
+        """Overwrite every key it holds and let go of the cover: nobody may use it any more, and
+        whoever does fails."""
         for kept in (self._young, self._old):
             for found in kept.values():
                 if found is not None:
@@ -124,6 +125,7 @@ class KeyDeriver:
                     wipe(found.mac)
             kept.clear()
         self._cover.wipe()
+        del self._cover, self._keyring
 
     def _derived(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
         first = self._tags.tag(subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
@@ -93,3 +93,7 @@ class Context:
     stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands
     newest_epoch: Callable[[], Awaitable[int]] = _none_told  # below which a keyring is refused
     outdated: Callable[[], None] = _unheard  # told that there is a newer one than this keyring's
+
+    def without_keys(self) -> Context:
+        """The same, unable to derive any person's key."""
+        return replace(self, keyring=replace(self.keyring, years={}), cover=b"")

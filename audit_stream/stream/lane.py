@@ -154,8 +154,10 @@ class Lane:
                 del overlay[key]
 
     def drop(self) -> None:
-        """Let go of everything that is not stored; the store steps stop at their next check."""
+        """Let go of everything that is not stored, and of the keys, for others may hold a dropped
+        lane for long; the store steps stop at their next check."""
         self.live = False
+        self.context = self.context.without_keys()
         self.overlay.clear()
         self.full.clear()
         self.work.set()

@@ -60,6 +60,7 @@ class Pipeline:
         self._holes: dict[Place, set[tuple[int, int]]] = {}
         self._oldest: dict[str, int] = {}
         self._keys: dict[str, KeyDeriver] = {}
+        self._drops = 0  # how often all work was dropped
         self._consumer: BatchConsumer | None = None
         self._table: BatchStore | None = None
 
@@ -131,19 +132,20 @@ class Pipeline:
 
     async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
         assert self._table is not None
-        context, stream = self.context, self._streams[tp.topic]
-        chain = Chain(context.store, context.trusted, stream, tp.partition)
+        stream = self._streams[tp.topic]
+        chain = Chain(self.context.store, self.context.trusted, stream, tp.partition)
         link, last = await Resync(self._table, self._changelog).fold(chain)
-        if last is not None and last.header.key_epoch > context.origin.key_epoch:
+        # The context is never held over an await: `adopt` may come, and lets go of its keys.
+        if last is not None and last.header.key_epoch > self.context.origin.key_epoch:
             raise KeyringError(
                 f"the archive has the key epoch {last.header.key_epoch}, this process "
-                f"{context.origin.key_epoch}",
+                f"{self.context.origin.key_epoch}",
                 hint="it starts again with the newest keyring; see that AUDIT_KEYRING is kept new",
             )
         await chain.check_open(link)
         if end is not None:
             await check_same_topic(link, last, end, chain, self._timestamp_at)
-        context.metrics.resyncs_total.labels(reason).inc()
+        self.context.metrics.resyncs_total.labels(reason).inc()
         self._start_lane(tp, stream, link, chain)
         if last is not None:
             self.lanes[tp.topic, tp.partition].last_ts = last.header.last_ts
@@ -181,6 +183,7 @@ class Pipeline:
         """
         self.context = context  # what is opened from now on, by a rebalance too, has the new keys
         derivers, self._keys = self._keys, {}
+        drops = self._drops
         old: set[Place] = set()
         while stale := {key for key, lane in self.lanes.items() if lane.context is not context}:
             old |= stale
@@ -192,15 +195,31 @@ class Pipeline:
             )
         for deriver in derivers.values():  # no lane judges with them any more
             deriver.wipe()
-        tps = [TP(*key) for key in old if key not in self.lanes and TP(*key) in self._assigned()]
-        found = [(tp, await self._position(tp, None, "key-epoch")) for tp in tps]
-        await self.consumer.reseek({tp: at for tp, at in found if at is not None})
+        if drops == self._drops:  # else a rebalance opens all of them
+            await self._reopen_all(old)
 
-    def _assigned(self) -> set[Any]:
-        return set(self.consumer.assignment())
+    async def _reopen_all(self, keys: set[Place]) -> None:
+        """Each in the place of its lane's task: a rebalance cancels it, and opens it itself."""
+        assigned = set(self.consumer.assignment())
+        tps = [TP(*key) for key in keys if key not in self.lanes and TP(*key) in assigned]
+        for tp in tps:
+            self._tasks[tp.topic, tp.partition] = asyncio.create_task(
+                self._reopen(tp, "key-epoch"), name=f"reopen {tp.topic}/{tp.partition}"
+            )
+        tasks = [self._tasks[tp.topic, tp.partition] for tp in tps]
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def _reopen(self, tp: Any, reason: str) -> None:
+        """Open a lane anew behind what is stored, and read on from there."""
+        at = await self._position(tp, None, reason)
+        if at is not None:  # at once: a batch from before must not come to the new lane
+            await self.consumer.reseek({tp: at})
 
     def drop(self) -> None:
         """Drop all that is not stored. Never waits: store steps end at their next check."""
+        self._drops += 1
         for lane in self.lanes.values():
             lane.drop()
         for task in self._tasks.values():
@@ -332,6 +351,4 @@ class Pipeline:
         if lane is None:
             return
         lane.drop()
-        at = await self._position(tp, None, "overtaken")
-        if at is not None:
-            await self.consumer.reseek({tp: at})
+        await self._reopen(tp, "overtaken")

@@ -20,6 +20,7 @@ from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
 from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
 from audit_stream.seal.builder import Sealed, SegmentBuilder
+from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.state import StateLog, StateTable
 from audit_stream.stream.table import changes_of
@@ -44,12 +45,16 @@ class Storing:
         ack: Callable[[Lane, int], None],
     ) -> None:  # fmt: skip
         self.lane = self._lane = lane
-        self._context = lane.context
         self._chain = chain
         self._table = table
         self._changelog = changelog
         self._ack = ack
         self._void: tuple[dict[str, str], ...] = ()
+
+    @property
+    def _context(self) -> Context:
+        """The lane's: once that is dropped, without keys to persons."""
+        return self._lane.context
 
     async def run(self) -> None:
         """Store until the lane is dropped. Raises `Overtaken`, `Outdated`, or what ends the
@@ -101,12 +106,16 @@ class Storing:
         )  # fmt: skip
 
     async def _put_subjects(self, sealed: Sealed) -> None:
+        await self._check_epoch(sealed)  # who slept through an erasure must leave no tag behind it
         name = sealed.subject_name
         data = seal_tags(
             self._context.keyring.index_key, name, sealed.tags, self._context.nonce(NONCE_BYTES)
         )
         await self._context.subjects.create(name, data)
         # An erasure that did not see this object yet has moved the epoch on before: look again.
+        await self._check_epoch(sealed)
+
+    async def _check_epoch(self, sealed: Sealed) -> None:
         if await self._context.newest_epoch() > sealed.header.key_epoch:
             raise Outdated
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,35 @@ async def test_p7_someone_is_erased_while_a_fleet_works_and_late_events_get_no_k
     assert await published(fleet) == [certificate["certificate_id"]]
     for index in (0, 1):
         assert await fleet.stop(index) == 0
+    assert await registered(fleet) == []
+
+
+def maps(process: Any, cover: str) -> bool:
+    """Whether a process has a cover's file mapped: whoever has can derive everybody's keys."""
+    return f"/{cover}" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+async def test_p7_an_idle_worker_has_no_old_cover_left(fleet: Fleet) -> None:
+    events = Events(11, fleet.topic)
+    worker = fleet.start(0)
+    await fleet.send(events.lines(600))
+    await fleet.settled()
+    assert maps(worker, "cover-1.bin")
+    await ask(fleet, "R-1", customer(1))
+    await carry_out(fleet)
+    assert await at_epoch(fleet, 2, 1)
+    assert not maps(worker, "cover-1.bin")
+    assert maps(worker, "cover-1-2.bin")
+    await fleet.send(events.lines(600))
+    await fleet.check(events.oracle)
+
+
+async def test_p7_a_worker_that_cannot_start_is_waited_for_by_nobody(fleet: Fleet) -> None:
+    """Its supervisor starts it again and again: each leaves a word that a person would excuse."""
+    fleet.extra["AUDIT_STATUS_MAP"] = str(fleet.folder / "missing.json")
+    fleet.start(0)
+    assert await fleet.ended(0) != 0
+    assert "FileNotFoundError" in fleet.log()
     assert await registered(fleet) == []
 
 

@@ -17,7 +17,7 @@ from audit_stream.cli.verify import archive_verifier
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.held import standing_against
-from audit_stream.erasure.installation import Destroyed, Installation, no_hook
+from audit_stream.erasure.installation import Destroyed, Installation, StepHook, no_hook
 from audit_stream.erasure.keeper import Keeper, Ran
 from audit_stream.erasure.request import Found, Request
 from audit_stream.erasure.requests import Requests
@@ -74,6 +74,7 @@ class Kept:
     views: list[Path] = field(default_factory=list)
     now: str = AT
     covers: CoverWrapper = LOCAL
+    place: Installation | None = None  # in place of `installation`
 
     def __post_init__(self) -> None:
         shutil.copytree(golden.ARCHIVE, self.folder / "archive")
@@ -130,8 +131,8 @@ class Kept:
     async def _publish(self, entries: Sequence[Entry]) -> None:
         self.published += entries
 
-    async def run(self, kill: Kill | None = None) -> Ran:
-        place = self.installation()
+    async def run(self, kill: StepHook | None = None) -> Ran:
+        place = self.place or self.installation()
         return await Keeper(replace(place, hook=kill or no_hook)).run()
 
     async def file(self, ref: str, *tags: bytes, approved: bool = True) -> Request:

@@ -267,15 +267,14 @@ async def test_a_worker_that_joins_while_an_erasure_is_at_work_is_waited_for(kep
         await kept.run()
 
 
-async def test_views_are_brought_up_and_one_that_cannot_be_is_an_alarm(kept: Kept) -> None:
+async def test_views_are_brought_up(kept: Kept) -> None:
     view = kept.folder / "view/keyring.json"
     write_view(kept.ring, kept.path, "gateway", view.parent)
-    kept.views = [view, kept.folder / "missing/keyring.json"]
+    kept.views = [view]
     await kept.file("R-1", SOMEBODY)
     await kept.run()
     assert load_keyring(view).keyring.epoch == 2
     assert Cover(load_keyring(view).cover).find(path_of(SOMEBODY)) is None
-    assert any("missing" in alarm["key"] for alarm in kept.alarms.open())
 
 
 async def test_two_runs_at_once_are_one(kept: Kept) -> None:

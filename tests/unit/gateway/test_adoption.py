@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 
+from audit_stream.app import adoption
 from audit_stream.app.gateway import GatewayServer
+from audit_stream.app.now import now
 from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.gateway.caller import Caller
+from audit_stream.gateway.journal import Journal
+from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.query import Query
+from audit_stream.gateway.reads import Gateway
+from audit_stream.gateway.redaction_routes import REDACTIONS
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.keys.epochs import advance, destroy_strays, read_master
 from audit_stream.keys.file import load_cover
@@ -229,3 +235,56 @@ async def test_who_is_at_work_with_the_old_keys_is_waited_for(tmp_path: Path) ->
         held.set()
         assert (await at_work)["audit_record"]["customer_external_id"] == CUSTOMER
         await adopted
+
+
+async def test_an_officer_at_work_with_the_old_keys_is_waited_for(tmp_path: Path) -> None:
+    async with served(tmp_path, AlarmBoard("gateway")) as (service, store):
+        store.failures.clear()
+        path = tmp_path / "keys" / "keyring.json"
+        unused: Any = None
+        journal = Journal(tmp_path / "journal", read_master(path).archive)
+        gateway = Gateway(service=service, signer=unused, journal=journal, now=now, door=unused)
+        officers = Officers(gateway=gateway, private=unused, holds=unused)
+        caller = Caller(id="officer", tenants=("*",), scopes=("audit:redact",))
+        async with journal:
+            async with officers.acting(caller, "redact", "look"):
+                ring = advance(path, read_master(path), lambda _: [path_of(TAGGED)])
+                adopted = asyncio.create_task(
+                    service.adopt(ring, lambda tree: load_cover(path, tree))
+                )
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                assert not adopted.done()
+            await adopted
+
+
+def test_the_old_cover_is_not_mapped_any_more(tmp_path: Path) -> None:
+    """An idle gateway, too: whoever has the map can derive everybody's keys from it."""
+    settings = installed(tmp_path)
+    asyncio.run(log_all(settings))
+    old = str(settings.keyring.parent / "cover-1.bin")
+    with serving(settings) as asked:
+        asked.post(asked.token(TENANT), customer_external_id=CUSTOMER)
+        assert old in Path("/proc/self/maps").read_text()
+        puncture(settings)
+        asyncio.run(eventually(lambda: says(settings, 2)))
+        assert old not in Path("/proc/self/maps").read_text()
+
+
+def test_a_gateway_that_knows_it_is_behind_answers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its view is not brought up: its keys still open who was erased."""
+    monkeypatch.setattr(adoption, "_BEAT_SECONDS", 0.0)
+    settings = installed(tmp_path)
+    asyncio.run(log_all(settings))
+    asked_for = {"customer_external_id": CUSTOMER}
+    with serving(settings) as asked:
+        token, officer = asked.token(TENANT), asked.token("*", scopes=("audit:redact",))
+        assert asked.post(token, **asked_for).status_code == 200
+        asyncio.run(tell_epoch(private(settings), 2))
+        until(lambda: asked.post(token, **asked_for).status_code == 503)
+        assert asked.client.get(REDACTIONS, headers=officer).status_code == 503
+        puncture(settings)
+        until(lambda: asked.client.get(REDACTIONS, headers=officer).status_code == 200)
+        assert asked.post(token, **asked_for).status_code != 503
