@@ -21,7 +21,7 @@ from audit_stream.stores.subjects import FileSubjectStore
 from tests.support import golden
 from tests.support.registers import hold, put, redaction
 from tests.support.sample import NAME, TENANTS
-from tests.support.visiting import Visitor, forms, text_of
+from tests.support.visiting import Form, Visitor, forms, text_of
 from tests.unit.gateway.pages.conftest import Site
 
 REFS = (f"DSR-{n}" for n in itertools.count())
@@ -121,6 +121,12 @@ def test_a_certificate_is_shown_with_what_proves_it(site: Site, visitor: Visitor
     assert visitor.submit(page, "/compliance/opening").status_code == 404
 
 
+def forms_of(visitor: Visitor, action: str, hold_id: str) -> list[Form]:
+    """Of one hold: other tests have theirs on the page."""
+    found = forms(visitor.get("/holds"), action)
+    return [each for each in found if each.fields["hold"] == hold_id]
+
+
 def test_a_hold_is_declared_and_ended_by_two(site: Site, visitor: Visitor) -> None:
     page = visitor.get("/holds")
     said = {"kind": "customer", "who": "CUST-held", "matter": "LIT-1", "reason": "ORD-1",
@@ -132,10 +138,13 @@ def test_a_hold_is_declared_and_ended_by_two(site: Site, visitor: Visitor) -> No
     assert "1 legal hold stands against it" in text_of(looked(site, visitor, "CUST-held"))
     [mine] = [each for each in asyncio.run(Holds(private(site)).all()) if each.matter == "LIT-1"]
     asyncio.run(Holds(private(site)).change(mine.hold_id, Hold.declared))
-    assert visitor.submit(visitor.get("/holds"), "/holds/release", reason="DONE").status_code == 303
-    assert forms(visitor.get("/holds"), "/holds/approve") == []
+    [release] = forms_of(visitor, "/holds/release", mine.hold_id)
+    answer = visitor.post("/holds/release", {**release.fields, "reason": "DONE"})
+    assert answer.status_code == 303
+    assert forms_of(visitor, "/holds/approve", mine.hold_id) == []
     second = site.signed_in()
-    assert second.submit(second.get("/holds"), "/holds/approve").status_code == 303
+    [approve] = forms_of(second, "/holds/approve", mine.hold_id)
+    assert second.post("/holds/approve", approve.fields).status_code == 303
     text = text_of(visitor.get("/holds"))
     assert "filed by" in text
     assert "active; its release is to be declared" in text
@@ -148,10 +157,7 @@ def test_a_lost_hold_is_shown_and_ended_as_any_other(site: Site, visitor: Visito
     page = visitor.get("/holds")
     assert "active; its private file is gone" in text_of(page)
     assert "everybody is held" not in text_of(page)  # a message is named in the register
-    [form] = [
-        each for each in forms(page, "/holds/release") if lost.hold_id in each.fields.values()
-    ]
-    assert form.fields["hold"] == lost.hold_id
+    [form] = forms_of(visitor, "/holds/release", lost.hold_id)
     answer = visitor.post("/holds/release", {**form.fields, "reason": "END-1"})
     assert answer.status_code == 303
     assert "its release waits for a second person" in text_of(visitor.get("/holds"))
