@@ -244,6 +244,9 @@ def _open(keyring_path: Path, tree: Tree, covers: CoverWrapper) -> tuple[memoryv
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
     if sha256(cover).hexdigest() != tree.cover_sha256:
         raise KeyringError(f"{path} is not the cover of this keyring", hint=_RESTORE)
+    if isinstance(file.obj, mmap.mmap):  # hashing read all of it; few of its pages are in use
+        file.obj.madvise(mmap.MADV_DONTNEED)
+        file.obj.madvise(mmap.MADV_RANDOM)
     return file, cover
 
 

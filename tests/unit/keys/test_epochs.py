@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +111,24 @@ def test_who_returns_has_other_keys_until_erased_again(path: Path) -> None:
     advance(path, ring, lambda _: map(path_of, tags))
     assert derive(path, SUBJECT) is None
     assert derive(path, OTHER) is not None
+
+
+def test_a_cover_of_many_erasures_is_mapped_and_hardly_in_memory(path: Path) -> None:
+    drawn = random.Random(1)
+    advance(path, read_master(path), lambda _: [drawn.getrandbits(56) for _ in range(2_000)])
+    loaded = load_keyring(path)
+    kilobytes = mapped_kilobytes("cover-1-2.bin")
+    assert len(loaded.cover) > 4 << 20
+    assert kilobytes < 1024
+    drawn = random.Random(1)
+    assert Cover(loaded.cover).find(drawn.getrandbits(56)) is None
+
+
+def mapped_kilobytes(name: str) -> int:
+    """How much of a file is in this process's memory."""
+    maps = Path("/proc/self/smaps").read_text()
+    [block] = re.findall(rf"{re.escape(name)}\n(?:.*\n)*?Rss: +(\d+) kB", maps)
+    return int(block)
 
 
 def test_one_at_a_time_holds_the_lock(path: Path) -> None:
