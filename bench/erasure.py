@@ -179,7 +179,7 @@ async def measure_ingest(
             for contender in order:
                 number += 1
                 run = Run(bootstrap=kafka.bootstrap, name=f"erasure-{number}",
-                          folder=folder / f"run-{number}")  # fmt: skip
+                          folder=folder / f"run-{number}", tools=folder)  # fmt: skip
                 results[contender.title].append(await measure(contender, load, run))
     base_speed, base_memory = _medians(results[contenders[0].title])
     for title, found in results.items():
