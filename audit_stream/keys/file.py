@@ -30,6 +30,7 @@ from audit_stream.privacy.keyring import (
 )
 
 _PRIVATE, _FOLDER = 0o600, 0o700
+_CHUNK = 1 << 20
 _RESTORE = "restore it from its backup (`keyring restore`); `keyring init` is for a new archive"
 
 
@@ -242,12 +243,20 @@ def _open(keyring_path: Path, tree: Tree, covers: CoverWrapper) -> tuple[memoryv
         cover = covers.unwrap(file)
     except KeyringError as error:
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
-    if sha256(cover).hexdigest() != tree.cover_sha256:
+    if _hash(cover) != tree.cover_sha256:
         raise KeyringError(f"{path} is not the cover of this keyring", hint=_RESTORE)
-    if isinstance(file.obj, mmap.mmap):  # hashing read all of it; few of its pages are in use
-        file.obj.madvise(mmap.MADV_DONTNEED)
-        file.obj.madvise(mmap.MADV_RANDOM)
     return file, cover
+
+
+def _hash(cover: memoryview) -> str:
+    """SHA-256, hex. Of a mapped cover hardly a page stays in memory for having been read."""
+    digest, mapped = sha256(), cover.obj if isinstance(cover.obj, mmap.mmap) else None
+    for at in range(0, len(cover), _CHUNK):
+        part = cover[at : at + _CHUNK]
+        digest.update(part)
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED, at, len(part))
+    return digest.hexdigest()
 
 
 def read_private(path: Path, what: str = "keyring", hint: str = _RESTORE) -> bytes:
