@@ -1,4 +1,4 @@
-"""The digest, `audit-digest/1`: the last leaf of every batch, written even when nothing came.
+"""The digest, `audit-digest/1` or `/2`: the last leaf of every batch, also when nothing came.
 
 It says how far each partition is archived, and how far the broker's log goes: a silent partition,
 a missing one and growing lag all show in the log. And how far each register is logged, so that
@@ -17,6 +17,8 @@ from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.register import Register, RegisterHead
 
 VERSION = "audit-digest/1"
+#: Of a digest that says how far registers are logged: once there is an entry.
+VERSION_REGISTERS = "audit-digest/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -49,7 +51,8 @@ class Digest:
         }
         return canonical({
             "archive": self.archive, "coverage": [asdict(each) for each in self.coverage],
-            "prev_root": self.prev_root.hex(), "time": self.time, "v": VERSION,
+            "prev_root": self.prev_root.hex(), "time": self.time,
+            "v": VERSION_REGISTERS if reached else VERSION,
         } | ({"registers": reached} if reached else {}))  # fmt: skip
 
 
@@ -61,7 +64,10 @@ _REGISTERS = {register.folder[:-1]: register for register in Register}
 def decode_digest(line: bytes, what: str) -> Digest:
     """A digest's line; `FormatError` for any other."""
     value = parse_line(line, what)
-    check_members(value, VERSION, _MEMBERS | (value.keys() & {"registers"}), what)
+    if value.get("v") == VERSION_REGISTERS:
+        check_members(value, VERSION_REGISTERS, _MEMBERS | {"registers"}, what)
+    else:
+        check_members(value, VERSION, _MEMBERS, what)
     if type(value["archive"]) is not str or type(value["time"]) is not str:
         raise FormatError(f"{what} archive or time is not a string")
     if not isinstance(value["coverage"], list):

@@ -133,10 +133,15 @@ def digest(**changes: Any) -> bytes:
     return canonical(orjson.loads(DIGEST.line()) | changes)
 
 
+V2 = "audit-digest/2"
+
+
 def test_a_digest_says_how_far_registers_are_logged() -> None:
     reached = {Register.HOLDS: RegisterHead(3, b"\x07" * 32)}
     said = replace(DIGEST, registers=reached)
     assert b'"registers":{"holds":{"leaf":"0707' in said.line()
+    assert b'"v":"audit-digest/2"' in said.line()
+    assert b'"v":"audit-digest/1"' in DIGEST.line()
     assert decode_digest(said.line(), "the digest") == said
     assert DIGEST.line() == digest()  # without one, as it always was
 
@@ -153,10 +158,12 @@ ROW = {"archived_next": 5, "end": 9, "generation": 1, "log_start": 0, "partition
         digest(coverage=[ROW, ROW]), digest(coverage=[{**ROW, "partition": 1}, ROW]),
         digest(coverage=[{**ROW, "archived_next": None}]), digest(coverage=[{**ROW, "end": -1}]),
         digest(coverage=[{**ROW, "more": 1}]), digest(coverage=[{**ROW, "partition": True}]),
-        digest(registers={}), digest(registers=[]), digest(registers={"others": HELD}),
-        digest(registers={"holds": {**HELD, "next": 0}}), digest(registers={"holds": 3}),
-        digest(registers={"holds": {**HELD, "more": 1}}),
-        digest(registers={"holds": {**HELD, "leaf": "07"}}),
+        digest(registers={"holds": HELD}), digest(v=V2), digest(registers={}, v=V2),
+        digest(registers=[], v=V2), digest(registers={"others": HELD}, v=V2),
+        digest(registers={"holds": {**HELD, "next": 0}}, v=V2),
+        digest(registers={"holds": 3}, v=V2),
+        digest(registers={"holds": {**HELD, "more": 1}}, v=V2),
+        digest(registers={"holds": {**HELD, "leaf": "07"}}, v=V2),
     ],
 )  # fmt: skip
 def test_a_malformed_digest_is_refused(line: bytes) -> None:
