@@ -1,9 +1,13 @@
-"""Files that last: what a call here wrote is on disk when it returns."""
+"""Files that last: what a call here wrote is on disk when it returns; and files as locks."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _OWNER_ONLY = 0o600
@@ -38,3 +42,27 @@ def put_in_place(path: Path, data: bytes) -> None:
     write_new(temporary, data)
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: float, poll: float) -> Iterator[None]:
+    """Hold a lock file, made if need be, for the block; it is never removed, or two processes could
+    hold two of them. Seconds: `TimeoutError` after `wait`, looking every `poll`. `OSError`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+    try:
+        deadline = time.monotonic() + wait
+        while not _taken(descriptor):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            time.sleep(poll)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -6,12 +6,10 @@ It orders erasures and holds on one machine; between machines the archive's regi
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from audit_stream.durable import locked
 from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
@@ -31,30 +29,17 @@ def keyring_lock(
     `KeyringError` when another process has it for longer than `wait` seconds.
     """
     place = path.parent / name
-    try:
-        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise KeyringError(
-            f"cannot lock the keyring's folder {path.parent}: {error.strerror}",
-            hint="only who may write the keyring can erase, hold or release",
-        ) from error
-    try:
-        deadline = time.monotonic() + wait
-        while not _taken(descriptor):
-            if time.monotonic() >= deadline:
-                raise KeyringError(
-                    f"another process has held {place} for {wait:g} s",
-                    hint="an erasure or a hold is at work; wait for it, or see why it hangs",
-                )
-            time.sleep(_POLL)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(place, wait, _POLL))
+        except TimeoutError:
+            raise KeyringError(
+                f"another process has held {place} for {wait:g} s",
+                hint="an erasure or a hold is at work; wait for it, or see why it hangs",
+            ) from None
+        except OSError as error:
+            raise KeyringError(
+                f"cannot lock the keyring's folder {path.parent}: {error.strerror}",
+                hint="only who may write the keyring can erase, hold or release",
+            ) from error
         yield
-    finally:
-        os.close(descriptor)  # and with it the lock
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

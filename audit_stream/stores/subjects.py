@@ -7,14 +7,12 @@ under the folder's lock file, which excludes other rewriters on this machine; re
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
-import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from audit_stream.durable import locked
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import Finding, Standing, Versioned
 from audit_stream.stores.disk import Tree, store_errors
@@ -132,24 +130,12 @@ class FileSubjectStore:
     @contextlib.contextmanager
     def _lock(self, path: Path) -> Iterator[None]:
         """Hold the lock file. Waiting is limited: its holder may be a process that was stopped."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        try:
-            deadline = time.monotonic() + self._lock_wait
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise StoreTransient(
-                        f"another process has held {path} for {self._lock_wait:g} s",
-                        hint="is a worker or a redaction stopped or hanging?",
-                    )
-                time.sleep(_LOCK_POLL)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(path, self._lock_wait, _LOCK_POLL))
+            except TimeoutError:
+                raise StoreTransient(
+                    f"another process has held {path} for {self._lock_wait:g} s",
+                    hint="is a worker or a redaction stopped or hanging?",
+                ) from None
             yield
-        finally:
-            os.close(descriptor)  # and with it the lock
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
