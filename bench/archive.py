@@ -14,8 +14,9 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.precedence.matrix import State
 from audit_stream.privacy.keyring import new_keyring, secret_size
+from audit_stream.privacy.named_object import NONCE_BYTES
 from audit_stream.privacy.sealer import RecordSealer
-from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
+from audit_stream.privacy.subject_object import seal_tags
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Limits, Link, Origin, SegmentBuilder
 from audit_stream.seal.judge import Judge

@@ -29,7 +29,8 @@ from audit_stream.erasure.segments import Segments
 from audit_stream.erasure.zero import zero
 from audit_stream.evidence.layout import SegmentName, subject_name
 from audit_stream.ports import SubjectStore
-from audit_stream.privacy.subject_object import NONCE_BYTES, open_tags, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import open_tags, seal_tags
 from audit_stream.stores.subjects import FileSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from bench.archive import KEYRING, NAME, TOPIC, TRUSTED, BenchArchive

@@ -25,7 +25,7 @@ from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.filing import new_request
-from audit_stream.erasure.installation import Destroyed, Installation
+from audit_stream.erasure.installation import Installation
 from audit_stream.erasure.keeper import Keeper
 from audit_stream.erasure.request import Found, Request
 from audit_stream.erasure.requests import Requests
@@ -34,6 +34,7 @@ from audit_stream.evidence.register import Entry
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.keys.epochs import advance, destroy_strays, read_master
 from audit_stream.keys.file import write_new
+from audit_stream.keys.wrapping import Destruction
 from audit_stream.privacy.subject_object import NO_TAG, open_tags
 from audit_stream.telemetry.alerts import AlarmBoard
 from bench.archive import COVER, KEYRING, NAME, TRUSTED, BenchArchive
@@ -79,7 +80,7 @@ def installation(folder: Path, archive: BenchArchive) -> Installation:
     return Installation(
         keyring=path, views=[], store=archive.store, private=private, counting=counting,
         barrier=lambda epoch: Barrier(private, archive.store, TRUSTED, _nobody, epoch),
-        holds_against=_no_holds, destroy=lambda _: Destroyed(kind="file-unlinked", at=_AT),
+        holds_against=_no_holds, destroy=lambda _: Destruction("file-unlinked", _AT),
         longest_copy=_a_week, publish=_published, alarms=AlarmBoard("bench"), now=lambda: _AT,
         grace_seconds=0.0,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from audit_stream.ports import Alerts
 from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
-_LOOK_SECONDS, _BEAT_SECONDS = 2.0, 60.0
+_LOOK_SECONDS, _COMPARE_SECONDS = 2.0, 60.0
 _BEHIND, _FAILED = "keyring:behind", "keyring:load"
 #: Lets go of the old keys and goes on with these; returns when it has.
 Adopt = Callable[[LoadedKeyring], Awaitable[None]]
@@ -44,7 +44,7 @@ class KeyringWatch:
         self._covers, self._tell_behind = covers, tell_behind
         self._behind = False
         self._stamp: tuple[int, int] | None = None
-        self._told_at = monotonic()
+        self._compared_at = monotonic()
         self._wake = asyncio.Event()
 
     def look(self) -> None:
@@ -75,8 +75,8 @@ class KeyringWatch:
             self._stamp = stamp
         if self._registration.member.epoch != self._epoch:
             await self._registration.loaded(self._epoch)
-        if asked or self._behind or monotonic() - self._told_at >= _BEAT_SECONDS:
-            self._told_at = monotonic()
+        if asked or self._behind or monotonic() - self._compared_at >= _COMPARE_SECONDS:
+            self._compared_at = monotonic()
             await self._compare()
 
     def _stamp_now(self) -> tuple[int, int]:

@@ -18,21 +18,19 @@ from audit_stream.app.places import archive_to_write, subjects_to_write
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.history import History
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.archive.tags import read_tags
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.filing import DryRun, Kind, Spelling, dry_run, spellings
 from audit_stream.erasure.found import tenants_of
 from audit_stream.erasure.held import standing_against
-from audit_stream.erasure.installation import Destroyed, Installation, StepHook, no_hook
+from audit_stream.erasure.installation import Installation, StepHook, no_hook
 from audit_stream.erasure.request import Request
 from audit_stream.erasure.requests import Requests
 from audit_stream.erasure.segments import Segments
 from audit_stream.erasure.sweeping import Swept, sweep
 from audit_stream.erasure.variants import AS_TYPED
 from audit_stream.errors import RequestError
-from audit_stream.evidence.layout import parse_segment_name
 from audit_stream.kafka import quarantine
 from audit_stream.kafka.ask import topic_configs
 from audit_stream.kafka.connect import KafkaConnection
@@ -42,7 +40,6 @@ from audit_stream.kafka.retention import FOR_EVER, gone_after_ms
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
-from audit_stream.keys.wrapping import CoverWrapper
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.privacy.keytree import Cover
 from audit_stream.privacy.subject_object import NO_TAG
@@ -99,26 +96,14 @@ class Erasing:
     async def _tags_of_message(self, message: str, tenant: str | None) -> set[bytes]:
         """Of the persons whom a message was for: all their records will be erased."""
         history = History(
-            self.store,
-            self.subjects,
-            self.ring.trusted,
-            self.ring.keyring,
+            self.store, self.subjects, self.ring.trusted, self.ring.keyring,
             cover_opener(self.settings),
-        )
+        )  # fmt: skip
         topics = list(archived_topics(self.settings).values())
         found = await history.of(message, topics, tenant, None)
         if not found:
             raise RequestError("the archive has no such message")
-        tags: set[bytes] = set()
-        for each in found:
-            place = parse_segment_name(each.name)
-            assert place is not None
-            held = await read_tags(
-                self.subjects, self.ring.keyring.index_key, place, each.segment.leaf,
-                each.segment.header.count,
-            )  # fmt: skip
-            if held is not None and held[each.index] != NO_TAG:
-                tags.add(held[each.index])
+        tags = {each.tag for each in found if each.tag not in (None, NO_TAG)}
         if not tags:
             raise RequestError(
                 "nothing links this message to a person any more",
@@ -134,7 +119,7 @@ class Erasing:
             keyring=settings.keyring, views=[Path(each) for each in settings.keyring_views],
             store=self.store, private=self.private, counting=self.counting, barrier=self.barrier,
             holds_against=self._holds_against, covers=covers,
-            destroy=partial(_destroyed, settings.keyring, covers),
+            destroy=partial(destroy_keys, settings.keyring, covers=covers),
             longest_copy=partial(_longest_copy, settings, connection),
             publish=partial(publish_certificates, connection), alarms=self.alarms, now=now,
             barrier_seconds=settings.barrier_seconds,
@@ -166,11 +151,6 @@ class Erasing:
     @property
     def _holds(self) -> HoldKeeper:
         return HoldKeeper(self.settings, self.ring, self.store, self.subjects)
-
-
-def _destroyed(path: Path, covers: CoverWrapper, epoch: int) -> Destroyed:
-    done = destroy_keys(path, epoch, covers)
-    return Destroyed(kind=done.kind, at=done.effective_at)
 
 
 async def _longest_copy(settings: Settings, connection: KafkaConnection) -> timedelta | None:

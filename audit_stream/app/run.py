@@ -31,7 +31,7 @@ from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
-from audit_stream.app.registered import registered
+from audit_stream.app.registered import index_key_of, registered
 from audit_stream.app.repeated import repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
@@ -45,7 +45,7 @@ from audit_stream.flatten.status_map import StatusMap
 from audit_stream.holds.following import LOOK_SECONDS
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintWriter
-from audit_stream.keys.file import LoadedKeyring, read_keyring
+from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import WormStore
 from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
@@ -183,7 +183,7 @@ async def _run(
     store = stores.archive
     assurance = await check_assurance(store, settings)
     # The keyring is loaded only once it is said that it is: an erasure waits for who may hold it.
-    private = PrivateObjects(stores.subjects, read_keyring(settings.keyring).index_key)
+    private = PrivateObjects(stores.subjects, index_key_of(settings.keyring))
     registration = await ends.enter_async_context(registered(private, "worker"))
     ring = load_archive_keyring(settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)

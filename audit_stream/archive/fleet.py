@@ -117,8 +117,7 @@ async def forget_ended(private: PrivateObjects, gone: Iterable[str] = ()) -> Non
     for process, words in _words(await private.names(FLEET)).items():
         if process in known or _LEFT in words:
             for _, name in sorted(words.items()):
-                if (kept := await private.get(name)) is not None:
-                    await private.remove(kept)
+                await private.discard(name)
 
 
 async def newest_epoch_told(private: PrivateObjects) -> int:

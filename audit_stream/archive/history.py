@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit_stream.archive.opening import Opener, Personal
 from audit_stream.archive.streams import generations
@@ -29,6 +29,7 @@ class Sighting:
     name: str
     index: int
     personal: Personal
+    tag: bytes | None = field(repr=False)  # as the subject object has it
 
 
 class History:
@@ -99,5 +100,5 @@ class History:
                 continue
             tag = tags[index] if tags is not None else None
             personal = self._opener.open(segment.header, record, tag, customer)
-            found.append(Sighting(record, segment, name, index, personal))
+            found.append(Sighting(record, segment, name, index, personal, tag))
         return found

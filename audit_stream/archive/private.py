@@ -10,7 +10,8 @@ from typing import Any
 
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import SubjectStore
-from audit_stream.privacy.private_object import NONCE_BYTES, open_private, seal_private
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.private_object import open_private, seal_private
 
 _TRIES = 50
 _READERS = 8
@@ -50,6 +51,11 @@ class PrivateObjects:
     async def remove(self, kept: Kept) -> bool:
         """Remove what was read; False when somebody else changed it meanwhile."""
         return await self._store.remove(kept.name, kept.etag)
+
+    async def discard(self, name: str) -> None:
+        """Remove what stands under a name, if anything does: whoever changes it meanwhile wins."""
+        if (kept := await self.get(name)) is not None:
+            await self.remove(kept)
 
     async def update(
         self, name: str, change: Callable[[dict[str, Any] | None], dict[str, Any]]

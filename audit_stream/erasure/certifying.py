@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterWriter
@@ -14,7 +13,7 @@ from audit_stream.erasure.counting import OPENINGS, erased_name
 from audit_stream.erasure.installation import Installation, together
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
-from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import Entry, Register, RegisterHead
 from audit_stream.keys.file import load_closed
@@ -22,7 +21,7 @@ from audit_stream.privacy.private_object import FOLDER
 
 ERASED = "audit-erased/1"
 CERTIFIED = f"{FOLDER}certified"
-OPENING_DAYS = 30
+OPENING_KEPT = timedelta(days=30)
 #: Where a copy may lie for ever, as far as anybody can tell.
 _NEVER = "9999-12-31T23:59:59.999Z"
 
@@ -44,14 +43,12 @@ async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequ
             said = _certificate(request, batch, effective).said()
             made[item.ref] = await register.append(said, ring.signer)
             place.hook("certified", "between")
-    until = _later(place.now(), OPENING_DAYS)
+    until = _later(place.now(), OPENING_KEPT)
     closing = _Closing(place.private, requests, ring.keyring.index_key, made, until)
     await together(batch.items, closing.close)
     entries = [made[item.ref] for item in batch.items]
     await place.publish(entries)
-    kept = await place.private.get(JOURNAL)
-    if kept is not None:
-        await place.private.remove(kept)
+    await place.private.discard(JOURNAL)
     await _note_certified(place.private, entries[-1].head)  # last: the batch is found from before
     place.hook("certified", "after")
     return entries
@@ -76,8 +73,7 @@ async def forget_openings(private: PrivateObjects, requests: Requests, at: str) 
         request = await requests.closed(name.removeprefix(OPENINGS))
         if request is None or request.opening_until is None or request.opening_until >= at:
             continue
-        if (kept := await private.get(name)) is not None:
-            await private.remove(kept)
+        await private.discard(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class _Closing:
         """Who knows a person's id finds the certificate; the request forgets whose it was."""
         entry = self.made[item.ref]
         for tag in item.tags:
-            name = erased_name(erased_key(self.index_key, tag))
+            name = erased_name(self.index_key, tag)
             value = {"certificate": entry.number, "v": ERASED}
             await self.private.create(name, value)  # a tag is erased once: the first one counts
         await self.requests.change(item.ref, self._done)
@@ -114,13 +110,7 @@ async def _effective_at(place: Installation, batch: Batch) -> str:
     longest = await place.longest_copy()
     if longest is None:
         return _NEVER
-    copies = _moment(batch.executed_at) + longest
-    return max(batch.keys_destroyed_at, time_text(int(copies.timestamp() * 1000)))
-
-
-def erased_key(index_key: bytes, tag: bytes) -> str:
-    """What an erased person's certificate is found by: nobody's without the keyring."""
-    return hmac.digest(index_key, b"as/erased/v1\x00" + tag, "sha256").hex()[:32]
+    return max(batch.keys_destroyed_at, _later(batch.executed_at, longest))
 
 
 def _by_reference(entries: Sequence[Entry], epochs: tuple[int, int]) -> dict[str, Entry]:
@@ -143,9 +133,5 @@ def _certificate(request: Request, batch: Batch, effective_at: str) -> Redaction
     )  # fmt: skip
 
 
-def _later(at: str, days: int) -> str:
-    return time_text(int((_moment(at) + timedelta(days=days)).timestamp() * 1000))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+def _later(at: str, span: timedelta) -> str:
+    return time_text(milliseconds(at) + span // timedelta(milliseconds=1))

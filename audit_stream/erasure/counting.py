@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -113,9 +114,10 @@ class Counting:
         )
 
 
-def erased_name(key: str) -> str:
+def erased_name(index_key: bytes, tag: bytes) -> str:
     """Of the private object that tells who knows a person's id under which certificate they were
-    erased."""
+    erased. It is nobody's without the keyring."""
+    key = hmac.digest(index_key, b"as/erased/v1\x00" + tag, "sha256").hex()[:32]
     return f"{FOLDER}erased/{key}"
 
 

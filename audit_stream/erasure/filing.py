@@ -5,6 +5,7 @@ Who it is comes in as it was typed and stays in memory; what is kept are tags.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -109,10 +110,6 @@ def new_request(
 def a_month_later(at: str) -> str:
     """The day by which a request must be answered (GDPR Art. 12(3)), ``YYYY-MM-DD``."""
     day = datetime.fromisoformat(at).astimezone(UTC).date()
-    year, month = divmod(day.year * _MONTHS + day.month, _MONTHS)
-    for last in (day.day, 30, 29, 28):
-        try:
-            return day.replace(year=year, month=month + 1, day=min(day.day, last)).isoformat()
-        except ValueError:  # a month without this day
-            continue
-    raise AssertionError("every month has a 28th")
+    year, before = divmod(day.year * _MONTHS + day.month, _MONTHS)
+    last = monthrange(year, before + 1)[1]
+    return day.replace(year=year, month=before + 1, day=min(day.day, last)).isoformat()

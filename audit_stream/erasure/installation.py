@@ -17,7 +17,7 @@ from audit_stream.erasure.request import Request
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Entry
 from audit_stream.keys.epochs import bring_up, read_master
-from audit_stream.keys.wrapping import LOCAL, CoverWrapper
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper, Destruction
 from audit_stream.ports import Alerts, WormStore
 from audit_stream.privacy.keyring import Keyring
 
@@ -37,14 +37,6 @@ def no_hook(step: str, when: str) -> None:
     """The production hook."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destroyed:
-    """How the old keys went, and when that is, or will be, final (RFC 3339)."""
-
-    kind: str
-    at: str
-
-
 #: Which holds stand against each request, by reference; those without are left out.
 HoldsAgainst = Callable[[Sequence[Request]], Awaitable[Mapping[str, Sequence[str]]]]
 
@@ -60,7 +52,7 @@ class Installation:
     counting: Counting
     barrier: Callable[[int], Barrier]  # for an epoch
     holds_against: HoldsAgainst
-    destroy: Callable[[int], Destroyed]  # what opens covers of up to an epoch; files are left
+    destroy: Callable[[int], Destruction]  # what opens covers of up to an epoch; files are left
     #: How long topics may hold what was erased; None: for ever, as far as anybody can tell.
     longest_copy: Callable[[], Awaitable[timedelta | None]]
     publish: Callable[[Sequence[Entry]], Awaitable[None]]  # certificates, to `audit-redactions`

@@ -220,7 +220,9 @@ class Keeper:
             )
         if not batch.keys_destroyed:  # noted before the files go: they tell what there was
             destroyed = await asyncio.to_thread(place.destroy, batch.epochs[0])
-            batch = replace(batch, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.at)
+            batch = replace(
+                batch, keys_destroyed=destroyed.kind, keys_destroyed_at=destroyed.effective_at
+            )
             await self._note(batch)
         place.hook("destroyed", "between")
         destroy_strays(place.keyring)

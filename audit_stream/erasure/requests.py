@@ -66,7 +66,7 @@ class Requests:
         if (closed := await self._closed(request_id(ref))) is not None:
             if change(closed) != closed:
                 raise RequestError(f"the request {ref} is {closed.state.value}")
-            await self._forget(name)  # a crash may have left it
+            await self._private.discard(name)  # a crash may have left it
             return closed
 
         def changed(value: dict[str, Any] | None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Requests:
         request = decode_request(await self._private.update(name, changed), name)
         if request.is_closed:
             await self._private.create(CLOSED + request_id(ref), request.encode())
-            await self._forget(name)
+            await self._private.discard(name)
         return request
 
     async def open(self) -> list[Request]:
@@ -114,10 +114,6 @@ class Requests:
     async def _folder(self, folder: str) -> list[Request]:
         kept = await self._private.all(folder)
         return [decode_request(each.value, each.name) for each in kept]
-
-    async def _forget(self, name: str) -> None:
-        if (kept := await self._private.get(name)) is not None:
-            await self._private.remove(kept)
 
 
 def _by_age(requests: list[Request]) -> list[Request]:

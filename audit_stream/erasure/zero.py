@@ -5,6 +5,7 @@ Both are compare-and-swap, so they may run beside workers and each other, and ag
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +17,8 @@ from audit_stream.errors import StoreTransient
 from audit_stream.evidence.layout import SegmentName, leaf_prefix, parse_subject_name
 from audit_stream.ports import SubjectStore
 from audit_stream.privacy.keytree import TAG_BYTES
-from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, decrypt_tags, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import NO_TAG, decrypt_tags, seal_tags
 
 #: So many random bytes.
 Nonce = Callable[[int], bytes]
@@ -31,20 +33,35 @@ async def zero(
     Repeating it is harmless. `FormatError` when the object was replaced by one that does not open,
     `StoreError` when it is rewritten again and again by somebody else.
     """
-    wanted, joined, etag = Wanted(tags), hit.joined, hit.etag
+    wanted = Wanted(tags)
+    read = hit.joined, hit.etag
+    return await rewrite(
+        subjects, index_key, hit.name, lambda joined: zeroed_tags(joined, wanted), nonce, read
+    )
+
+
+async def rewrite(
+    subjects: SubjectStore, index_key: bytes, name: str, change: Callable[[bytes], bytes | None],
+    nonce: Nonce, read: tuple[bytes, str] | None = None,
+) -> bool:  # fmt: skip
+    """Put what `change` makes of the tags in their place; False if it makes None of them, or the
+    object is gone. `read`: tags and entity tag, if it was read already. Raises as `zero`."""
     for _ in range(_TRIES):
-        zeroed = zeroed_tags(joined, wanted)
-        if zeroed is None:
+        if read is None:
+            stored = await subjects.get(name)
+            if stored is None:
+                return False  # an orphan that was removed
+            read = decrypt_tags(index_key, name, stored.data), stored.etag
+        joined, etag = read
+        changed = await asyncio.to_thread(change, joined)
+        if changed is None:
             return False  # or somebody else was quicker
-        data = seal_tags(index_key, hit.name, zeroed, nonce(NONCE_BYTES))
-        if await subjects.replace(hit.name, data, etag):
+        data = seal_tags(index_key, name, changed, nonce(NONCE_BYTES))
+        if await subjects.replace(name, data, etag):
             return True
-        stored = await subjects.get(hit.name)
-        if stored is None:
-            return False  # an orphan that was removed
-        joined, etag = decrypt_tags(index_key, hit.name, stored.data), stored.etag
+        read = None
     raise StoreTransient(
-        f"{hit.name} was rewritten by somebody else {_TRIES} times in a row",
+        f"{name} was rewritten by somebody else {_TRIES} times in a row",
         hint="do two redactions run at once? Run it again",
     )
 

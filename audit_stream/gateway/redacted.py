@@ -13,7 +13,6 @@ from typing import Any
 from audit_stream.archive.certificates import Certificates
 from audit_stream.archive.opening import Closed
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.erasure.certifying import erased_key
 from audit_stream.erasure.counting import erased_name
 from audit_stream.index.lookup import Message, Revision
 from audit_stream.privacy.keyring import Keyring
@@ -65,7 +64,7 @@ class Redacted:
 
     async def _number(self, tag: bytes) -> int | None:
         assert self.private is not None
-        kept = await self.private.get(erased_name(erased_key(self.keyring.index_key, tag)))
+        kept = await self.private.get(erased_name(self.keyring.index_key, tag))
         return None if kept is None else int(kept.value["certificate"])
 
     async def _range(self, erased: Iterable[Revision]) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import ledger
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.ports import PutResult
-from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import seal_tags
 from audit_stream.seal.builder import Sealed, SegmentBuilder
 from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
@@ -44,7 +45,7 @@ class Storing:
         self, lane: Lane, chain: Chain, table: StateTable, changelog: StateLog,
         ack: Callable[[Lane, int], None],
     ) -> None:  # fmt: skip
-        self.lane = self._lane = lane
+        self.lane = lane
         self._chain = chain
         self._table = table
         self._changelog = changelog
@@ -54,12 +55,12 @@ class Storing:
     @property
     def _context(self) -> Context:
         """The lane's: once that is dropped, without keys to persons."""
-        return self._lane.context
+        return self.lane.context
 
     async def run(self) -> None:
         """Store until the lane is dropped. Raises `Overtaken`, `Outdated`, or what ends the
         process."""
-        lane = self._lane
+        lane = self.lane
         while lane.live:
             await lane.work.wait()
             lane.work.clear()
@@ -67,14 +68,14 @@ class Storing:
 
     async def store_full(self) -> None:
         """Store the builders that are full now, one after another."""
-        lane = self._lane
+        lane = self.lane
         while lane.full:  # emptied when the lane is dropped
             await self._store(lane.full[0])
             if lane.full:
                 lane.full.popleft()
 
     async def _store(self, builder: SegmentBuilder) -> None:
-        context, lane = self._context, self._lane
+        context, lane = self._context, self.lane
         started = context.monotonic_ms()
         sealed = await self._step("seal", self._seal(builder))
         context.metrics.seal_seconds.observe((context.monotonic_ms() - started) / 1000)
@@ -99,7 +100,7 @@ class Storing:
         return result
 
     async def _seal(self, builder: SegmentBuilder) -> Sealed:
-        context, lane = self._context, self._lane
+        context, lane = self._context, self.lane
         return await asyncio.to_thread(  # hashing and deflate let go of the interpreter lock
             builder.seal, lane.link, lane.stream, lane.partition, context.origin, context.signer,
             context.wall_ms(), self._void,
@@ -120,7 +121,7 @@ class Storing:
             raise Outdated
 
     async def _await_copies(self, until: int) -> None:
-        copies = self._lane.copies
+        copies = self.lane.copies
         while copies and copies[0][0] < until:
             await copies[0][1]
             copies.popleft()
@@ -162,7 +163,7 @@ class Storing:
             log.warning("%s is held by %s, later: %s", name, ", ".join(held_by), error)
 
     async def _apply(self, sealed: Sealed) -> None:
-        lane, header = self._lane, sealed.header
+        lane, header = self.lane, sealed.header
         pairs = changes_of(header, sealed.leaf, sealed.states)
         offset = await self._step("changelog", self._changelog.write(lane.partition, pairs))
         if not lane.live:
@@ -202,7 +203,7 @@ class Storing:
             return
         if isinstance(found, Ended):
             raise await self._chain.why_ended()
-        check_continues(found.segment, self._lane.link, str(found.name))
+        check_continues(found.segment, self.lane.link, str(found.name))
         self._compare(sealed, found.segment, str(found.name))
         raise Overtaken(str(found.name))
 

@@ -18,7 +18,8 @@ from audit_stream.holds.declaring import Declaring
 from audit_stream.holds.enforcing import Enforcing
 from audit_stream.holds.filing import Holds, Wanted
 from audit_stream.ports import ContainerHolds, WormStore
-from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import seal_tags
 from audit_stream.seal.builder import Link, Origin, Sealed, SegmentBuilder
 from audit_stream.seal.judge import Chunk
 from audit_stream.stores.memory import MemoryWormStore

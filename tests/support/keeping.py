@@ -17,7 +17,7 @@ from audit_stream.cli.verify import archive_verifier
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
 from audit_stream.erasure.held import standing_against
-from audit_stream.erasure.installation import Destroyed, Installation, StepHook, no_hook
+from audit_stream.erasure.installation import Installation, StepHook, no_hook
 from audit_stream.erasure.keeper import Keeper, Ran
 from audit_stream.erasure.request import Found, Request
 from audit_stream.erasure.requests import Requests
@@ -30,7 +30,7 @@ from audit_stream.evidence.segment import decode
 from audit_stream.holds.active import ActiveHolds
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
-from audit_stream.keys.wrapping import LOCAL, CoverWrapper
+from audit_stream.keys.wrapping import LOCAL, CoverWrapper, Destruction
 from audit_stream.stores.blocking import open_reader
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -119,11 +119,11 @@ class Kept:
             return await standing_against(self.active, self.installation().counting, wanted)
         return {each.ref: self.held[each.ref] for each in requests if each.ref in self.held}
 
-    def _destroy(self, epoch: int) -> Destroyed:
+    def _destroy(self, epoch: int) -> Destruction:
         self.destroyed.append(epoch)
         done = destroy_keys(self.path, epoch, self.covers)
         at = done.effective_at if done.kind == "key-vault-scheduled" else AT
-        return Destroyed(kind=done.kind, at=at)
+        return Destruction(done.kind, at)
 
     async def _longest(self) -> timedelta | None:
         return timedelta(days=8)

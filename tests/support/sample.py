@@ -25,8 +25,9 @@ from audit_stream.keys.file import log_signer
 from audit_stream.notary.gather import Gatherer
 from audit_stream.notary.notary import Notary
 from audit_stream.privacy.keyring import Keyring, parse_keyring
+from audit_stream.privacy.named_object import NONCE_BYTES
 from audit_stream.privacy.sealer import RecordSealer
-from audit_stream.privacy.subject_object import NONCE_BYTES, seal_tags
+from audit_stream.privacy.subject_object import seal_tags
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link, Origin, SegmentBuilder
 from audit_stream.seal.judge import ORIGIN_HEADER, Judge

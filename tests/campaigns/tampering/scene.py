@@ -25,7 +25,8 @@ from audit_stream.evidence.segment import decode
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
-from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, decrypt_tags, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import NO_TAG, decrypt_tags, seal_tags
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import access, golden

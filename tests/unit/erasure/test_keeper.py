@@ -10,7 +10,6 @@ import pytest
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.erasure.barrier import excuse
 from audit_stream.erasure.batch import JOURNAL
-from audit_stream.erasure.certifying import erased_key
 from audit_stream.erasure.counting import erased_name
 from audit_stream.erasure.opening import take_opening
 from audit_stream.erasure.request import State
@@ -298,14 +297,14 @@ async def test_the_same_person_twice_in_a_batch_is_counted_twice_and_erased_once
 async def test_who_knows_the_person_finds_the_certificate(kept: Kept) -> None:
     await kept.file("R-1", ANOTHER)
     await kept.run()
-    found = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
+    found = await kept.private.get(erased_name(INDEX_KEY, ANOTHER))
     assert found is not None
     assert found.value["certificate"] == 0
     await kept.file("R-2", ANOTHER)
     await kept.run()
-    again = await kept.private.get(erased_name(erased_key(INDEX_KEY, ANOTHER)))
+    again = await kept.private.get(erased_name(INDEX_KEY, ANOTHER))
     assert again == found  # by R-1 they were erased
-    assert await kept.private.get(erased_name(erased_key(INDEX_KEY, SOMEBODY))) is None
+    assert await kept.private.get(erased_name(INDEX_KEY, SOMEBODY)) is None
 
 
 async def test_objects_that_come_back_are_swept(kept: Kept) -> None:

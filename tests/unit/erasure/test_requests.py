@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_stream.archive.private import PrivateObjects
+from audit_stream.erasure.filing import a_month_later
 from audit_stream.erasure.request import Found, Request, State
 from audit_stream.erasure.requests import Requests
 from audit_stream.errors import FormatError, RequestError
@@ -94,3 +95,15 @@ def test_the_stored_bytes_tell_nothing(requests: Requests, tmp_path: Path) -> No
 async def test_a_reference_is_plain(requests: Requests, ref: str) -> None:
     with pytest.raises(FormatError):
         await requests.file(replace(REQUEST, ref=ref))
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        ("2026-11-26T08:00:00.000Z", "2026-12-26"), ("2026-12-15T23:59:59.999Z", "2027-01-15"),
+        ("2027-01-31T00:00:00.000Z", "2027-02-28"), ("2028-01-30T00:00:00.000Z", "2028-02-29"),
+        ("2026-10-31T00:00:00.000Z", "2026-11-30"),
+    ],
+)  # fmt: skip
+def test_a_request_is_due_a_month_later(at: str, due: str) -> None:
+    assert a_month_later(at) == due

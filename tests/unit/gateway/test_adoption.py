@@ -32,7 +32,8 @@ from audit_stream.keys.epochs import advance, destroy_strays, read_master
 from audit_stream.keys.file import load_cover
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.privacy.keytree import path_of
-from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, open_tags, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import NO_TAG, open_tags, seal_tags
 from audit_stream.privacy.subjects import EXTERNAL
 from audit_stream.settings import Settings
 from audit_stream.stores.file import FileStore

@@ -15,7 +15,7 @@ import pytest
 from audit_stream.archive.certificates import Certificates
 from audit_stream.archive.opening import Closed, Personal
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.erasure.certifying import ERASED, erased_key
+from audit_stream.erasure.certifying import ERASED
 from audit_stream.erasure.counting import erased_name
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.register import Register
@@ -50,7 +50,7 @@ OTHER = next(key for key in CUSTOMERS if key[0] != TENANT)
 
 def tell(settings: Settings, number: int = 0) -> None:
     """Who knows the customer finds the certificate."""
-    name = erased_name(erased_key(KEY, TAGGED))
+    name = erased_name(KEY, TAGGED)
     value = {"certificate": number, "v": ERASED}
     asyncio.run(private(settings).create(name, value))
 

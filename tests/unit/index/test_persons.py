@@ -11,7 +11,8 @@ import pytest
 from audit_stream.archive.opening import Closed
 from audit_stream.index.rows import NO_TAGS, TAG, TO_COMPACT
 from audit_stream.index.sweep import sweep
-from audit_stream.privacy.subject_object import NO_TAG, NONCE_BYTES, open_tags, seal_tags
+from audit_stream.privacy.named_object import NONCE_BYTES
+from audit_stream.privacy.subject_object import NO_TAG, open_tags, seal_tags
 from audit_stream.privacy.subjects import EXTERNAL
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
