@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from audit_stream.stream.pipeline import Pipeline, Place
+from audit_stream.stream.lanes import Place
+from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.resync import TimestampAt
 from audit_stream.telemetry.metrics import Metrics
 
