@@ -276,7 +276,7 @@ def test_a_gateway_that_knows_it_is_behind_answers_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its view is not brought up: its keys still open who was erased."""
-    monkeypatch.setattr(adoption, "_BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(adoption, "_COMPARE_SECONDS", 0.0)
     settings = installed(tmp_path)
     asyncio.run(log_all(settings))
     asked_for = {"customer_external_id": CUSTOMER}
