@@ -6,7 +6,7 @@ Every implementation passes the one contract suite in ``tests/contract``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol
 
@@ -249,6 +249,40 @@ class SubjectStore(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receiver said that it has stored what was posted."""
+
+    at: str  # when it said so: RFC 3339, UTC
+    said: str  # its status and where it keeps it, for people; no personal data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A receiver's final no to one post: the same post again would get the same answer."""
+
+    status: int  # of HTTP
+    answer: str = field(repr=False)  # the beginning of its body; may repeat what was posted
+
+
+class Delivery(Protocol):
+    """A receiver of single posts that remembers idempotency keys, or says that it does.
+
+    Errors are `errors.StoreError`'s: `StoreTransient` may pass (the post may have been stored or
+    not), `StoreRefused` is nothing that waiting mends (credentials, configuration). Every call ends
+    within a time limit of its own; it does not retry.
+    """
+
+    @property
+    def target(self) -> str:
+        """The receiver's name, for certificates and people; no URL with credentials."""
+        ...
+
+    async def deliver(self, body: bytes, key: str) -> Receipt | Rejected:
+        """Post JSON under an idempotency key, and return when the receiver's answer is final."""
         ...
 
 
