@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 
 import pytest
 from aiohttp import web
@@ -34,9 +37,8 @@ class Scripted:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.seen.append(request.method)
-        self.headers = request.headers.copy()
         if request.method == "PUT":
-            self.body = await request.read()
+            self.headers, self.body = request.headers.copy(), await request.read()
             return self.put()
         if "object-lock" in request.query:
             return web.Response(text=LOCKED)
@@ -158,6 +160,13 @@ async def test_a_put_says_all_that_keeps_it(scripted: tuple[Scripted, S3Store]) 
     assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
     assert bucket.seen[3:] == ["PUT", "GET"]
     assert bucket.body == b"one"
+    assert bucket.headers["If-None-Match"] == "*"
+    assert b64decode(bucket.headers["x-amz-checksum-sha256"]) == sha256(b"one").digest()
+    assert bucket.headers["x-amz-object-lock-mode"] == "COMPLIANCE"
+    until = datetime.fromisoformat(bucket.headers["x-amz-object-lock-retain-until-date"])
+    assert until - datetime.now(UTC) > timedelta(days=2557)
+    assert bucket.headers["x-amz-meta-sha256"] == sha256(b"one").hexdigest()
+    assert "Expect" not in bucket.headers  # that would cost each put a round trip
 
 
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
