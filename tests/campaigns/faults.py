@@ -1,4 +1,4 @@
-"""Every fault of an Azure store against two real workers: ``python -m tests.campaigns.faults``.
+"""Every fault of a store against two real workers: ``python -m tests.campaigns.faults``.
 
 Each fault in turn hits a share of all requests while `audit-stream import` runs, then every request
 until the circuit breakers open. Exit code 1 when a record is missing, twice or unexplained, an
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.campaigns.run import Outcome, Plan, run
-from tests.campaigns.scenarios import BY_NAME
+from tests.campaigns.stores import STORES
 
 _COLUMNS = ("fault", "records", "seconds", "requests", "hit", "opened at share", "opened", "closed",
             "alarms", "max/s one target", "max/s both", "verdict")  # fmt: skip
@@ -28,11 +28,13 @@ _COLUMNS = ("fault", "records", "seconds", "requests", "hit", "opened at share",
 async def campaign(given: argparse.Namespace, folder: Path, console: Console) -> list[Outcome]:
     """One run after another on one broker."""
     plan = Plan(share=given.share, records=given.records, seed=given.seed)
+    store = STORES[given.store]
     outcomes = []
     async with EmbeddedKafka(folder / "kafka") as broker:
-        for number, name in enumerate(given.fault or BY_NAME):
+        for number, name in enumerate(given.fault or store.by_name):
             prefix = f"f{number}-{name.replace('_', '-')}"
-            outcome = await run(broker.url, folder / prefix, prefix, BY_NAME[name], plan)
+            scenario = store.by_name[name]
+            outcome = await run(broker.url, folder / prefix, prefix, store, scenario, plan)
             outcomes.append(outcome)
             console.print(name, f"{outcome.seconds:.0f} s", *outcome.problems or ["fine"])
     return outcomes
@@ -56,11 +58,14 @@ def main() -> int:
     """Entry point."""
     usual, parser = Plan(), argparse.ArgumentParser(prog="python -m tests.campaigns.faults")
     parser.add_argument("--seed", type=int, default=usual.seed)
-    parser.add_argument("--fault", action="append", choices=BY_NAME, metavar="KIND")
+    parser.add_argument("--store", choices=STORES, default="azure")
+    parser.add_argument("--fault", action="append", metavar="KIND", help="one of the store's")
     parser.add_argument("--share", type=float, default=usual.share)
     parser.add_argument("--records", type=int, default=usual.records)
     parser.add_argument("--folder", type=Path, help="keep logs there")
     given = parser.parse_args()
+    if unknown := set(given.fault or ()) - set(STORES[given.store].by_name):
+        parser.error(f"{given.store} has no fault {', '.join(sorted(unknown))}")
     console, started = Console(), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         outcomes = asyncio.run(campaign(given, given.folder or Path(scratch), console))
