@@ -1,4 +1,4 @@
-"""Two real workers that archive to a server that fails when told, each with an identity of its own."""
+"""Two real workers, each with an identity of its own, and a server that fails when told."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class FaultProxy:
             return _cut(request)
         finally:
             self.requests.append(
-                seen(incoming.method, unquote(incoming.path), request.query, incoming.scope[0],
+                seen(incoming.method, unquote(incoming.path), request.query, incoming.access_key,
                      status, fault, came)
             )  # fmt: skip
         return await _send(request, fault, found)

@@ -15,7 +15,6 @@ from multidict import CIMultiDict
 _SIGNATURE = ("Authorization", "X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token")
 _SUMS = ("Content-MD5", "x-amz-checksum-sha256", "Content-Length")
 _CONDITIONS = ("If-None-Match", "If-Match")
-_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +45,27 @@ class Incoming:
         return self.path.split("/")[1]
 
     @property
-    def scope(self) -> list[str]:
-        """Access key, day, region, service and version, as the request was signed."""
+    def access_key(self) -> str:
+        """Of who signed it."""
+        return self._scope[0]
+
+    @property
+    def region(self) -> str:
+        """That it was signed for."""
+        return self._scope[2]
+
+    @property
+    def _scope(self) -> list[str]:
+        """Access key, day, region, service and version; of an unsigned request empty."""
         _, _, rest = self.headers.get("Authorization", "").partition("Credential=")
-        return rest.partition(",")[0].split("/")
+        return rest.partition(",")[0].split("/") if rest else [""] * 5
 
 
 def by_another(request: Incoming, other: Credentials, body: bytes) -> Incoming:
     """The request with another body from another identity."""
     headers = _without(request.headers, *_SIGNATURE, *_SUMS)
     headers["x-amz-checksum-sha256"] = base64.b64encode(sha256(body).digest()).decode()
-    return _signed(replace(request, headers=headers, body=body), other, request.scope)
+    return signed(replace(request, headers=headers, body=body), other, request.region)
 
 
 def over_it(request: Incoming, other: Credentials, body: bytes) -> Incoming:
@@ -68,7 +77,7 @@ def over_it(request: Incoming, other: Credentials, body: bytes) -> Incoming:
 def deletion(request: Incoming, other: Credentials) -> Incoming:
     """DELETE of the same name by another identity: in a bucket with versions, a delete marker."""
     headers = CIMultiDict(Host=request.headers["Host"])
-    return _signed(Incoming("DELETE", request.path, headers, b""), other, request.scope)
+    return signed(Incoming("DELETE", request.path, headers, b""), other, request.region)
 
 
 def _without(headers: CIMultiDict[str], *names: str) -> CIMultiDict[str]:
@@ -78,8 +87,8 @@ def _without(headers: CIMultiDict[str], *names: str) -> CIMultiDict[str]:
     return left
 
 
-def _signed(request: Incoming, by: Credentials, scope: list[str]) -> Incoming:
-    region = scope[2] if len(scope) > 2 else _REGION
+def signed(request: Incoming, by: Credentials, region: str) -> Incoming:
+    """The request with a signature over all its headers."""
     url = f"http://{request.headers['Host']}{request.target}"
     unsigned = AWSRequest(request.method, url, dict(request.headers), request.body)
     S3SigV4Auth(Keys(by.access_key, by.secret_key), "s3", region).add_auth(unsigned)
