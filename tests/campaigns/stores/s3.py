@@ -8,9 +8,11 @@ from pathlib import Path
 
 from tests.campaigns.scenarios import ARCHIVE, SUBJECTS, TOO_LONG, Hit, Scenario, one
 from tests.campaigns.stores.base import Account, Store
+from tests.support.s3_account import identity, set_up
 from tests.support.s3_faults.process import ProxyProcess
-from tests.support.s3_service import ADD, READ, REGION, REWRITE, S3Service, program
+from tests.support.versitygw import ROOT, S3Server, versitygw
 
+_READER = "reader"
 _RIGHTS = "check the identity's"
 SCENARIOS = (
     one("drop_before"),
@@ -54,31 +56,17 @@ SCENARIOS = (
 @contextmanager
 def account(folder: Path, workers: list[str]) -> Iterator[Account]:
     """A server with the two buckets, the proxy before it, and what each identity may do."""
-    with S3Service(program(), folder / "s3") as service:
-        service.locked_bucket(ARCHIVE, days=2557)
-        service.plain_bucket(SUBJECTS)
-        identities = {name: service.identity(name) for name in (*workers, "reader")}
-        service.allow(ARCHIVE, dict.fromkeys(workers, ADD) | {"reader": READ})
-        service.allow(SUBJECTS, dict.fromkeys(workers, REWRITE) | {"reader": READ})
-
-        def environment(name: str) -> dict[str, str]:
-            keys = identities[name]
-            return {
-                "AUDIT_S3_ACCESS_KEY_ID": keys.access_key,
-                "AUDIT_S3_SECRET_ACCESS_KEY": keys.secret_key,
-            }
-
-        with ProxyProcess(service.url, service.root) as proxy:
+    with versitygw(folder / "s3") as server:
+        identities = {name: identity(server, name) for name in (*workers, _READER)}
+        set_up(server, ARCHIVE, SUBJECTS, workers, _READER)
+        with ProxyProcess(server.url, ROOT) as proxy:
+            before = S3Server(proxy.url)
             yield Account(
                 server=proxy,
-                shared={
-                    "AUDIT_ARCHIVE": f"s3://{ARCHIVE}", "AUDIT_SUBJECTS": f"s3://{SUBJECTS}",
-                    "AUDIT_S3_ENDPOINT": proxy.url, "AUDIT_S3_PATH_STYLE": "true",
-                    "AUDIT_S3_REGION": REGION,
-                },
-                worker=environment,
-                reader=environment("reader"),
-            )  # fmt: skip
+                shared={"AUDIT_ARCHIVE": f"s3://{ARCHIVE}", "AUDIT_SUBJECTS": f"s3://{SUBJECTS}"},
+                worker=lambda name: before.settings(identities[name]),
+                reader=before.settings(identities[_READER]),
+            )
 
 
 S3 = Store("s3", SCENARIOS, account)

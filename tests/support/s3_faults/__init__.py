@@ -1,6 +1,6 @@
 """A proxy before a real S3 server that fails in the ways a network, the service and others can.
 
-    async with FaultProxy(server_url, other=Credentials(key, secret)) as proxy:
+    async with FaultProxy(server_url, other=S3Keys(…)) as proxy:
         ...                                   # point the client at `proxy.url`
         proxy.faults.inject("drop_after")     # the next PUT is stored, and its answer is lost
         proxy.faults.inject("shadow")         # … and another identity puts other bytes over it
@@ -15,6 +15,5 @@ passed on, `proxy` the server, `process` for one in a process of its own.
 from __future__ import annotations
 
 from tests.support.s3_faults.proxy import FaultProxy
-from tests.support.s3_faults.signed import Credentials
 
-__all__ = ["Credentials", "FaultProxy"]
+__all__ = ["FaultProxy"]

@@ -1,6 +1,6 @@
 """The proxy as a process, before a server that several processes use.
 
-    OTHER_ACCESS_KEY=… OTHER_SECRET_KEY=… python -m tests.support.s3_faults UPSTREAM
+    OTHER_KEY_ID=… OTHER_SECRET=… python -m tests.support.s3_faults UPSTREAM
 
 The first line on stdout is JSON: ``url`` and ``control``. It runs until SIGTERM.
 """
@@ -13,9 +13,9 @@ import json
 import os
 import signal
 
+from audit_stream.stores.s3_target import S3Keys
 from tests.support.faulty.control import FaultControl
 from tests.support.s3_faults.proxy import FaultProxy
-from tests.support.s3_faults.signed import Credentials
 
 
 async def serve(upstream: str) -> None:
@@ -23,7 +23,7 @@ async def serve(upstream: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    other = Credentials(os.environ["OTHER_ACCESS_KEY"], os.environ["OTHER_SECRET_KEY"])
+    other = S3Keys(key_id=os.environ["OTHER_KEY_ID"], secret=os.environ["OTHER_SECRET"])
     async with FaultProxy(upstream, other) as proxy, FaultControl(proxy) as control:
         print(json.dumps({"url": proxy.url, "control": control.url}), flush=True)
         await stop.wait()

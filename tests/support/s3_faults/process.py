@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from audit_stream.stores.s3_target import S3Keys
 from tests.support.faulty.process import FaultyProcess
-from tests.support.s3_faults.signed import Credentials
 
 
 class ProxyProcess(FaultyProcess):
@@ -11,10 +11,10 @@ class ProxyProcess(FaultyProcess):
 
     module = "tests.support.s3_faults"
 
-    def __init__(self, upstream: str, other: Credentials) -> None:
-        super().__init__(upstream, secrets={
-            "OTHER_ACCESS_KEY": other.access_key, "OTHER_SECRET_KEY": other.secret_key,
-        })  # fmt: skip
+    def __init__(self, upstream: str, other: S3Keys) -> None:
+        super().__init__(
+            upstream, secrets={"OTHER_KEY_ID": other.key_id, "OTHER_SECRET": other.secret}
+        )
 
     @property
     def url(self) -> str:

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 from aiohttp import web
 from multidict import CIMultiDict
 
+from audit_stream.stores.s3_target import S3Keys
 from tests.support.faulty.faults import Fault, Faults, flipped
 from tests.support.faulty.log import Seen, seen
-from tests.support.s3_faults.signed import Credentials, Incoming, by_another, deletion, over_it
+from tests.support.s3_faults.signed import Incoming, by_another, deletion, over_it
 from tests.support.s3_faults.upstream import Answer, Upstream
 
 _REFUSALS = {
@@ -39,7 +40,7 @@ class FaultProxy:
     `other` is who twins, rivals, delete markers and shadows come from.
     """
 
-    def __init__(self, upstream: str, other: Credentials, *, port: int = 0) -> None:
+    def __init__(self, upstream: str, other: S3Keys, *, port: int = 0) -> None:
         self.faults = Faults()
         self.requests: list[Seen] = []
         self.url = ""
@@ -82,7 +83,7 @@ class FaultProxy:
             return _cut(request)
         finally:
             self.requests.append(
-                seen(incoming.method, unquote(incoming.path), request.query, incoming.access_key,
+                seen(incoming.method, unquote(incoming.path), request.query, incoming.key_id,
                      status, fault, came)
             )  # fmt: skip
         return await _send(request, fault, found)

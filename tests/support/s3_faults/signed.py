@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as Keys
+from botocore.credentials import Credentials
 from multidict import CIMultiDict
+
+from audit_stream.stores.s3_target import S3Keys
 
 #: Of the first signer, or of the first body.
 _SIGNATURE = ("Authorization", "X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token")
 _SUMS = ("Content-MD5", "x-amz-checksum-sha256", "Content-Length")
 _CONDITIONS = ("If-None-Match", "If-Match")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Of an identity that may do what it likes."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class Incoming:
         return self.path.split("/")[1]
 
     @property
-    def access_key(self) -> str:
+    def key_id(self) -> str:
         """Of who signed it."""
         return self._scope[0]
 
@@ -61,20 +55,20 @@ class Incoming:
         return rest.partition(",")[0].split("/") if rest else [""] * 5
 
 
-def by_another(request: Incoming, other: Credentials, body: bytes) -> Incoming:
+def by_another(request: Incoming, other: S3Keys, body: bytes) -> Incoming:
     """The request with another body from another identity."""
     headers = _without(request.headers, *_SIGNATURE, *_SUMS)
     headers["x-amz-checksum-sha256"] = base64.b64encode(sha256(body).digest()).decode()
     return signed(replace(request, headers=headers, body=body), other, request.region)
 
 
-def over_it(request: Incoming, other: Credentials, body: bytes) -> Incoming:
+def over_it(request: Incoming, other: S3Keys, body: bytes) -> Incoming:
     """Other bytes under the same name, whatever stands there."""
     headers = _without(request.headers, *_CONDITIONS)
     return by_another(replace(request, headers=headers), other, body)
 
 
-def deletion(request: Incoming, other: Credentials) -> Incoming:
+def deletion(request: Incoming, other: S3Keys) -> Incoming:
     """DELETE of the same name by another identity: in a bucket with versions, a delete marker."""
     headers = CIMultiDict(Host=request.headers["Host"])
     return signed(Incoming("DELETE", request.path, headers, b""), other, request.region)
@@ -87,9 +81,9 @@ def _without(headers: CIMultiDict[str], *names: str) -> CIMultiDict[str]:
     return left
 
 
-def signed(request: Incoming, by: Credentials, region: str) -> Incoming:
+def signed(request: Incoming, by: S3Keys, region: str) -> Incoming:
     """The request with a signature over all its headers."""
     url = f"http://{request.headers['Host']}{request.target}"
     unsigned = AWSRequest(request.method, url, dict(request.headers), request.body)
-    S3SigV4Auth(Keys(by.access_key, by.secret_key), "s3", region).add_auth(unsigned)
+    S3SigV4Auth(Credentials(by.key_id, by.secret), "s3", region).add_auth(unsigned)
     return replace(request, headers=CIMultiDict(unsigned.headers.items()))

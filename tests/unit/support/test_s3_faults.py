@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -14,41 +16,48 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
+from audit_stream.stores.s3_target import S3Keys
 from tests.support.eventually import eventually
+from tests.support.s3_account import ADD, READ, identity, set_up
 from tests.support.s3_faults import FaultProxy
 from tests.support.s3_faults.kinds import FaultKind
 from tests.support.s3_faults.process import ProxyProcess
-from tests.support.s3_service import ADD, READ, S3Service, program
+from tests.support.versitygw import REGION, ROOT, Versitygw, versitygw
 
 BUCKET = "audit"
 ODD = "segments/a b+ü/%41.gz"  # what a careless proxy would quote anew
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
-    with S3Service(program(), tmp_path_factory.mktemp("s3") / "service") as found:
-        found.locked_bucket(BUCKET, days=1)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versitygw]:
+    with versitygw(tmp_path_factory.mktemp("s3")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def writer(service: S3Service) -> Any:
-    writer = service.identity("writer")
-    service.allow(BUCKET, {"writer": ADD})
-    return writer
+def writer(server: Versitygw) -> S3Keys:
+    keys, _ = identity(server, "writer"), identity(server, "reader")
+    set_up(server, BUCKET, "subjects", ["writer"], "reader")
+    return keys
 
 
 @pytest.fixture
-async def proxy(service: S3Service) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(service.url, service.root) as found:
+async def proxy(server: Versitygw) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(server.url, ROOT) as found:
         yield found
 
 
 class Client:
-    """A client of the proxy, off the event loop that the proxy runs in."""
+    """A client, off the event loop that the proxy runs in."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, url: str, keys: S3Keys) -> None:
+        config = Config(
+            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=1
+        )
+        self._client = botocore.session.Session().create_client(
+            "s3", endpoint_url=url, region_name=REGION, config=config,
+            aws_access_key_id=keys.key_id, aws_secret_access_key=keys.secret,
+        )  # fmt: skip
 
     async def put(self, key: str, body: bytes = b"ours") -> str:
         asked: Any = await self.ask(
@@ -76,13 +85,13 @@ class Client:
 
 
 @pytest.fixture
-def client(service: S3Service, writer: Any, proxy: FaultProxy) -> Client:
-    return Client(service.client(writer, at=proxy.url, read_seconds=1))
+def client(writer: S3Keys, proxy: FaultProxy) -> Client:
+    return Client(proxy.url, writer)
 
 
 @pytest.fixture
-def straight(service: S3Service) -> Client:
-    return Client(service.client(service.root))
+def straight(server: Versitygw) -> Client:
+    return Client(server.url, ROOT)
 
 
 async def test_requests_pass_unchanged_and_are_counted_by_their_key(
@@ -224,10 +233,10 @@ async def test_the_look_that_follows_a_conflict_fails(client: Client, proxy: Fau
 
 
 async def test_as_a_process_it_is_told_from_outside(
-    service: S3Service, writer: Any, straight: Client
+    server: Versitygw, writer: S3Keys, straight: Client
 ) -> None:
-    with ProxyProcess(service.url, service.root) as process:
-        client = Client(service.client(writer, at=process.url))
+    with ProxyProcess(server.url, ROOT) as process:
+        client = Client(process.url, writer)
         fault = process.tell("faults", kind="rival", share=1.0)
         with pytest.raises(ClientError, match="PreconditionFailed"):
             await client.put("told")
@@ -240,17 +249,17 @@ async def test_as_a_process_it_is_told_from_outside(
 
 
 async def test_an_identity_may_do_what_its_policy_says_and_no_more(
-    service: S3Service, writer: Any
+    server: Versitygw, writer: S3Keys
 ) -> None:
-    client = Client(service.client(writer))
+    client = Client(server.url, writer)
     version = await client.put("kept")
     for given in ({}, {"VersionId": version}):
         with pytest.raises(ClientError, match="AccessDenied"):
             await client.ask("delete_object", Key="kept", **given)
-    service.allow(BUCKET, {"writer": READ})
+    server.allow(BUCKET, {"writer": READ})
     with pytest.raises(ClientError, match="AccessDenied"):
         await client.put("refused")
-    service.allow(BUCKET, {"writer": ADD})
-    root = Client(service.client(service.root))
+    server.allow(BUCKET, {"writer": ADD})
+    root = Client(server.url, ROOT)
     with pytest.raises(ClientError, match="object lock"):
         await root.ask("delete_object", Key="kept", VersionId=version)
