@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from audit_stream.stores.s3_target import S3Keys
 from tests.support.versitygw import Versitygw
@@ -26,14 +26,23 @@ def identity(server: Versitygw, name: str) -> S3Keys:
 
 
 def set_up(
-    server: Versitygw, archive: str, subjects: str, writers: Iterable[str], reader: str
+    server: Versitygw, archive: str, subjects: str, writers: Sequence[str], reader: str
 ) -> None:
-    """The archive's bucket, locked, and that of the subject objects, which can be rewritten."""
-    server.create_bucket(archive)
+    """Both buckets."""
+    locked_bucket(server, archive, writers, reader)
+    plain_bucket(server, subjects, writers, reader)
+
+
+def locked_bucket(server: Versitygw, name: str, writers: Sequence[str], reader: str) -> None:
+    """One for an archive: with Object Lock, and for its writers to add to."""
+    server.create_bucket(name)
     retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": _DAYS}}
     lock = {"ObjectLockEnabled": "Enabled", "Rule": retention}
-    server.admin.put_object_lock_configuration(Bucket=archive, ObjectLockConfiguration=lock)
-    server.create_bucket(subjects, locked=False)
-    writers = list(writers)
-    server.allow(archive, {**dict.fromkeys(writers, ADD), reader: READ})
-    server.allow(subjects, {**dict.fromkeys(writers, REWRITE), reader: READ})
+    server.admin.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock)
+    server.allow(name, {**dict.fromkeys(writers, ADD), reader: READ})
+
+
+def plain_bucket(server: Versitygw, name: str, writers: Sequence[str], reader: str) -> None:
+    """One for subject objects, for its writers to rewrite."""
+    server.create_bucket(name, locked=False)
+    server.allow(name, {**dict.fromkeys(writers, REWRITE), reader: READ})
