@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -119,16 +119,24 @@ async def install(
     broker: str, folder: Path, prefix: str, store: Store
 ) -> AsyncIterator[Installation]:
     """An installation whose workers are ready."""
-    with store.account(folder, NAMES) as account, receiving() as receiver:
-        found = Installation(broker, folder, prefix, PARTITIONS, extra={
-            "AUDIT_LOG_FORMAT": "json",
-            "AUDIT_BREAKER_PROBE_SECONDS": "2", "AUDIT_SEGMENT_MAX_RECORDS": "30",
-            "AUDIT_SEGMENT_MAX_SECONDS": "1", **account.shared, **account.reader,
-        })  # fmt: skip
-        found.account, found.receiver = account, receiver
-        await found.prepare()
-        try:
-            found.run()
-            yield found
-        finally:
-            await found.close()
+    async with _opened(store, folder) as account:
+        with receiving() as receiver:
+            found = Installation(broker, folder, prefix, PARTITIONS, extra={
+                "AUDIT_LOG_FORMAT": "json",
+                "AUDIT_BREAKER_PROBE_SECONDS": "2", "AUDIT_SEGMENT_MAX_RECORDS": "30",
+                "AUDIT_SEGMENT_MAX_SECONDS": "1", **account.shared, **account.reader,
+            })  # fmt: skip
+            found.account, found.receiver = account, receiver
+            await found.prepare()
+            try:
+                found.run()
+                yield found
+            finally:
+                await found.close()
+
+
+@asynccontextmanager
+async def _opened(store: Store, folder: Path) -> AsyncIterator[Account]:
+    """The store's account; it may wait for servers, which is for a thread to do."""
+    with ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, store.account(folder, NAMES))

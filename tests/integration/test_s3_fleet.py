@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.stores.s3_target import S3Keys
+from tests.support import certificates
 from tests.support.asking import serving
-from tests.support.commands import document, run, running
+from tests.support.commands import document, running
 from tests.support.events import Events
 from tests.support.eventually import eventually, until
 from tests.support.fleet import Fleet
@@ -34,6 +36,25 @@ class Scene:
     fleet: Fleet
     reader: S3Keys
 
+    async def document(self, *words: str) -> dict[str, Any]:
+        """A command's answer to who may only read."""
+        return await document(self.fleet, *words, **self.server.settings(self.reader))
+
+
+@asynccontextmanager
+async def installed(
+    server: Versitygw, broker: str, folder: Path, name: str
+) -> AsyncIterator[Scene]:
+    writer, reader = identity(server, "writer"), identity(server, "reader")
+    set_up(server, ARCHIVE, SUBJECTS, [writer.key_id], reader.key_id)
+    urls = {"AUDIT_ARCHIVE": f"s3://{ARCHIVE}", "AUDIT_SUBJECTS": f"s3://{SUBJECTS}"}
+    fleet = Fleet(broker, folder, name, extra=urls | server.settings(writer))
+    await fleet.prepare()
+    try:
+        yield Scene(server, fleet, reader)
+    finally:
+        await fleet.close()
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Versitygw]:
@@ -45,26 +66,39 @@ def server(tmp_path: Path) -> Iterator[Versitygw]:
 async def scene(
     kafka: EmbeddedKafka, server: Versitygw, tmp_path: Path, fresh: str
 ) -> AsyncIterator[Scene]:
-    writer, reader = identity(server, "writer"), identity(server, "reader")
-    set_up(server, ARCHIVE, SUBJECTS, [writer.key_id], reader.key_id)
-    urls = {"AUDIT_ARCHIVE": f"s3://{ARCHIVE}", "AUDIT_SUBJECTS": f"s3://{SUBJECTS}"}
-    fleet = Fleet(kafka.url, tmp_path, fresh, extra=urls | server.settings(writer))
-    await fleet.prepare()
-    yield Scene(server, fleet, reader)
-    await fleet.close()
+    async with installed(server, kafka.url, tmp_path, fresh) as found:
+        yield found
 
 
-async def test_p1_p2_p5_workers_killed_and_a_notary_archive_and_log_all_once(scene: Scene) -> None:
+@pytest.fixture
+def closed_server(tmp_path: Path) -> Iterator[Versitygw]:
+    """One that speaks TLS."""
+    made = certificates.identity(tmp_path, "s3")
+    certificate = (made.certificate, made.bundle, made.certificate)
+    with versitygw(tmp_path / "s3", certificate=certificate) as found:
+        yield found
+
+
+@pytest.fixture
+async def closed_line(
+    kafka: EmbeddedKafka, closed_server: Versitygw, tmp_path: Path, fresh: str
+) -> AsyncIterator[Scene]:
+    async with installed(closed_server, kafka.url, tmp_path, fresh) as found:
+        yield found
+
+
+async def test_p1_p2_p5_a_worker_killed_behind_a_put_and_a_notary_archive_all_once(
+    scene: Scene,
+) -> None:
     fleet, events = scene.fleet, Events(51, scene.fleet.topic)
     fleet.extra["AUDIT_LOG_BATCH_SECONDS"] = "1"
     with running(fleet, "notary") as notary:
-        for step, when in (("put", "after"), ("changelog", "before")):
-            await fleet.send(events.lines(600))
-            fleet.start(0, "kill", step, when, "2")  # stored, and nobody has noted it
-            assert await fleet.ended(0) == -signal.SIGKILL, fleet.log()
+        await fleet.send(events.lines(600))
+        fleet.start(0, "kill", "put", "after", "2")  # stored, and nobody has noted it
+        assert await fleet.ended(0) == -signal.SIGKILL, fleet.log()
         fleet.start(0)
         fleet.start(1)
-        await fleet.send(events.lines(2000))
+        await fleet.send(events.lines(1000))
         await fleet.check(events.oracle, 90)
 
         async def all_logged() -> bool:
@@ -76,16 +110,38 @@ async def test_p1_p2_p5_workers_killed_and_a_notary_archive_and_log_all_once(sce
         assert await asyncio.to_thread(notary.wait, 30) == 0
     for index in (0, 1):
         assert await fleet.stop(index) == 0
-    fleet.extra |= scene.server.settings(scene.reader)  # who reads need not write
     message, status = events.oracle.archived[0]
-    for command in (["verify"], ["reconcile"], ["show", message]):
-        ran = await run(fleet, *command)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (await scene.document("verify"))["verdict"] == "verified"
+    assert (await scene.document("reconcile"))["unexplained"] == 0
+    assert (await scene.document("show", message))["message_uuid"] == message
     told = await asyncio.to_thread(_ask, fleet, message)
     assert status in {each["delivery_status"] for each in told["history"]}
     assert all(each["evidence"]["log_index"] is not None for each in told["history"])
-    names = [each["Key"] for each in scene.server.versions(ARCHIVE)]
-    assert len(names) == len(set(names))  # nothing was put over anything
+    segments = [each["Key"] for each in scene.server.versions(ARCHIVE, "segments/")]
+    assert len(segments) == len(set(segments))  # nothing was put over anything
+
+
+async def test_a_worker_runs_on_a_locked_bucket_over_tls_and_on_no_open_line(
+    closed_line: Scene,
+) -> None:
+    fleet, events = closed_line.fleet, Events(53, closed_line.fleet.topic)
+    fleet.extra["AUDIT_ALLOW_ASSURANCE"] = "worm_locked"
+    fleet.start(0)
+    await fleet.send(events.lines(600))
+    await fleet.check(events.oracle, 90)
+    report = await asyncio.to_thread(fleet.verify)
+    assert set(report.assurance) == {"worm_locked"}
+    assert report.notes == []  # the canary is no stranger
+    assert await fleet.stop(0) == 0
+
+
+async def test_a_worker_does_not_start_where_nobody_vouches_for_the_line(scene: Scene) -> None:
+    scene.fleet.extra["AUDIT_ALLOW_ASSURANCE"] = "worm_locked"
+    scene.fleet.start(0)
+    assert await scene.fleet.ended(0) == 2
+    assert "is mutable, AUDIT_ALLOW_ASSURANCE asks for worm_locked; endpoint: http" in (
+        scene.fleet.log()
+    )
 
 
 def _ask(fleet: Fleet, message: str) -> dict[str, Any]:
