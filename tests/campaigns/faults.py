@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,7 @@ from tests.campaigns.stores import STORES
 
 _COLUMNS = ("fault", "records", "seconds", "requests", "hit", "opened at share", "opened", "closed",
             "alarms", "max/s one target", "max/s both", "verdict")  # fmt: skip
+_WIDTH = 140  # the table is for a page, too
 
 
 async def campaign(given: argparse.Namespace, folder: Path, console: Console) -> list[Outcome]:
@@ -42,7 +44,7 @@ async def campaign(given: argparse.Namespace, folder: Path, console: Console) ->
 
 def table(outcomes: list[Outcome]) -> Table:
     """A row a fault."""
-    shown = Table(*_COLUMNS)
+    shown = Table(*_COLUMNS, box=MARKDOWN)
     for each in outcomes:
         closings = len(each.turns) - each.openings
         shown.add_row(
@@ -66,7 +68,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.fault or ()) - set(STORES[given.store].by_name):
         parser.error(f"{given.store} has no fault {', '.join(sorted(unknown))}")
-    console, started = Console(), time.monotonic()
+    console, started = Console(width=_WIDTH), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         outcomes = asyncio.run(campaign(given, given.folder or Path(scratch), console))
     console.print(table(outcomes), f"{time.monotonic() - started:.0f} s in all")
