@@ -17,7 +17,6 @@ from bench.servers import Server
 
 _BYTES = 256 << 10  # about a segment of 10,000 records
 _FILLER = os.urandom(_BYTES)
-_COUNT, _ROUNDS, _WARMUP = 200, 3, 20
 _TOGETHER = 8
 
 
@@ -31,7 +30,19 @@ class Cost:
     per_second: float  # `_TOGETHER` at a time
 
 
-async def table(folder: Path, servers: Sequence[Server]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many puts: in a round one after another, and as many together."""
+
+    count: int = 200
+    rounds: int = 3
+    warmup: int = 20
+
+
+_USUAL = Plan()
+
+
+async def table(folder: Path, servers: Sequence[Server], plan: Plan = _USUAL) -> str:
     """The table; every store once in each round."""
     container = "bench-puts"
     stores = {"file": open_store(folder.as_uri())}
@@ -39,30 +50,30 @@ async def table(folder: Path, servers: Sequence[Server]) -> str:
         await server.create_container(container)
         stores[server.title] = open_store(server.url(container), server.writer)
     found: dict[str, list[Cost]] = {title: [] for title in stores}
-    for number in range(_ROUNDS):
+    for number in range(plan.rounds):
         for title, store in stores.items():
-            found[title].append(await _cost(store, f"round-{number}"))
+            found[title].append(await _cost(store, f"round-{number}", plan))
     for store in stores.values():
         await store.close()
-    return _markdown(found)
+    return _markdown(found, plan)
 
 
-async def _cost(store: WormStore, prefix: str) -> Cost:
-    for number in range(_WARMUP):
+async def _cost(store: WormStore, prefix: str, plan: Plan) -> Cost:
+    for number in range(plan.warmup):
         await _put(store, f"{prefix}/warmup/{number}")
     used = time.process_time()
-    seconds = [await _put(store, f"{prefix}/alone/{number}") for number in range(_COUNT)]
+    seconds = [await _put(store, f"{prefix}/alone/{number}") for number in range(plan.count)]
     used = time.process_time() - used
     started = time.perf_counter()
-    await _together(store, f"{prefix}/together")
+    await _together(store, f"{prefix}/together", plan.count)
     return Cost(
         median_seconds=median(seconds), p99_seconds=quantiles(seconds, n=100)[98],
-        cpu_seconds=used / _COUNT, per_second=_COUNT / (time.perf_counter() - started),
+        cpu_seconds=used / plan.count, per_second=plan.count / (time.perf_counter() - started),
     )  # fmt: skip
 
 
-async def _together(store: WormStore, prefix: str) -> None:
-    numbers = iter(range(_COUNT))
+async def _together(store: WormStore, prefix: str, count: int) -> None:
+    numbers = iter(range(count))
 
     async def putter() -> None:
         for number in numbers:
@@ -82,7 +93,7 @@ async def _put(store: WormStore, name: str) -> float:
     return seconds
 
 
-def _markdown(found: dict[str, list[Cost]]) -> str:
+def _markdown(found: dict[str, list[Cost]], plan: Plan) -> str:
     rows = [
         f"| {title} | {_ms(each.median_seconds for each in costs)} | "
         f"{_ms(each.p99_seconds for each in costs)} | "
@@ -91,8 +102,9 @@ def _markdown(found: dict[str, list[Cost]]) -> str:
         for title, costs in found.items()
     ]
     head = (
-        f"Puts of {_BYTES >> 10} KiB, median of {_ROUNDS} rounds of {_COUNT} one after another and "
-        f"{_COUNT} with {_TOGETHER} under way; processor time is the writer's, not the server's."
+        f"Puts of {_BYTES >> 10} KiB, median of {plan.rounds} rounds of {plan.count} one after "
+        f"another and {plan.count} with {_TOGETHER} under way; processor time is the writer's, "
+        "not the server's."
     )
     columns = [
         "| store | median, ms | p99, ms | puts/s, together | CPU, ms |",
@@ -102,4 +114,4 @@ def _markdown(found: dict[str, list[Cost]]) -> str:
 
 
 def _ms(seconds: Iterable[float]) -> str:
-    return f"{median(seconds) * 1000:.1f}"
+    return f"{median(seconds) * 1000:.2f}"
