@@ -95,6 +95,10 @@ async def _play(
         await found.imported(events.lines(part))
         await _until(lambda target=target: found.open_now(target))  # type: ignore[misc]
         await asyncio.sleep(plan.broken_seconds)  # what is asked meanwhile is what is measured
+    if scenario.whole:
+        found.arm(scenario, 1.0, plan.seed)
+        await found.imported(events.lines(part))
+        await _all_stored(found, events)
     found.account.server.clear("faults")
     await _all_stored(found, events)
     await _until(found.all_closed)

@@ -41,6 +41,7 @@ class Scenario:
     name: str
     hits: tuple[Hit, ...]
     opens: tuple[str, ...] = ("archive", "subjects")
+    whole: bool = False  # nothing opens, and all is stored though every request meets it
     refuses: bool = False  # one is enough to open
     hint: str = ""  # in the alarm
 

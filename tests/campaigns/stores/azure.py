@@ -17,7 +17,7 @@ SCENARIOS = (
     one("busy"),
     one("timeout"),
     one("throttle"),
-    one("twin", Hit(kind="twin", method="PUT"), opens=()),
+    one("twin", Hit(kind="twin", method="PUT"), opens=(), whole=True),
     one("rival", Hit(kind="rival", method="PUT", container=ARCHIVE), opens=()),
     one("bit_flip", Hit(kind="bit_flip", method="PUT")),
     # In doubt, and the question that would settle it fails as well, half of the time.

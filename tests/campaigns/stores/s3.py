@@ -22,7 +22,7 @@ SCENARIOS = (
     one("throttle"),
     one("later", Hit(kind="busy", retry_after=1)),
     one("conflict", Hit(kind="conflict", method="PUT")),
-    one("twin", Hit(kind="twin", method="PUT"), opens=()),
+    one("twin", Hit(kind="twin", method="PUT"), opens=(), whole=True),
     one("rival", Hit(kind="rival", method="PUT", container=ARCHIVE), opens=()),
     one("bit_flip", Hit(kind="bit_flip", method="PUT")),
     # In doubt, and the question that would settle it fails as well, half of the time.
@@ -35,8 +35,8 @@ SCENARIOS = (
         ),
     ),
     # Another identity, that may delete and overwrite: neither takes away what was stored first.
-    one("marker", Hit(kind="marker", method="PUT", container=ARCHIVE), opens=()),
-    one("shadow", Hit(kind="shadow", method="PUT", container=ARCHIVE), opens=()),
+    one("marker", Hit(kind="marker", method="PUT", container=ARCHIVE), opens=(), whole=True),
+    one("shadow", Hit(kind="shadow", method="PUT", container=ARCHIVE), opens=(), whole=True),
     one("forbidden", refuses=True, hint=_RIGHTS),
     one("missing", Hit(kind="missing", method="PUT"), refuses=True, hint="check AUDIT_ARCHIVE"),
     one("proxy_403", refuses=True, hint="a proxy or a firewall's SNI list refused"),
