@@ -73,8 +73,8 @@ def azure_target(url: str, access: StoreAccess) -> AzureTarget:
     place = place_of(url, access)
     if isinstance(place, S3Target):
         raise ConfigError(
-            "an s3:// archive has no policy to lock: each object is locked when it is put",
-            hint="the bucket is set up once; see docs/how-to/s3.md, and run archive check",
+            "this is for an azure:// archive: in an s3:// one each object is locked when it is put",
+            hint="the bucket is set up once (docs/how-to/s3.md); audit-stream archive check tells",
         )
     if not isinstance(place, AzureTarget):
         raise ConfigError(

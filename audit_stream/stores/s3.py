@@ -72,8 +72,9 @@ class S3Store:
         try:
             oldest = await self._oldest(name)
         except StoreTransient as error:
-            # Unknown: the caller puts the same bytes again, which settles it.
-            raise error if isinstance(put, str) else _both(put, error) from error
+            if isinstance(put, str):
+                raise  # unknown: the caller puts the same bytes again, which settles it
+            raise _both(put, error) from error
         if oldest is None:
             raise put if isinstance(put, StoreTransient) else _unlisted(name)
         if oldest.id == put or await self._is(name, oldest, data):

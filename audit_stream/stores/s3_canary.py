@@ -92,7 +92,10 @@ async def _still(connection: Connection, before: Version, attempt: Attempt) -> A
     if attempt.outcome is not Outcome.ACCEPTED:
         return attempt
     after = await oldest_version(connection, NAME)
-    return Attempt(attempt.attack, Outcome.SHADOWED) if after == before else attempt
+    if after is None or after.id != before.id:
+        return attempt
+    found = await connection.ask("get_object", Key=NAME, VersionId=after.id)
+    return Attempt(attempt.attack, Outcome.SHADOWED) if found["Body"] == BODY else attempt
 
 
 async def _shorten(connection: Connection, target: Version) -> Attempt:

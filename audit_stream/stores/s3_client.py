@@ -43,6 +43,7 @@ class Connection:
         )
         self._making = Lock()
         self._client: Any = None
+        self._http: Any = None  # what the client sends over
         self._keys: S3Keys | None = None  # the client's own
         self.tls: str | None = None  # version of the newest connection, e.g. TLSv1.3
         self.skew_seconds: float | None = None  # our clock minus the service's, at its last answer
@@ -70,10 +71,21 @@ class Connection:
     def _made(self) -> Any:
         with self._making:
             if self._client is None:
-                access = self._target.access
-                self._keys = None if access.keys is None else access.keys()
-                self._client = open_client(access, self._keys, self._note_tls)
+                self._keys = self._read_keys()
+                self._client, self._http = open_client(
+                    self._target.access, self._keys, self._note_tls
+                )
             return self._client
+
+    def _read_keys(self) -> S3Keys | None:
+        """As they are now; if their file is gone, the old ones are as good as any."""
+        read = self._target.access.keys
+        try:
+            return None if read is None else read()
+        except ConfigError:
+            if self._keys is None:
+                raise
+            return self._keys
 
     def _note_tls(self, version: str | None) -> None:
         self.tls = version
@@ -104,26 +116,29 @@ class Connection:
             raise
 
     def _renew(self) -> None:
-        """The key may have been replaced; if its file is gone, the old one is as good as any."""
-        keys = self._target.access.keys
-        if keys is not None:
-            with suppress(ConfigError), self._making:
-                if keys() != self._keys:
-                    self._client = None  # calls under way go on with the old one
+        """The key may have been replaced: the next call reads it again."""
+        if self._target.access.keys is not None:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what is idle; calls under way end as they would."""
+        with self._making:
+            if self._client is not None:
+                self._client.close()
+                self._http.close()
+            self._client = None
 
     async def close(self) -> None:
         """Release the pool. May be called twice."""
         await self._offload.close()
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._let_go()
 
 
 def open_client(
     access: S3Access, keys: S3Keys | None, negotiated: Callable[[str | None], None]
-) -> Any:
-    """The SDK's client, to be closed by the caller; `negotiated` is told the TLS version of each
-    connection."""
+) -> tuple[Any, Any]:
+    """The SDK's client and what it sends over, both to be closed by the caller; `negotiated` is
+    told the TLS version of each connection."""
     _silence()
     session = botocore.session.Session(profile=access.profile)
     session.register_component("data_loader", _loader())
@@ -150,7 +165,7 @@ def open_client(
 
     client.meta.events.register("before-send.s3", send)
     client.meta.events.register_last("before-parameter-build.s3", _stay)
-    return client
+    return client, http
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

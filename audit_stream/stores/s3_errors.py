@@ -69,7 +69,7 @@ def error_code(error: Exception) -> str | None:
     """The service's code; the HTTP status as text where an answer had none."""
     if not isinstance(error, ClientError):
         return None
-    return str(error.response.get("Error", {}).get("Code") or _status(error) or "") or None
+    return str(error.response.get("Error", {}).get("Code") or _status(error))
 
 
 def is_ambiguous(error: Exception) -> bool:

@@ -148,20 +148,24 @@ def policy_of(text: str) -> Policy:
         document = json.loads(text)
     except ValueError:
         return Policy()
-    denied = [
-        each for each in _several(document.get("Statement")) if each.get("Effect") == "Deny"
-    ]  # fmt: skip
-    actions = {action for each in denied for action in _actions(each)}
-    conditions = [(each, json.dumps(each.get("Condition") or {}).lower()) for each in denied]
+    denied = [each for each in _several(document.get("Statement")) if each.get("Effect") == "Deny"]
+    tls = [each for each in denied if "aws:securetransport" in _condition(each)]
+    others = [each for each in denied if each not in tls]
     return Policy(
         needs_condition=any(
-            "s3:if-none-match" in condition and _covers(each, "s3:putobject")
-            for each, condition in conditions
+            "s3:if-none-match" in _condition(each) and _covers(each, "s3:putobject")
+            for each in others
         ),
-        denies_removal={"s3:deleteobject", "s3:deleteobjectversion"} <= actions
-        or bool(actions & {"s3:deleteobject*", "s3:delete*", "s3:*"}),
-        needs_tls=any("aws:securetransport" in condition for _, condition in conditions),
+        denies_removal=all(
+            any(_covers(each, action) for each in others)
+            for action in ("s3:deleteobject", "s3:deleteobjectversion")
+        ),
+        needs_tls=bool(tls),
     )
+
+
+def _condition(statement: Json) -> str:
+    return json.dumps(statement.get("Condition") or {}).lower()
 
 
 def _covers(statement: Json, action: str) -> bool:

@@ -85,7 +85,7 @@ async def _play(
     events = Events(plan.seed, found.topic)
     part = plan.records // 3
     found.arm(scenario, plan.share, plan.seed)
-    await found.imported(events.lines(plan.records - part * len(scenario.opens)))
+    await found.imported(events.lines(plan.records - part * (len(scenario.opens) + scenario.whole)))
     await _all_stored(found, events)
     found.account.server.clear("faults")
     await _until(found.all_closed)

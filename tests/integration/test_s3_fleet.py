@@ -73,9 +73,7 @@ async def scene(
 @pytest.fixture
 def closed_server(tmp_path: Path) -> Iterator[Versitygw]:
     """One that speaks TLS."""
-    made = certificates.identity(tmp_path, "s3")
-    certificate = (made.certificate, made.bundle, made.certificate)
-    with versitygw(tmp_path / "s3", certificate=certificate) as found:
+    with versitygw(tmp_path / "s3", tls=certificates.identity(tmp_path, "s3")) as found:
         yield found
 
 

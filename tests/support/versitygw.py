@@ -22,6 +22,7 @@ from botocore.loaders import Loader
 
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.stores.s3_target import S3Access, S3Keys
+from tests.support.certificates import Identity
 from tests.support.eventually import until
 from tests.support.go_peers import go_peer
 
@@ -123,28 +124,25 @@ class Versitygw(S3Server):
 
 
 @contextmanager
-def versitygw(
-    folder: Path, *, certificate: tuple[Path, Path, Path] | None = None
-) -> Iterator[Versitygw]:
-    """A server whose data lie in `folder`, for the block; `certificate`: its own, its key, and the
-    authority's."""
+def versitygw(folder: Path, *, tls: Identity | None = None) -> Iterator[Versitygw]:
+    """A server whose data lie in `folder`, for the block; over TLS where it is given a
+    certificate."""
     path, [port] = program(), free_ports(1)
-    places = [folder / name for name in ("data", "versions", "accounts")]
-    for place in places:
+    data, versions, accounts = (folder / name for name in ("data", "versions", "accounts"))
+    for place in (data, versions, accounts):
         place.mkdir(parents=True, exist_ok=True)
-    data, versions, accounts = places
-    tls = [] if certificate is None else ["--cert", certificate[0], "--key", certificate[1]]
+    secured = [] if tls is None else ["--cert", str(tls.certificate), "--key", str(tls.bundle)]
     process = subprocess.Popen(
         [
             path, "--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", "--region", REGION,
-            "--iam-dir", accounts, "--iam-cache-disable", *tls,
-            "posix", "--versioning-dir", versions, data,
+            "--iam-dir", str(accounts), "--iam-cache-disable", *secured,
+            "posix", "--versioning-dir", str(versions), str(data),
         ],
         env=os.environ | {"ROOT_ACCESS_KEY_ID": ROOT.key_id, "ROOT_SECRET_ACCESS_KEY": ROOT.secret},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        scheme, ca_file = ("http", None) if certificate is None else ("https", certificate[2])
+        scheme, ca_file = ("http", None) if tls is None else ("https", tls.certificate)
         server = Versitygw(f"{scheme}://127.0.0.1:{port}", ca_file, path)
 
         def answers() -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from audit_stream.ports import Kept
 from audit_stream.stores.names import check_name, check_prefix
@@ -19,6 +19,8 @@ from audit_stream.stores.s3_errors import ABSENT, DENIED, NO_LOCK, SDK_ERRORS, e
 from audit_stream.stores.s3_protection import is_held, retention_of
 from audit_stream.stores.s3_target import S3Target
 from audit_stream.stores.s3_versions import Version, all_versions, standing
+
+_LOOKED = timedelta(seconds=2)  # after a refusal; the service's clock is told in whole seconds
 
 
 class S3Disposer:
@@ -98,9 +100,15 @@ class S3Disposer:
         return True
 
     async def _is_kept(self, version: Version) -> bool:
-        """Whether a refusal was for the object's sake, and not for want of a right."""
-        until, held = (None, False) if version.marker else await self._protected(version)
-        return held or (until is not None and until > datetime.now(UTC))
+        """Whether a refusal was for the object's sake, and not for want of a right. By the
+        service's clock, and also where the time was over between the refusal and this look."""
+        if version.marker:
+            return False
+        if await is_held(self._connection, version):
+            return True
+        until = (await retention_of(self._connection, version)).get("RetainUntilDate")
+        now = datetime.now(UTC) - timedelta(seconds=self._connection.skew_seconds or 0.0)
+        return until is not None and until > now - _LOOKED
 
     async def close(self) -> None:
         """See `ports.Inventory`."""
