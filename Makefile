@@ -51,6 +51,7 @@ drill: install
 
 faults: install
 	$(BIN)/python -m tests.campaigns.faults
+	$(BIN)/python -m tests.campaigns.faults --store s3
 
 # Ten thousand malformed requests, twice: some minutes.
 .PHONY: hostile

@@ -1,25 +1,26 @@
-"""Two real workers that archive to the write-once double, each with an identity of its own."""
+"""Two real workers, each with an identity of its own, and a server that fails when told."""
 
 from __future__ import annotations
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit_stream.kafka.embedded import free_ports
 from tests.campaigns.broken import Told, Turn, turns
-from tests.campaigns.scenarios import ARCHIVE, SUBJECTS, Scenario
-from tests.support.blobs.process import BlobProcess
+from tests.campaigns.scenarios import Scenario
+from tests.campaigns.stores.base import Account, Store
 from tests.support.commands import document
 from tests.support.events import Line
 from tests.support.fleet import Fleet
 from tests.support.receiver import Receiver, receiving
 
-WORKERS = 2
+#: Of the workers, as the server and the receiver know them.
+NAMES = ["worker-0", "worker-1"]
 #: Six lanes a worker: as many failures as open its breaker can happen at the same time.
 PARTITIONS = 12
 _HOST = "127.0.0.1"
@@ -28,25 +29,20 @@ _HOST = "127.0.0.1"
 class Installation(Fleet):
     """The workers, the account they write to, and who gets their alarms."""
 
-    double: BlobProcess
+    account: Account
     receiver: Receiver
     ports: list[int]
 
     def run(self) -> None:
         """Start the workers; from then on the fleet's own identity is a reader's."""
-        self.ports = free_ports(WORKERS)
-        for index, name in enumerate(self.names):
+        self.ports = free_ports(len(NAMES))
+        for index, name in enumerate(NAMES):
             self.extra |= {
-                "AUDIT_AZURE_SAS": f"sig={name}", "AUDIT_WEB_PORT": str(self.ports[index]),
+                **self.account.worker(name), "AUDIT_WEB_PORT": str(self.ports[index]),
                 "AUDIT_ALERT_WEBHOOK": f"http://{_HOST}:{self.receiver.port}/{name}",
             }  # fmt: skip
             self.start(index)
-        self.extra["AUDIT_AZURE_SAS"] = "sig=reader"
-
-    @property
-    def names(self) -> list[str]:
-        """Of the workers, as the double and the receiver know them."""
-        return [f"worker-{index}" for index in range(WORKERS)]
+        self.extra |= self.account.reader
 
     async def imported(self, lines: list[Line]) -> None:
         """Put lines into the raw topic with `audit-stream import`."""
@@ -57,9 +53,9 @@ class Installation(Fleet):
 
     def arm(self, scenario: Scenario, share: float, seed: int, container: str = "") -> None:
         """Let the scenario's faults, and no others, hit a share of the requests."""
-        self.double.clear("faults")
+        self.account.server.clear("faults")
         for number, hit in enumerate(scenario.hits):
-            self.double.tell("faults", **hit.armed(share, seed + number, container))
+            self.account.server.tell("faults", **hit.armed(share, seed + number, container))
 
     def measured(self, metric: str) -> list[dict[str, float]]:
         """Each worker's values of a metric, by what its labels say; a worker that ended fails."""
@@ -83,7 +79,7 @@ class Installation(Fleet):
     def turns(self) -> list[Turn]:
         """What the breakers did so far."""
         found = []
-        for index, name in enumerate(self.names):
+        for index, name in enumerate(NAMES):
             with (self.folder / f"worker-{index}.log").open() as log:
                 found += turns(name, log)
         return found
@@ -118,34 +114,29 @@ def _scrape(port: int, metric: str) -> dict[str, float]:
     }
 
 
-@contextmanager
-def account() -> Iterable[BlobProcess]:
-    """A double with the two containers, and an identity for each worker and for who reads."""
-    with BlobProcess() as double:
-        double.tell("containers", name=ARCHIVE, kind="clw", days=2557)
-        double.tell("containers", name=SUBJECTS)
-        for index in range(WORKERS):
-            double.tell("identities", sas=f"worker-{index}", rights="rlac")
-        double.tell("identities", sas="reader", rights="rl")
-        yield double
+@asynccontextmanager
+async def install(
+    broker: str, folder: Path, prefix: str, store: Store
+) -> AsyncIterator[Installation]:
+    """An installation whose workers are ready."""
+    async with _opened(store, folder) as account:
+        with receiving() as receiver:
+            found = Installation(broker, folder, prefix, PARTITIONS, extra={
+                "AUDIT_LOG_FORMAT": "json",
+                "AUDIT_BREAKER_PROBE_SECONDS": "2", "AUDIT_SEGMENT_MAX_RECORDS": "30",
+                "AUDIT_SEGMENT_MAX_SECONDS": "1", **account.shared, **account.reader,
+            })  # fmt: skip
+            found.account, found.receiver = account, receiver
+            await found.prepare()
+            try:
+                found.run()
+                yield found
+            finally:
+                await found.close()
 
 
 @asynccontextmanager
-async def install(broker: str, folder: Path, prefix: str) -> AsyncIterator[Installation]:
-    """An installation whose workers are ready."""
-    with account() as double, receiving() as receiver:
-        found = Installation(broker, folder, prefix, PARTITIONS, extra={
-            "AUDIT_ARCHIVE": f"azure://devaccount/{ARCHIVE}",
-            "AUDIT_SUBJECTS": f"azure://devaccount/{SUBJECTS}",
-            "AUDIT_AZURE_ENDPOINT": double.endpoint, "AUDIT_AZURE_SAS": "sig=reader",
-            "AUDIT_LOG_FORMAT": "json",
-            "AUDIT_BREAKER_PROBE_SECONDS": "2", "AUDIT_SEGMENT_MAX_RECORDS": "30",
-            "AUDIT_SEGMENT_MAX_SECONDS": "1",
-        })  # fmt: skip
-        found.double, found.receiver = double, receiver
-        await found.prepare()
-        try:
-            found.run()
-            yield found
-        finally:
-            await found.close()
+async def _opened(store: Store, folder: Path) -> AsyncIterator[Account]:
+    """The store's account; it may wait for servers, which is for a thread to do."""
+    with ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, store.account(folder, NAMES))

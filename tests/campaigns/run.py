@@ -19,8 +19,9 @@ from tests.campaigns.broken import (
     while_broken,
     wrongly_told,
 )
-from tests.campaigns.installation import Installation, install
+from tests.campaigns.installation import NAMES, Installation, install
 from tests.campaigns.scenarios import CONTAINERS, Scenario
+from tests.campaigns.stores.base import Store
 from tests.support.events import Events
 from tests.support.eventually import eventually
 
@@ -59,13 +60,15 @@ class Outcome:
         return sum(turn.opened for turn in self.turns)
 
 
-async def run(broker: str, folder: Path, prefix: str, scenario: Scenario, plan: Plan) -> Outcome:
+async def run(
+    broker: str, folder: Path, prefix: str, store: Store, scenario: Scenario, plan: Plan
+) -> Outcome:
     """Run it, on topics, an account and workers of its own."""
     outcome = Outcome(scenario=scenario, records=plan.records)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with install(broker, folder, prefix) as found:
+    async with install(broker, folder, prefix, store) as found:
         await eventually(found.ready, LIMIT_SECONDS)
-        found.double.clear("requests")
+        found.account.server.clear("requests")
         started = time.monotonic()
         try:
             await _play(found, scenario, plan, outcome)
@@ -82,9 +85,9 @@ async def _play(
     events = Events(plan.seed, found.topic)
     part = plan.records // 3
     found.arm(scenario, plan.share, plan.seed)
-    await found.imported(events.lines(plan.records - part * len(scenario.opens)))
+    await found.imported(events.lines(plan.records - part * (len(scenario.opens) + scenario.whole)))
     await _all_stored(found, events)
-    found.double.clear("faults")
+    found.account.server.clear("faults")
     await _until(found.all_closed)
     outcome.at_share = sum(turn.opened for turn in found.turns())
     for target in scenario.opens:
@@ -92,7 +95,11 @@ async def _play(
         await found.imported(events.lines(part))
         await _until(lambda target=target: found.open_now(target))  # type: ignore[misc]
         await asyncio.sleep(plan.broken_seconds)  # what is asked meanwhile is what is measured
-    found.double.clear("faults")
+    if scenario.whole:
+        found.arm(scenario, 1.0, plan.seed)
+        await found.imported(events.lines(part))
+        await _all_stored(found, events)
+    found.account.server.clear("faults")
     await _all_stored(found, events)
     await _until(found.all_closed)
     await found.check(events.oracle, LIMIT_SECONDS)
@@ -111,7 +118,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 def _count(found: Installation, outcome: Outcome) -> None:
     requests: list[dict[str, Any]] = [
-        each for each in found.double.ask("requests") if each["client"] in found.names
+        each for each in found.account.server.ask("requests") if each["client"] in NAMES
     ]
     (found.folder / "requests.json").write_text(json.dumps(requests))
     outcome.requests = len(requests)

@@ -111,13 +111,13 @@ class Versitygw(S3Server):
 
     def allow(self, bucket: str, rights: dict[str, Sequence[str]]) -> None:
         """The bucket's policy: what each identity may do, as `GetObject`."""
-        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        places = {True: f"arn:aws:s3:::{bucket}", False: f"arn:aws:s3:::{bucket}/*"}
         statements = [
             {
-                "Effect": "Allow", "Principal": {"AWS": [who]}, "Action": f"s3:{action}",
-                "Resource": resources[0 if "Bucket" in action else 1],
+                "Effect": "Allow", "Principal": {"AWS": [who]}, "Resource": place,
+                "Action": [f"s3:{each}" for each in actions if ("Bucket" in each) is whole],
             }
-            for who, actions in rights.items() for action in actions
+            for who, actions in rights.items() for whole, place in places.items()
         ]  # fmt: skip
         policy = {"Version": "2012-10-17", "Statement": statements}
         self.admin.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))

@@ -15,10 +15,10 @@ plane and `authority` the tokens (over TLS only: the SDK sends none without), `f
 
 from __future__ import annotations
 
-from tests.support.blobs.faults import Fault, Faults
 from tests.support.blobs.http import BlobDouble, Seen
 from tests.support.blobs.model import DAY, ApiError, Container, Policy, Version
 from tests.support.blobs.service import BlobService
+from tests.support.faulty.faults import Fault, Faults
 
 __all__ = [
     "DAY",

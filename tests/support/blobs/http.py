@@ -12,13 +12,14 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tests.support.blobs import authority, management, wire
-from tests.support.blobs.faults import Fault, Faults, flipped
-from tests.support.blobs.log import Seen, seen
+from tests.support.blobs.log import client_of
 from tests.support.blobs.management import Management
 from tests.support.blobs.model import ApiError
 from tests.support.blobs.routes import ACCOUNT, Incoming, answer, names
 from tests.support.blobs.service import BlobService
 from tests.support.blobs.wire import Answer
+from tests.support.faulty.faults import Fault, Faults, flipped
+from tests.support.faulty.log import Seen, seen
 
 _CONFLICTS = frozenset((
     "BlobAlreadyExists", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold",
@@ -118,10 +119,10 @@ class BlobDouble:
         except _Gone:
             return _cut(request)
         finally:
+            client = client_of(incoming.headers, incoming.query)
             self.requests.append(
-                seen(incoming.method, incoming.path, incoming.query, incoming.headers, status,
-                     fault, came)
-            )  # fmt: skip
+                seen(incoming.method, incoming.path, incoming.query, client, status, fault, came)
+            )
         return await self._send(request, fault, found)
 
     def _answer(self, request: Incoming) -> Answer:
