@@ -39,6 +39,7 @@ test: install lint
 # Needs Go 1.24 or later: programs of others that judge our log in the tests.
 peers:
 	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
+	cd tests/peers/hcl && go build -o $(CURDIR)/build/peers/ ./hclplan
 
 demo: install
 	$(BIN)/audit-stream demo
