@@ -41,6 +41,7 @@ test: install lint
 peers:
 	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
 	cd tests/peers/versitygw && go build -o $(CURDIR)/build/peers/ github.com/versity/versitygw/cmd/versitygw
+	cd tests/peers/hcl && go build -o $(CURDIR)/build/peers/ ./hclplan
 
 demo: install
 	$(BIN)/audit-stream demo

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audit_stream import __version__
+from audit_stream.cli.acting import login
 from audit_stream.cli.options import Config
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, FormatError
@@ -46,7 +46,7 @@ def export(
         raise ConfigError("name --message, or --customer and --tenant")
     settings, out = Settings.load(config), Output()
     custody = Custody(
-        exported_by=getpass.getuser(), exported_at=now(), request=request,
+        exported_by=login(), exported_at=now(), request=request,
         software=f"audit-stream {__version__}",
     )  # fmt: skip
     try:

@@ -7,13 +7,13 @@ the log line.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging.config
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from audit_stream.cli.acting import By, log_act
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import RequestError
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
     from audit_stream.holds.standing import HoldStanding
 
 app = typer.Typer(no_args_is_help=True, help="Legal holds: declare, release, make them held.")
-log = logging.getLogger(__name__)
 R = TypeVar("R")
 _FOUND = 1
 _COLUMNS = ("hold", "state", "holds", "matter", "custodian", "declared by", "approved by", "since",
             "declared", "enforced", "segments")  # fmt: skip
 
-By = Annotated[str, typer.Option("--by", help="Id of who does it; no name, no address.")]
 HoldId = Annotated[str, typer.Argument(metavar="ID", help="As hold list has it.")]
 _Many = typer.Option(show_default=False)
 
@@ -76,7 +74,7 @@ def add(
         return hold, keeper.erased(wanted.tags)  # behind it: now no erasure can come between
 
     hold, erased = _run(settings, declare)
-    log.info("hold %s: filed by %s (%s)", hold.hold_id, by, getpass.getuser())
+    log_act(settings, f"hold {hold.hold_id}: filed", by)
     _say(hold, out)
     if erased:
         out.note(
@@ -127,7 +125,7 @@ def release(
         return await keeper.holds.release(hold_id, by, now(), reason, entry)
 
     _say(_run(settings, filing), out)
-    log.info("hold %s: release filed by %s (%s)", hold_id, by, getpass.getuser())
+    log_act(settings, f"hold {hold_id}: release filed", by)
 
 
 @app.command()
@@ -142,7 +140,7 @@ def approve(hold_id: HoldId, by: By, as_json: Json = False, config: Config = Non
         return await _carried_out(keeper, await keeper.holds.approve(hold_id, by, now(), entry))
 
     _say(_run(settings, approving), out)
-    log.info("hold %s: release approved by %s (%s)", hold_id, by, getpass.getuser())
+    log_act(settings, f"hold {hold_id}: release approved", by)
 
 
 @app.command("list")

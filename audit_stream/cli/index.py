@@ -45,7 +45,7 @@ def rebuild(
     Exit 0: done. 1: a partition does not fit its chain and was left out, or a store cannot be read.
     2: the index is in use, or another archive's.
     """
-    from audit_stream.index.database import discard
+    from audit_stream.index.files import discard
 
     settings, out = Settings.load(config), Output(as_json)
     if fresh:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit_stream.cli import redact_more
+from audit_stream.cli.acting import ByOrLogin, actor, log_act
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
-from audit_stream.cli.redact_more import By, Ref, actor, who, with_place
+from audit_stream.cli.redact_more import Ref, who, with_place
 from audit_stream.errors import ConfigError
 from audit_stream.settings import Settings
 
@@ -49,7 +50,7 @@ def ask(
     with_variants: Annotated[bool, typer.Option(
         help="Erase the other spellings that were found, too: look at them first.",
     )] = False,
-    by: By = None,
+    by: ByOrLogin = None,
     dry_run: Annotated[bool, typer.Option(help="Look only; nothing is filed.")] = False,
     as_json: Json = False,
     config: Config = None,
@@ -83,6 +84,8 @@ def ask(
         return found, held, await place.requests.file(request)
 
     found, held, request = with_place(settings, work)
+    if request is not None:
+        log_act(settings, f"request {request.ref}: filed", by)
     _tell_found(out, found, held, request, with_variants)
 
 
@@ -117,12 +120,13 @@ def _tell_found(
 
 
 @app.command()
-def approve(ref: Ref, by: By = None, as_json: Json = False, config: Config = None) -> None:
+def approve(ref: Ref, by: ByOrLogin = None, as_json: Json = False, config: Config = None) -> None:
     """Approve a request, as a second person. The next run carries it out; there is no way back."""
     from audit_stream.app.now import now
 
     settings, out = Settings.load(config), Output(as_json)
     request = with_place(settings, lambda place: place.requests.approve(ref, actor(by), now()))
+    log_act(settings, f"request {ref}: approved", by)
     out.document(_document(request))
     out.say(f"request {ref} is {request.state.value}: audit-stream redact run carries it out")
 
@@ -132,6 +136,7 @@ def withdraw(ref: Ref, as_json: Json = False, config: Config = None) -> None:
     """Withdraw a request, as long as it is not at work."""
     settings, out = Settings.load(config), Output(as_json)
     request = with_place(settings, lambda place: place.requests.withdraw(ref))
+    log_act(settings, f"request {ref}: withdrawn")
     out.document(_document(request))
     out.say(f"request {ref} is {request.state.value}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import orjson
 import typer
 
+from audit_stream.cli.acting import ByOrLogin, actor, log_act
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Ref = Annotated[str, typer.Argument(help="The request's reference.")]
-By = Annotated[str | None, typer.Option(
-    help="Your id, which stands in the certificate for ever: no name.",
-    show_default="the user you are logged in as",
-)]  # fmt: skip
 _STDIN = "-"
 
 
@@ -41,11 +37,6 @@ def with_place(settings: Settings, work: Callable[[Erasing], Awaitable[T]]) -> T
             return await work(place)
 
     return asyncio.run(run())
-
-
-def actor(by: str | None) -> str:
-    """Who does it."""
-    return by or getpass.getuser()
 
 
 def who(
@@ -91,20 +82,21 @@ def _tell_fleet(out: Output, known: list[Member], blockers: list[Blocker]) -> No
 def excuse(
     process: Annotated[str, typer.Argument(help="As redact fleet names it.")],
     reason: Annotated[str, typer.Option(help="How you know that it is gone, memory and all.")],
-    by: By = None, config: Config = None,
+    by: ByOrLogin = None, config: Config = None,
 ) -> None:  # fmt: skip
     """Say that a process is gone for good. It stands in the certificates, with your id."""
     from audit_stream.erasure.barrier import excuse as excuse_process
 
     settings = Settings.load(config)
     with_place(settings, lambda place: excuse_process(place.private, process, actor(by), reason))
+    log_act(settings, f"process {process}: excused", by)
     Output().say(f"{process} is no longer waited for: run audit-stream redact run")
 
 
 def opening(
     ref: Ref,
     out_file: Annotated[Path, typer.Option("--out", help="A new file, for the requester only.")],
-    by: By = None, config: Config = None,
+    by: ByOrLogin = None, config: Config = None,
 ) -> None:  # fmt: skip
     """What shows which records a certificate is about: once, to whoever filed the request.
 
@@ -122,6 +114,7 @@ def opening(
         )  # fmt: skip
 
     with_place(settings, work)
+    log_act(settings, f"request {ref}: opening taken", by)
     Output().say(f"wrote {out_file}; it is not kept here any more")
 
 
@@ -142,6 +135,7 @@ def return_(
     generation = with_place(
         settings, lambda place: bring_back(place.installation(), kind, typed, tenant)
     )
+    log_act(settings, f"a person who was erased: brought back, generation {generation}")
     Output().say(f"from the next key epoch on they are there again, generation {generation}")
 
 

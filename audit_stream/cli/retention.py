@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from audit_stream.cli.acting import By, log_act
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, ForkAlarm, FormatError, StoreError
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
     from audit_stream.retention.purge import Purge
     from audit_stream.retention.purging import Carried, Owed
 
-log = logging.getLogger(__name__)
 R = TypeVar("R")
-By = Annotated[str, typer.Option("--by", help="Your id, as callers have it: no name.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The purge's id, as status has it.")]
 _FOUND, _CANNOT_JUDGE = 1, 3
 
@@ -110,7 +107,7 @@ def purge(
     out.document(_plan(plan) | {"class": tag, "purge": filed and filed.encode()})
     _say_plan(out, tag, plan)
     if filed is not None:
-        log.info("purge %s: filed by %s (%s)", filed.id, by, getpass.getuser())
+        log_act(settings, f"purge {filed.id}: filed", by)
         out.say(f"filed as {filed.id}: audit-stream retention approve {filed.id} --by SECOND")
     if not plan.expired:
         raise typer.Exit(_FOUND)
@@ -121,15 +118,15 @@ def approve(purge_id: Id, by: By, as_json: Json = False, config: Config = None) 
     """Approve a purge, as a second person. `retention run` carries it out."""
     from audit_stream.app.now import now
 
-    _change(config, as_json, lambda parts: parts.purges.approve(purge_id, by, now()))
-    log.info("purge %s: approved by %s (%s)", purge_id, by, getpass.getuser())
+    settings = _change(config, as_json, lambda parts: parts.purges.approve(purge_id, by, now()))
+    log_act(settings, f"purge {purge_id}: approved", by)
 
 
 @app.command()
 def withdraw(purge_id: Id, as_json: Json = False, config: Config = None) -> None:
     """Withdraw a purge that has no certificate yet."""
-    _change(config, as_json, lambda parts: parts.purges.withdraw(purge_id))
-    log.info("purge %s: withdrawn by %s", purge_id, getpass.getuser())
+    settings = _change(config, as_json, lambda parts: parts.purges.withdraw(purge_id))
+    log_act(settings, f"purge {purge_id}: withdrawn")
 
 
 @app.command()
@@ -192,11 +189,12 @@ def _translated(out: Output, call: Callable[[], R]) -> R:
         raise typer.Exit(_CANNOT_JUDGE) from error
 
 
-def _change(config: Any, as_json: bool, change: Callable[[Parts], Awaitable[Purge]]) -> None:
+def _change(config: Any, as_json: bool, change: Callable[[Parts], Awaitable[Purge]]) -> Settings:
     settings, out = Settings.load(config), Output(as_json)
     found = _with_parts(settings, out, change)
     out.document(found.encode())
     out.say(f"{found.id}: {found.state.value}")
+    return settings
 
 
 def _say_plan(out: Output, tag: str, plan: Plan) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from audit_stream.errors import FormatError, RequestError
 from audit_stream.evidence.canonical import check_members
+from audit_stream.evidence.persons import check_second_person
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.privacy.keytree import TAG_BYTES
@@ -83,10 +84,7 @@ class Request:
         check_actor(by)
         if self.state is State.WITHDRAWN:
             raise RequestError(f"the request {self.ref} was withdrawn")
-        if by == self.requested_by:
-            raise RequestError(
-                f"{by} filed the request {self.ref}", hint="a second person must approve it"
-            )
+        check_second_person(by, self.requested_by, f"the request {self.ref}")
         if self.state is not State.FILED:
             return self  # a repeated approval changes nothing
         return replace(self, state=State.APPROVED, approved_by=by, approved_at=at)

@@ -16,6 +16,7 @@ from typing import Any
 from audit_stream.errors import FormatError
 from audit_stream.evidence.encoding import hex_decode, is_time, milliseconds
 from audit_stream.evidence.layout import SegmentName
+from audit_stream.evidence.persons import is_one_person
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.segment import Header, Segment, decode_plain
@@ -102,7 +103,7 @@ def disposal_of(entry: Entry) -> Disposal:
         raise FormatError(f"{what} years are not years")
     if not all(type(said[each]) is str for each in ("approved_by", "requested_by")):
         raise FormatError(f"{what} does not say who")
-    if check_actor(said["approved_by"]) == check_actor(said["requested_by"]):
+    if is_one_person(check_actor(said["approved_by"]), check_actor(said["requested_by"])):
         raise FormatError(f"{what} was approved by who requested it")
     if not isinstance(said["stretches"], list) or not said["stretches"]:
         raise FormatError(f"{what} names no stretch of offsets")

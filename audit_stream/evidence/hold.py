@@ -17,6 +17,7 @@ from typing import Any
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.encoding import hex_decode, is_time
+from audit_stream.evidence.persons import is_one_person
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.evidence.register import Entry, Register
 
@@ -205,5 +206,5 @@ def check_said(matter: str, custodian: str, reason: str) -> None:
 
 def check_two(one: str, other: str) -> None:
     """Two ids, and not one person's; `FormatError`."""
-    if check_actor(one) == check_actor(other):
+    if is_one_person(check_actor(one), check_actor(other)):
         raise FormatError("a hold takes two persons")

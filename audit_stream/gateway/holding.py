@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.hold import Action, HoldEntry, Kind, check_hold_id, check_id, parse_range
+from audit_stream.evidence.persons import is_one_person
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.gateway.asked import checked, text_of
 from audit_stream.gateway.caller import EVERY_TENANT, JWT, Caller
@@ -157,7 +158,7 @@ class Holding:
 
 def is_caller(caller: Caller, actor_id: str) -> bool:
     """Whether an id that was typed is the caller's, a JWT's also without the prefix it has here."""
-    return actor_id in (caller.id, caller.id.removeprefix(JWT))
+    return any(is_one_person(actor_id, each) for each in (caller.id, caller.id.removeprefix(JWT)))
 
 
 def _unknown() -> Problem:

@@ -22,6 +22,7 @@ from audit_stream.evidence.hold import (
     Scope,
     commitment,
 )
+from audit_stream.evidence.persons import is_one_person
 from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name, lost_hold
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.subjects import TagMaker, tags_of
@@ -124,7 +125,7 @@ def _naming(hold: Hold) -> dict[str, Any]:
 
 
 def _made(wanted: Wanted, at: str) -> Hold:
-    if wanted.declared_by == wanted.approved_by:
+    if is_one_person(wanted.declared_by, wanted.approved_by):
         raise RequestError(
             f"{wanted.declared_by} declares the hold", hint="another person must approve it"
         )

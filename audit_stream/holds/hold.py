@@ -27,6 +27,7 @@ from audit_stream.evidence.hold import (
     opens,
     scope_of,
 )
+from audit_stream.evidence.persons import check_second_person, is_one_person
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.privacy.keytree import TAG_BYTES
 from audit_stream.privacy.private_object import FOLDER
@@ -111,9 +112,10 @@ class Hold:
                 f"{self.hold_id} is not declared yet",
                 hint="audit-stream hold run declares what was filed; then release it",
             )
-        if self.release is not None and self.release.filed_by != by and self.state in HOLDING:
+        filed = self.release if self.state in HOLDING else None
+        if filed is not None and not is_one_person(by, filed.filed_by):
             raise RequestError(
-                f"the release of {self.hold_id} was filed by {self.release.filed_by}",
+                f"the release of {self.hold_id} was filed by {filed.filed_by}",
                 hint=f"approve it: audit-stream hold approve {self.hold_id}",
             )
         if self.state is not State.ACTIVE:
@@ -129,10 +131,7 @@ class Hold:
                 f"nobody filed a release of {self.hold_id}",
                 hint=f"file it: audit-stream hold release {self.hold_id}",
             )
-        if by == self.release.filed_by:
-            raise RequestError(
-                f"{by} filed the release of {self.hold_id}", hint="a second person must approve it"
-            )
+        check_second_person(by, self.release.filed_by, f"the release of {self.hold_id}")
         if self.state is not State.LEAVING:
             return self
         approved = replace(self.release, approved_by=by, approved_at=at)

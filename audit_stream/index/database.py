@@ -1,4 +1,4 @@
-"""The index in RocksDB: opening it, reading its rows, forgetting a person's.
+"""The index in RocksDB: reading its rows, forgetting a person's.
 
 A cache: whatever happens to it, `audit-stream index rebuild` makes it anew from the archive, the
 subject objects and the keyring. One process writes it (RocksDB's lock); others may open it
@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import rocksdict
 
-from audit_stream.errors import StateError
 from audit_stream.index.counts import (
     DAY,
     DAY_MS,
@@ -29,6 +28,7 @@ from audit_stream.index.counts import (
     decode_group,
     retried_in,
 )
+from audit_stream.index.files import open_files
 from audit_stream.index.groups import Groups
 from audit_stream.index.ids import TENANT_BYTES, Ids
 from audit_stream.index.rows import (
@@ -37,7 +37,6 @@ from audit_stream.index.rows import (
     LOG_SIZE,
     LOGGED,
     MESSAGE,
-    META,
     PLACE,
     PLACE_BYTES,
     SEGMENT,
@@ -52,14 +51,11 @@ from audit_stream.index.rows import (
     segment_key,
 )
 from audit_stream.privacy.keytree import TAG_BYTES
-from audit_stream.rocks import batch_of, new_cache, open_database
+from audit_stream.rocks import batch_of
 
 _VERSION = b"audit-index/3"
-_MAKE = "run: audit-stream index rebuild"
-_FRESH = "make it anew: audit-stream index rebuild --fresh"
 _BEHIND_GROUPS = b"\xff" * 32  # of one tenant on one day
 _BEHIND_TAGS = bytes([TAG[0] + 1])
-_WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
 
 
 class ArchiveIndex:
@@ -76,26 +72,9 @@ class ArchiveIndex:
         `StateError` when another process writes it, there is none to read, or it is of another
         archive, key or release.
         """
-        if read_only and not (path / "CURRENT").exists():  # opening would make the folder
-            raise StateError(f"there is no index in {path}", hint=_MAKE)
         ids = Ids(index_key)
         meta = _VERSION + b"\n" + ids.id(archive)
-        try:
-            database = open_database(
-                path, new_cache(), write_buffer_bytes=_WRITE_BUFFER_BYTES, read_only=read_only
-            )
-        except Exception as error:  # RocksDB's errors have no class of their own
-            raise StateError(
-                f"the index in {path} cannot be opened: {error}", hint=_how(error)
-            ) from error
-        found = database.get(META)
-        if found is None and not read_only:
-            database.put(META, meta)
-        elif found != meta:
-            database.close()
-            raise StateError(
-                f"the index in {path} is of another archive, keyring or release", hint=_FRESH
-            )
+        database = open_files(path, meta, read_only=read_only)
         return cls(database, ids, read_only=read_only)
 
     def close(self) -> None:
@@ -293,29 +272,3 @@ class ArchiveIndex:
             if not key.startswith(prefix):
                 return
             yield key, value
-
-
-def stale(what: str) -> StateError:
-    """The error that something is not where the index says."""
-    return StateError(
-        f"the index does not fit the archive: {what} is not where it says", hint=_FRESH
-    )
-
-
-def discard(path: Path) -> None:
-    """Delete the index in the folder `path`, and nothing else that lies there.
-
-    `StateError` when a process has it open.
-    """
-    if not path.exists():
-        return
-    try:
-        rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
-    except Exception as error:
-        raise StateError(f"the index in {path} stays: {error}", hint=_how(error)) from error
-
-
-def _how(error: Exception) -> str:
-    if "lock" in str(error).lower():
-        return "another process writes it: use one AUDIT_INDEX_DIR a gateway, or stop it"
-    return _MAKE

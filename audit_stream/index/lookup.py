@@ -19,7 +19,8 @@ from audit_stream.evidence import ledger
 from audit_stream.evidence.encoding import b64u, b64u_decode
 from audit_stream.evidence.record import Record
 from audit_stream.evidence.segment import Header
-from audit_stream.index.database import ArchiveIndex, stale
+from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.files import stale
 from audit_stream.index.rows import TAGGED_BYTES, Indexed, Position, SegmentRow, Tagged
 from audit_stream.index.stored import (
     CACHE_BYTES,

@@ -20,7 +20,8 @@ from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Header, Segment, decode_plain, inflate, inflate_start
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.tree import leaf_hash, verify_inclusion
-from audit_stream.index.database import ArchiveIndex, stale
+from audit_stream.index.database import ArchiveIndex
+from audit_stream.index.files import stale
 from audit_stream.index.groups import Groups
 from audit_stream.index.rows import SegmentRow
 from audit_stream.ports import WormStore

@@ -15,6 +15,7 @@ from typing import Any
 from audit_stream.errors import FormatError, RequestError
 from audit_stream.evidence.canonical import check_members
 from audit_stream.evidence.disposal import Disposal, Stretch
+from audit_stream.evidence.persons import check_second_person
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.privacy.private_object import FOLDER
 from audit_stream.retention.plan import stretches_of
@@ -65,9 +66,7 @@ class Purge:
         check_actor(by)
         if self.state is State.WITHDRAWN:
             raise RequestError(f"the purge {self.id} was withdrawn")
-        if by == self.requested_by:
-            raise RequestError(f"{by} filed the purge {self.id}",
-                               hint="a second person must approve it")  # fmt: skip
+        check_second_person(by, self.requested_by, f"the purge {self.id}")
         if self.state is not State.FILED:
             return self  # a repeated approval changes nothing
         return replace(self, state=State.APPROVED, approved_by=by, approved_at=at)

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import groupby
-from typing import Any, NamedTuple
 
 from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout, ledger
@@ -31,28 +30,17 @@ from audit_stream.evidence.segment import Header, Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.evidence.tree import leaf_hash
+from audit_stream.verify.attempts import Attempts, Found
 from audit_stream.verify.chain import ChainVerifier
 from audit_stream.verify.disposal import DisposedVerifier
+from audit_stream.verify.findings import Findings
+from audit_stream.verify.generations import Generations
 from audit_stream.verify.part import Part
 from audit_stream.verify.register import RegisterVerifier
-from audit_stream.verify.report import Failed, Problem, Report
+from audit_stream.verify.report import Failed, Report
 from audit_stream.verify.segment import check_stream, open_link, verify_segment
 
 Read = Callable[[str], bytes | None]
-
-
-class _Found(NamedTuple):
-    """The segment or end under a base, and the junk under the names before its own."""
-
-    name: str
-    link: Segment | End
-    junk: list[dict[str, str]]
-    disposed: bool = False
-
-    @property
-    def records(self) -> int:
-        """How many it holds."""
-        return 0 if isinstance(self.link, End) else self.link.header.count
 
 
 class ArchiveVerifier:
@@ -65,21 +53,16 @@ class ArchiveVerifier:
         self, names: Iterable[str], read: Read, keys: TrustedKeys, part: Part | None = None
     ) -> None:  # fmt: skip
         self._read, self._keys, self._part = read, keys, part or Part()
-        self._problems: list[Problem] = []
-        self._unknown: list[Problem] = []
-        self._notes: list[str] = []
+        self._findings = Findings()
         self._records = 0
         self._assurance: Counter[str] = Counter()
         self._by_partition: dict[tuple[str, int], Counter[str]] = {}
         self._segments: list[SegmentName] = []
-        self._streams: dict[tuple[str, int], StreamObject] = {}
+        self._generations = Generations(self._findings)
         self._maps: set[str] = set()
         self._disposed = DisposedVerifier(read, keys, self._part.holds)
         self._gone = (0, 0)  # segments disposed of, and their records
         self._entries: list[str] = []  # names of registers' entries
-        # Where the chain of (topic, generation), partition ends; None where it is broken.
-        self._ends: dict[tuple[str, int], dict[int, tuple[int, str | None] | None]] = {}
-        self._closed: set[tuple[str, int, int]] = set()  # topic, generation, partition
         #: Leaf hash of each object that was found good: what the archive log must say of it.
         self.leaves: dict[str, bytes] = {}
         #: Names that are the archive log's.
@@ -98,12 +81,12 @@ class ArchiveVerifier:
         return Report(
             segments=self._assurance.total(),
             records=self._records,
-            streams=len(self._streams),
+            streams=len(self._generations),
             assurance=dict(self._assurance),
             by_partition=dict(self._by_partition),
-            problems=list(self._problems),
-            unknown=list(self._unknown),
-            notes=list(self._notes),
+            problems=list(self._findings.problems),
+            unknown=list(self._findings.unknown),
+            notes=list(self._findings.notes),
             disposed=self._gone,
         )
 
@@ -122,7 +105,7 @@ class ArchiveVerifier:
             if entry[0] is Register.DISPOSALS:
                 self._disposed.take_certificate(name)
         elif not name.startswith("maps/") and not layout.is_canary_name(name):
-            self._notes.append(f"V0 {name}: not an object of this format")
+            self._findings.notes.append(f"V0 {name}: not an object of this format")
 
     def _open_stream(self, name: str, topic: str, generation: int) -> None:
         try:
@@ -130,34 +113,34 @@ class ArchiveVerifier:
             if (stream.topic, stream.generation) != (topic, generation):
                 raise FormatError(f"{name} says it is {stream.topic}/{stream.generation}")
         except UnknownVersion as error:
-            self._wrong("V14", name, error.message.removeprefix(f"{name} "), unknown=True)
+            self._findings.wrong("V14", name, error.message.removeprefix(f"{name} "), unknown=True)
         except FormatError as error:
-            self._wrong("V14", name, error.message.removeprefix(f"{name} "))
+            self._findings.wrong("V14", name, error.message.removeprefix(f"{name} "))
         else:
-            self._streams[topic, generation] = stream
+            self._generations.add(stream)
             self.leaves[name] = leaf_hash(stream.line())
-
-    def _wrong(self, step: str, name: str, what: str, *, unknown: bool = False) -> None:
-        (self._unknown if unknown else self._problems).append(Problem(step, name, what))
 
     def run(self) -> Iterator[int]:
         """Verify; yields the number of records of each segment."""
         if self._part.base is not None:
-            self._notes.append("V11, V13: not judged for one segment alone: verify its partition")
+            self._findings.notes.append(
+                "V11, V13: not judged for one segment alone: verify its partition"
+            )
         segments = sorted({*self._segments, *self._disposed.gone(self._segments)})
         places = groupby(segments, key=lambda s: (s.topic, s.generation, s.partition))
         for (topic, generation, partition), names in places:
-            stream = self._streams.get((topic, generation))
+            stream = self._generations.get(topic, generation)
             if stream is None:
-                self._miss_stream(layout.stream_name(topic, generation))
                 yield from (0 for _ in names)
             elif partition >= stream.partitions:
-                self._wrong("V5", str(next(names)), "is in a partition the stream does not have")
+                self._findings.wrong(
+                    "V5", str(next(names)), "is in a partition the stream does not have"
+                )
                 yield from (0 for _ in names)
             else:
                 yield from self._partition(stream, partition, names)
         if self._part.has_whole_topics:
-            self._check_generations()
+            self._generations.judge(all_partitions=self._part.partition is None)
         self._check_maps()
         self._check_registers()
         self._check_disposed()
@@ -166,13 +149,9 @@ class ArchiveVerifier:
         if self._part.base is None:
             owed = self._disposed.judge(self.leaves)
             if owed:
-                self._notes.append(f"V26: {owed} segments are disposed of and still there")
-        self._problems += self._disposed.problems
-        self._unknown += self._disposed.unknown
-
-    def _miss_stream(self, name: str) -> None:
-        if not any(problem.name == name for problem in (*self._problems, *self._unknown)):
-            self._wrong("V14", name, "is missing")
+                self._findings.notes.append(f"V26: {owed} segments are disposed of and still there")
+        self._findings.problems += self._disposed.problems
+        self._findings.unknown += self._disposed.unknown
 
     def _partition(
         self, stream: StreamObject, partition: int, names: Iterable[SegmentName]
@@ -181,16 +160,15 @@ class ArchiveVerifier:
         # After one failure everything behind would fail too: the first is named, and behind it each
         # segment is judged by itself. So is a segment that was asked for alone.
         linked = self._part.base is None
-        for base, attempts in groupby(names, key=lambda name: name.base):
-            found = self._pick(base, attempts)
+        for _, attempts in groupby(names, key=lambda name: name.base):
+            found = Attempts(self._read, self._open, self._findings).pick(attempts)
             linked = linked and found is not None
             if found is not None:
                 linked = self._verify(found, stream, chain if linked else None) and linked
             yield 0 if found is None else found.records
-        ends = self._ends.setdefault((stream.topic, stream.generation), {})
-        ends[partition] = (chain.next, chain.leaf) if linked else None
+        self._generations.end(stream, partition, (chain.next, chain.leaf) if linked else None)
 
-    def _verify(self, found: _Found, stream: StreamObject, chain: ChainVerifier | None) -> bool:
+    def _verify(self, found: Found, stream: StreamObject, chain: ChainVerifier | None) -> bool:
         name, link, junk, disposed = found
         try:
             if disposed and isinstance(link, Segment):
@@ -200,7 +178,7 @@ class ArchiveVerifier:
             else:
                 self._verify_segment(name, link, junk, stream, chain)
         except Failed as failed:
-            self._fail(failed, name)
+            self._findings.fail(failed, name)
             return False
         return True
 
@@ -208,7 +186,7 @@ class ArchiveVerifier:
         self, ending: Ending, junk: list[dict[str, str]], stream: StreamObject,
         chain: ChainVerifier | None,
     ) -> None:  # fmt: skip
-        self._closed.add((stream.topic, stream.generation, ending.partition))
+        self._generations.close(stream, ending.partition)
         if chain is not None:
             chain.close(ending)
         ChainVerifier.void(ending, junk)
@@ -243,41 +221,9 @@ class ArchiveVerifier:
         self._assurance[segment.header.assurance] += 1
         self.leaves[name] = segment.leaf
 
-    def _pick(self, base: int, attempts: Iterable[SegmentName]) -> _Found | None:
-        """The one segment, or end, under a base; what nobody trusted signed before it is junk."""
-        junk: list[dict[str, str]] = []
-        found: _Found | None = None
-        first: tuple[Failed, str] | None = None
-        accused = False
-        for name in attempts:
-            data = self._read(str(name))
-            disposed, data = data is None, data or b""
-            try:
-                link = self._open(name, data)
-            except Failed as failed:
-                if failed.signed or failed.unknown:  # no writer passes these over
-                    self._fail(failed, str(name))
-                    accused = True
-                elif found is not None:
-                    self._wrong("V12", str(name), "is no segment and stands behind the one that is")
-                else:
-                    first = first or (failed, str(name))
-                    junk.append({"name": str(name), "sha256": sha256(data).hexdigest()})
-                continue
-            if found is None:
-                found = _Found(str(name), link, list(junk), disposed)
-            else:
-                self._wrong("V11", str(name), "is a second signed object at its base: a fork")
-        if found is None and first is not None and not accused:
-            self._fail(*first)
-        return found
-
     def _open(self, name: SegmentName, data: bytes) -> Segment | End:
         kept = None if data else self._disposed.open(name)
         return open_link(name, data, self._keys) if kept is None else kept
-
-    def _fail(self, failed: Failed, name: str) -> None:
-        self._wrong(failed.step, name, failed.what, unknown=failed.unknown)
 
     def _count(self, header: Header) -> None:
         totals = ledger.totals(header.ledger, header.next - header.base)
@@ -285,69 +231,20 @@ class ArchiveVerifier:
         self._by_partition.setdefault(place, Counter()).update(totals)
         self._maps.add(header.status_map)
 
-    def _check_generations(self) -> None:
-        for topic, generation in sorted({place[:2] for place in self._closed}):
-            if (topic, generation + 1) not in self._streams:
-                self._miss_stream(layout.stream_name(topic, generation + 1))
-        for (topic, generation), stream in sorted(self._streams.items()):
-            name = layout.stream_name(topic, generation)
-            before = self._streams.get((topic, generation - 1))
-            if (stream.ended is None) != (generation == 1):
-                self._wrong("V14", name, "line 1 ended is null exactly in generation 1")
-            elif stream.ended is None:
-                continue
-            elif before is None:
-                self._miss_stream(layout.stream_name(topic, generation - 1))
-            elif not self._ends_fit(stream.ended, before):
-                self._wrong("V14", name, "line 1 ended does not fit the generation before")
-            elif (open_one := self._not_closed(before)) is not None:
-                what = f"is there, and nothing ends partition {open_one} of the generation before"
-                self._wrong("V14", name, what)
-
-    def _not_closed(self, stream: StreamObject) -> int | None:
-        """A partition with segments and without an end, among those judged."""
-        place = (stream.topic, stream.generation)
-        chains = sorted(self._ends.get(place, {}).items())
-        sealed = (partition for partition, end in chains if end is None or end[1] is not None)
-        return next((each for each in sealed if (*place, each) not in self._closed), None)
-
-    def _ends_fit(self, ended: Iterable[dict[str, Any]], before: StreamObject) -> bool:
-        """Whether `ended` names the end of each chain before; one without segments may be left out.
-
-        Chains that are broken, or not of this part, cannot tell.
-        """
-        ends = self._ends.get((before.topic, before.generation), {})
-        said = [(item["partition"], (item["next"], item["leaf"])) for item in ended]
-        partitions = [partition for partition, _ in said]
-        if any(type(p) is not int or not 0 <= p < before.partitions for p in partitions):
-            return False
-        if len(set(partitions)) != len(partitions):
-            return False
-        claims = dict(said)
-        judged = range(before.partitions) if self._part.partition is None else ends
-        for partition in judged:
-            end = ends.get(partition, (before.genesis[partition], None))
-            if end is None or (end[1] is None and partition not in claims):
-                continue
-            if claims.get(partition) != end:
-                return False
-        return True
-
     def _check_maps(self) -> None:
         for map_hash in sorted(self._maps):
             name = layout.map_name(map_hash)
             if map_hash == layout.STAND_IN_MAP:
-                self._notes.append(f"V15 {name}: a stand-in, no map was used")
+                self._findings.notes.append(f"V15 {name}: a stand-in, no map was used")
                 continue
             data = self._read(name)
             if data is None or sha256(data).hexdigest() != map_hash:
-                self._wrong("V15", name, "is missing or has another hash")
+                self._findings.wrong("V15", name, "is missing or has another hash")
 
     def _check_registers(self) -> None:
-        archives = {stream.archive for stream in self._streams.values()}
-        registers = RegisterVerifier(self._read, self._keys, archives)
+        registers = RegisterVerifier(self._read, self._keys, self._generations.archives)
         registers.run(self._entries)
-        self._problems += registers.problems
-        self._unknown += registers.unknown
-        self._notes += registers.notes
+        self._findings.problems += registers.problems
+        self._findings.unknown += registers.unknown
+        self._findings.notes += registers.notes
         self.leaves |= registers.leaves

@@ -5,31 +5,17 @@ Not run here, for want of the provider and of Azure: `terraform validate`, a pla
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.bicep import templates
-from tests.support.terraform import FILES, FOLDER, PROVIDER, ROOT, Configuration, configuration
+from tests.support.hcl import unformatted
+from tests.support.terraform import FILES, FOLDER, PROVIDER, Configuration, configuration
 
 OURS = configuration()
-MODULES = Path(os.environ.get("AUDIT_TEST_HCL", ROOT / "build" / "hcl")) / "node_modules"
-FORMAT = ROOT / "tests" / "support" / "hcl_format.js"
-
-
-def unformatted(*files: Path) -> list[str]:
-    """Those that HashiCorp's formatter would write otherwise."""
-    if not (MODULES / "@cdktf" / "hcl-tools").exists() or not shutil.which("node"):
-        if os.environ.get("AUDIT_TEST_REQUIRE") == "1":
-            pytest.fail("@cdktf/hcl-tools is not installed", pytrace=False)
-        pytest.skip("NOT RUN: npm install --prefix build/hcl @cdktf/hcl-tools")
-    command = ["node", str(FORMAT), str(MODULES), *map(str, files)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_it_is_formatted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,15 @@ def arguments(name: str, blocks: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def main(package: str) -> None:
-    """Write the table."""
+def write(package: str, resources: Iterable[str], file: str) -> None:
+    """Write the table of these resources."""
     table = {}
-    for name in RESOURCES:
+    for name in resources:
         folder = Path(package) / "lib" / name.replace("_", "-")
         table[name] = read((folder / "index.d.ts").read_text("utf-8"))
     lines = ",\n".join(f'"{k}": {json.dumps(v, sort_keys=True)}' for k, v in table.items())
-    Path(__file__).with_name("azurerm.json").write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+    Path(__file__).with_name(file).write_text("{\n" + lines + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    write(sys.argv[1], RESOURCES, "azurerm.json")

@@ -176,6 +176,7 @@ def test_a_hold_takes_two_and_a_place_every_tenant(office: Asked, counsel: dict[
 @pytest.mark.parametrize(
     ("caller", "approver", "same"),
     [("jwt:lea", "lea", True), ("jwt:lea", "jwt:lea", True), ("t-1", "t-1", True),
+     ("jwt:lea", "Lea", True),
      ("jwt:lea", "max", False), ("t-1", "jwt:t-1", False)],
 )  # fmt: skip
 def test_who_comes_by_jwt_does_not_approve_under_the_bare_subject(

@@ -68,8 +68,12 @@ async def test_a_release_takes_a_second_person(holding: Holding) -> None:
     with pytest.raises(RequestError, match="nobody filed"):
         await holding.holds.approve(hold_id, "chief", AT)
     await holding.holds.release(hold_id, "counsel", AT, "END-1")
-    with pytest.raises(RequestError, match="second person"):
-        await holding.holds.approve(hold_id, "counsel", AT)
+    again = await holding.holds.release(hold_id, "Counsel", AT, "END-1")
+    assert again.release is not None
+    assert again.release.filed_by == "counsel"  # it is who filed it, and is said so
+    for first in ("counsel", "COUNSEL"):
+        with pytest.raises(RequestError, match="second person"):
+            await holding.holds.approve(hold_id, first, AT)
     with pytest.raises(RequestError, match="filed by counsel"):
         await holding.holds.release(hold_id, "chief", AT, "END-2")
     await holding.declaring.carry_out_filed(AT)

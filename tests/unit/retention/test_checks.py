@@ -200,6 +200,7 @@ async def test_a_certificate_says_who_and_they_are_two(scene: Scene) -> None:
     assert disposal.executed_at == time_text(LATER_MS)
     for good, bad in (
         (b'"approved_by":"officer"', b'"approved_by":"clerk"'),
+        (b'"approved_by":"officer"', b'"approved_by":"CLERK"'),
         (b'"years":[2026]', b'"years":["x"]'),
         (b'"regulatory_tag":"C', b'"regulatory_tags":"C'),
         (b'"segments":7', b'"segments":8'),
