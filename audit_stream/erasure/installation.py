@@ -13,6 +13,7 @@ from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
+from audit_stream.erasure.notice import MOST_RECORDS
 from audit_stream.erasure.request import Request
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Entry
@@ -60,6 +61,7 @@ class Installation:
     now: Callable[[], str]
     #: Who can be told to erase, by name; each tries again by itself what may pass.
     receivers: Mapping[str, Delivery] = field(default_factory=dict)
+    records_a_part: int = MOST_RECORDS  # of a notice: one post
     barrier_seconds: float = 120.0  # waited for the fleet in one run
     covers: CoverWrapper = LOCAL
     grace_seconds: float = 60.0  # for what a process that ended may still have on its way

@@ -214,7 +214,8 @@ class Keeper:
         told = await receivers(self._private)  # behind the barrier nobody can be sent theirs anew
         if not told:
             return batch.done(Step.COUNTED, counted=await self._place.counting.count(batch))
-        listing = Listing(self._private)
+        hook = partial(self._place.hook, "counted", "between")
+        listing = Listing(self._private, self._place.records_a_part, hook)
         counted = await self._place.counting.count(batch, listing)
         notice = Notice(notice_id=f"en-{secrets.token_hex(8)}", parts=listing.parts, receivers=told)
         return batch.done(Step.COUNTED, counted=counted, notice=notice)

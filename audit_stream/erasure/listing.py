@@ -4,12 +4,12 @@ it is sealed, and removed with the batch's journal.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Final
 
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.found import Sighting
-from audit_stream.erasure.notice import MOST_RECORDS, Listed, decode_part, encode_part
+from audit_stream.erasure.notice import Listed, decode_part, encode_part
 from audit_stream.errors import Tampered
 from audit_stream.privacy.private_object import FOLDER
 
@@ -21,8 +21,11 @@ class Listing:
     """Lists what a pass over the archive sees, and holds no more of it than one part and one
     segment."""
 
-    def __init__(self, private: PrivateObjects) -> None:
-        self._private = private
+    def __init__(
+        self, private: PrivateObjects, most: int, written: Callable[[], None] = lambda: None
+    ) -> None:
+        """`most`: records in a part; `written` is called after each."""
+        self._private, self._most, self._written = private, most, written
         self._waiting: list[Listed] = []
         self.parts = 0  # written
 
@@ -35,17 +38,18 @@ class Listing:
                     Listed(seen.integrity_hash.hex(), seen.message, seen.status, seen.tenant)
                     for records in sighting.records.values() for seen in records
                 ]  # fmt: skip
-            while len(self._waiting) >= MOST_RECORDS:
+            while len(self._waiting) >= self._most:
                 await self._write()
             yield sighting
         if self._waiting:
             await self._write()
 
     async def _write(self) -> None:
-        part = self._waiting[:MOST_RECORDS]
-        del self._waiting[:MOST_RECORDS]
+        part = self._waiting[: self._most]
+        del self._waiting[: self._most]
         self.parts += 1
         await self._private.create(_name(self.parts), encode_part(part))
+        self._written()
 
 
 async def read_part(private: PrivateObjects, number: int) -> list[Listed]:

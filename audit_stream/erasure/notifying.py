@@ -28,7 +28,7 @@ _TOLD_VERSION, _EXCUSE_VERSION = "audit-told/1", "audit-receiver-excuse/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Progress:
     """How far a receiver is with the notice at work."""
 
     target: str
@@ -41,6 +41,13 @@ class Told:
     def is_over(self) -> bool:
         """Whether it is waited for no longer."""
         return self.done == self.parts or self.excused is not None
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        if self.done == self.parts or self.excused is None:
+            return f"{self.done} of {self.parts} parts acknowledged"
+        return f"excused by {self.excused['by']}"
 
     def as_target(self) -> dict[str, str]:
         """As certificates have it, once it is over."""
@@ -86,7 +93,7 @@ async def notify(place: Installation, archive: str, batch: Batch) -> Sequence[di
     return [told.as_target() for told in after]
 
 
-async def how_far(private: PrivateObjects, batch: Batch) -> list[Told]:
+async def how_far(private: PrivateObjects, batch: Batch) -> list[Progress]:
     """Each receiver of the batch's notice, in its order."""
     notice = batch.notice
     if notice is None:
@@ -97,7 +104,7 @@ async def how_far(private: PrivateObjects, batch: Batch) -> list[Told]:
         excuse = await private.get(_EXCUSED + receiver.name)
         ours = told is not None and told.value["notice_id"] == notice.notice_id
         stands = excuse is not None and excuse.value["epoch"] == batch.epochs[1]
-        found.append(Told(
+        found.append(Progress(
             target=receiver.name, parts=notice.parts,
             done=told.value["done"] if told is not None and ours else 0,
             at=told.value["at"] if told is not None and ours else "",
@@ -113,8 +120,7 @@ async def excuse_receiver(
     later one. `RequestError` when none is waiting for it, `FormatError`."""
     check_actor(by)
     check_receiver(target)
-    kept = await private.get(JOURNAL)
-    batch = None if kept is None else decode_batch(kept.value)
+    batch = await _batch(private)
     waited_for = [] if batch is None else await how_far(private, batch)
     if batch is None or not any(told.target == target and not told.is_over for told in waited_for):
         raise RequestError(
@@ -131,14 +137,24 @@ async def forget_notices(private: PrivateObjects) -> None:
             await private.discard(name)
 
 
+async def at_work(private: PrivateObjects) -> list[Progress]:
+    """Each receiver of the notice at work; empty where there is none."""
+    batch = await _batch(private)
+    return [] if batch is None else await how_far(private, batch)
+
+
 async def waiting_for_receivers(private: PrivateObjects) -> int:
     """How many requests have nothing left to be done but to tell receivers."""
-    kept = await private.get(JOURNAL)
-    batch = None if kept is None else decode_batch(kept.value)
+    batch = await _batch(private)
     if batch is None or batch.step is not Step.DESTROYED:
         return 0
     waiting = any(not told.is_over for told in await how_far(private, batch))
     return len(batch.items) if waiting else 0
+
+
+async def _batch(private: PrivateObjects) -> Batch | None:
+    kept = await private.get(JOURNAL)
+    return None if kept is None else decode_batch(kept.value)
 
 
 def _alarm(target: str) -> str:
@@ -154,7 +170,7 @@ class _Telling:
     notice: Notice
     receiver: Receiver
 
-    async def go_on(self, told: Told) -> str:
+    async def go_on(self, told: Progress) -> str:
         """Post what it has not acknowledged, in order. Why it went no further, if it did not."""
         if told.is_over:
             return ""

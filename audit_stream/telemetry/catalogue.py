@@ -116,6 +116,9 @@ CATALOGUE = (
            ("state",)),
     Metric("erasure_due_timestamp_seconds", "gauge",
            "By when the most urgent request to erase is due; 0 where there is none."),
+    Metric("erasures_awaiting_receiver", "gauge",
+           "Requests to erase of which all is done but that a receiver of personal fields has not "
+           "said that it erases them. Told by who carries them out."),
     Metric("platform_deletions_total", "counter",
            "Deletion notices of platforms that a gateway took, recorded and refused."),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
