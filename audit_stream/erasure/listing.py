@@ -35,7 +35,7 @@ class Listing:
         async for sighting in found:
             if sighting.segment is not None:
                 self._waiting += [
-                    Listed(seen.integrity_hash.hex(), seen.message, seen.status, seen.tenant)
+                    Listed(seen.integrity_hash.hex(), seen.message, seen.status, seen.source)
                     for records in sighting.records.values() for seen in records
                 ]  # fmt: skip
             while len(self._waiting) >= self._most:

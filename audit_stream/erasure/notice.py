@@ -24,7 +24,7 @@ class Listed(NamedTuple):
     integrity_hash: str  # hexadecimal, without its prefix: what a list is sorted by
     message_uuid: str
     delivery_status: str
-    platform_tenant_id: str
+    source: str
 
     def key(self, form: str) -> str:
         """The idempotency key it was posted under. `form`: names of members, joined by colons."""

@@ -217,6 +217,24 @@ async def test_who_cannot_be_told_is_excused_by_a_person_and_that_is_certified(
         await kept.run()
 
 
+async def test_an_excuse_that_came_too_late_is_not_for_the_next_erasure(
+    kept: Kept, receiver: ToldReceiver
+) -> None:
+    await kept.file("R-1", SOMEBODY)
+    receiver.answer = lambda *_: (503, {}, b"")
+    with pytest.raises(NoticeError):
+        await kept.run()
+    await excuse_receiver(kept.private, "siem", "operator", "it was scrapped", AT)
+    [name] = [name for name in kept.private_names() if "excused-receivers" in name]
+    late = await kept.private.get(name)
+    assert late is not None
+    await kept.run()
+    await kept.private.create(name, late.value)  # as by a person who was a moment too late
+    await kept.file("R-2", ANOTHER)
+    with pytest.raises(NoticeError):
+        await kept.run()
+
+
 async def test_nobody_is_excused_whom_nothing_waits_for(kept: Kept) -> None:
     for target in ("siem", "another"):
         with pytest.raises(RequestError, match=f"waits for the receiver {target}"):
