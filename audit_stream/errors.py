@@ -210,3 +210,17 @@ class AnchorRefused(AnchorError):
 
     code = "AS-7002"
     fault = Fault.OPERATOR
+
+
+class DeliveryConflict(AuditError):
+    """Two processes deliver to one target: this one stops."""
+
+    code = "AS-9001"
+    fault = Fault.OPERATOR
+
+
+class DeliveryBrake(AuditError):
+    """The receiver rejects one record after the other: it is not the records' fault."""
+
+    code = "AS-9002"
+    fault = Fault.PEER

@@ -14,6 +14,9 @@ from audit_stream.privacy.place import At, Place, Where
 from audit_stream.privacy.places import PLACES
 from audit_stream.settings import Settings
 
+#: Settings that say nothing of their own where they are not set, and what says it then.
+_WORKED_OUT = {"delivery_positions": "positions_url"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
@@ -77,6 +80,6 @@ def _where(settings: Settings, declared: Sequence[Topic], at: At) -> list[str]:
         case Where.SUBJECTS:
             return [f"{settings.subjects.rstrip('/')}/{at.name}"]
         case Where.SETTING:
-            return [str(getattr(settings, at.name))]
+            return [str(getattr(settings, _WORKED_OUT.get(at.name, at.name)))]
         case _:
             return [at.name]

@@ -47,6 +47,7 @@ COMMANDS = {
     ),
     "gateway": Entry("gateway:gateway", "Serve signed, verified answers until SIGTERM."),
     "tokens": Entry("gateway:tokens", "Who may ask the gateway: create, list, revoke."),
+    "deliver": Entry("deliver:app", "Post what is archived to a SIEM; try again what it refused."),
     "export": Entry("export:export", "An evidence bundle, to be checked without us."),
     "index": Entry("index:app", "The gateway's index: made from the archive alone; how far it is."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),

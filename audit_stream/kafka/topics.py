@@ -20,7 +20,7 @@ NAME_PATTERN = r"^[a-z0-9_-]{1,200}$"
 _TEMPLATE_PATTERN = r"^(\{raw\}|\{app\})?[a-z0-9_-]{0,200}$"
 
 Kind = Literal["raw", "rekeyed", "changelog", "own"]
-Role = Literal["platform", "worker", "notary", "gateway", "operator"]
+Role = Literal["platform", "worker", "notary", "gateway", "deliverer", "operator"]
 Operation = Literal[
     "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", "ALTER_CONFIGS", "CREATE", "DELETE"
 ]  # fmt: skip

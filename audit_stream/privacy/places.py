@@ -53,7 +53,8 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         name="undeliverable", group=Group.TOPICS, form=Form.NONE, at=topics("audit-undeliverable"),
-        holds="places of records in the archive, and how a receiver refused; never the record",
+        holds="places of records in the archive, their keys (message ids), and what a receiver "
+        "answered, one line of it: the record's personal values, if it was sent any, are taken out",
         readers="operators", kept=_TOPIC_RETENTION, erasure=_NOTHING,
     ),
     Place(
@@ -129,6 +130,13 @@ PLACES: tuple[Place, ...] = (
         erasure="nothing: as the changelog",
     ),
     Place(
+        name="delivery-positions", group=Group.PROCESSES, form=Form.NONE,
+        at=settings("delivery_positions"),
+        holds="how far a receiver was sent records: topics, partitions, offsets, hashes",
+        readers=_OPERATOR, kept="for ever: without it everything is sent again",
+        erasure=_NOTHING,
+    ),
+    Place(
         name="index", group=Group.PROCESSES, form=Form.PSEUDONYMOUS, at=settings("index_dir"),
         holds="keyed hashes of message and carrier ids, tags of persons; in clear tenants, "
         "workflow ids and error codes, with counts",
@@ -153,13 +161,14 @@ PLACES: tuple[Place, ...] = (
         holds="what is worked on: fetched events, answers being made, keys of persons in caches",
         readers="who may read the process",
         kept="until archived or answered; caches until the next epoch of the keyring",
-        erasure="each worker and gateway drops its caches before an erasure counts as done",
+        erasure="each worker, gateway and deliverer drops its caches before an erasure counts as "
+        "done",
     ),
     Place(
         name="keyring", group=Group.KEYS, form=Form.KEYS, at=settings("keyring"),
         holds="the tree of keys (cover, pepper), keys of years, index key: with it and the archive "
         "everyone who is not erased can be read, and a known identity be turned into its tag",
-        readers="workers, gateways (by role), the keeper",
+        readers="workers, gateways, deliverers of personal fields (by role), the keeper",
         kept="the newest epoch only", erasure="the person's branch is cut out; older epochs go",
     ),
     Place(

@@ -12,6 +12,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
+from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ from audit_stream.ports import Assurance
 from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings
+from audit_stream.settings.delivery import DeliverySettings
 from audit_stream.settings.erasure import ErasureSettings
 from audit_stream.settings.gateway import GatewaySettings
 from audit_stream.settings.groups import (
@@ -58,6 +60,7 @@ class Settings(
     AnchorSettings,
     IndexSettings,
     GatewaySettings,
+    DeliverySettings,
     ErasureSettings,
     ProcessSettings,
     AlertSettings,
@@ -131,6 +134,8 @@ class Settings(
                 raise ValueError("archives: a class's container must not be the archive's")
             if _within(self.subjects_place, place):
                 raise ValueError("subjects: must lie outside the archive, which is never rewritten")
+        if _within(place_of(self.positions_url), self.archive_place):
+            raise ValueError("delivery_positions: must lie outside the archive")
         if strangers := {*self.retention, *self.archives} - set(self.classes):
             what = "retention" if strangers & set(self.retention) else "archives"
             raise ValueError(f"{what}: {', '.join(sorted(strangers))} is no topic's class")
@@ -155,6 +160,11 @@ class Settings(
             return self.class_days(tag)
         mine = [self.class_days(each) for each in self.classes if each not in self.archives]
         return max(self.retention_days, *mine, 0)
+
+    @property
+    def positions_url(self) -> str:
+        """Where a deliverer keeps its positions."""
+        return self.delivery_positions or (self.state_dir.absolute() / "delivery").as_uri()
 
     def _tls_files(self) -> bool:
         return bool(self.kafka_tls_ca or self.kafka_tls_cert or self.kafka_tls_key)
@@ -191,6 +201,8 @@ def _text(value: object) -> str:
             return _REDACTED
         case Assurance():
             return value.label
+        case Enum():
+            return str(value.value)
         case tuple():
             return ", ".join(map(str, value))
         case Mapping():

@@ -41,13 +41,18 @@ class BreakerPolicy:
     first_delay: float = 5.0
     max_delay: float = 300.0
     jitter: float = 0.1  # at most this share is added to a delay
+    #: Of many attempts side by side, those begun before the last failure counted are the same
+    #: failure: one connection that breaks off is not five in a row.
+    bursts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave for one attempt, to be given back with its outcome. `epoch` counts the openings."""
+    """Leave for one attempt, to be given back with its outcome. `epoch` counts the openings,
+    `failures` those in a row when it began."""
 
     epoch: int
+    failures: int = 0
 
 
 class BreakerRules:
@@ -68,7 +73,7 @@ class BreakerRules:
     def admit(self, now: float) -> Permit | None:
         """Leave to attempt, or None."""
         if self.state is BreakerState.CLOSED:
-            return Permit(self._epoch)
+            return Permit(self._epoch, self._failures)
         if self.probing or now < self.due:
             return None
         self.state = BreakerState.HALF_OPEN
@@ -95,8 +100,11 @@ class BreakerRules:
         """The attempt failed. `refused`: repeating it cannot help, so open at once."""
         if permit.epoch != self._epoch:
             return
-        self._failures += 1
         closed = self.state is BreakerState.CLOSED
+        burst = self._policy.bursts and permit.failures < self._failures
+        if closed and burst and not refused:
+            return
+        self._failures += 1
         if closed and not refused and self._failures <= self._policy.max_failures:
             return
         self._open(now, chance, retry_after)

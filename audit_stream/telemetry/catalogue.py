@@ -121,6 +121,18 @@ CATALOGUE = (
            "said that it erases them. Told by who carries them out."),
     Metric("platform_deletions_total", "counter",
            "Deletion notices of platforms that a gateway took, recorded and refused."),
+    Metric("deliveries_total", "counter",
+           "Records a receiver is done with: stored, rejected, disposed (gone before they were "
+           "sent).", ("target", "outcome")),
+    Metric("undeliverable_total", "counter", "Entries written to audit-undeliverable.",
+           ("target",)),
+    Metric("delivery_lag_seconds", "gauge",
+           "Age of the oldest stored record that is not delivered, by its Kafka time; 0 without "
+           "one.", ("target", "topic")),
+    Metric("delivery_lag_records", "gauge",
+           "Archived records not delivered yet, at most: offsets that stored segments cover behind "
+           "the position.", ("target", "topic")),
+    Metric("deliveries_in_flight", "gauge", "Posts under way.", ("target",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
 
