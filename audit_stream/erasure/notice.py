@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from audit_stream.archive.receivers import Receiver
+from audit_stream.delivery.body import KeyForm, key_of
 from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical
 
@@ -27,11 +28,10 @@ class Listed(NamedTuple):
     source: str
 
     def key(self, form: str) -> str:
-        """The idempotency key it was posted under. `form`: names of members, joined by colons."""
-        values = self._asdict()
+        """The idempotency key it was posted under. `form`: of `delivery.body.KeyForm`."""
         try:
-            return ":".join(values[name] for name in form.split(":"))
-        except KeyError as error:
+            return key_of(self._asdict(), KeyForm(form))
+        except ValueError as error:
             raise FormatError(f"an idempotency key of the form {form} cannot be made") from error
 
 

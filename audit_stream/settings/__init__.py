@@ -42,6 +42,7 @@ from audit_stream.settings.groups import (
 from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
+from audit_stream.settings.probing import ProbingSettings
 from audit_stream.settings.retention import RetentionSettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.open import Place, place_of
@@ -61,6 +62,7 @@ class Settings(
     IndexSettings,
     GatewaySettings,
     DeliverySettings,
+    ProbingSettings,
     ErasureSettings,
     ProcessSettings,
     AlertSettings,

@@ -132,6 +132,11 @@ CATALOGUE = (
     Metric("delivery_lag_records", "gauge",
            "Archived records not delivered yet, at most: offsets that stored segments cover behind "
            "the position.", ("target", "topic")),
+    Metric("delivery_key_verdict", "gauge",
+           "Whether the receiver honours idempotency keys, as its last probes showed: 1 for "
+           "honoured, not_honoured or unknown.", ("target", "verdict")),
+    Metric("delivery_key_memory_seconds", "gauge",
+           "For how long it was shown to remember a key; 0: not at all.", ("target",)),
     Metric("deliveries_in_flight", "gauge", "Posts under way.", ("target",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip
