@@ -331,6 +331,10 @@ GATEWAY = [
     stat("Requests to erase", "sum by (state) (max by (state) (audit_stream_erasure_requests))",
          "Not carried out yet, as who carries them out tells. A month is the limit.",
          mappings=(nothing("No keeper", YELLOW),), runbook="erasure"),
+    stat("Erasures that wait for a receiver", "max(audit_stream_erasures_awaiting_receiver)",
+         "All is done but that a receiver of personal fields says that it erases them.",
+         steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No keeper", YELLOW),),
+         runbook="erasure"),
 ]  # fmt: skip
 
 ROWS = {
