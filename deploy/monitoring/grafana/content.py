@@ -331,15 +331,25 @@ GATEWAY = [
     stat("Requests to erase", "sum by (state) (max by (state) (audit_stream_erasure_requests))",
          "Not carried out yet, as who carries them out tells. A month is the limit.",
          mappings=(nothing("No keeper", YELLOW),), runbook="erasure"),
+]  # fmt: skip
+
+RECEIVERS = [
     stat("Erasures that wait for a receiver", "max(audit_stream_erasures_awaiting_receiver)",
          "All is done but that a receiver of personal fields says that it erases them.",
          steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No keeper", YELLOW),),
          runbook="erasure"),
+    stat("Idempotency keys", "max by (target, verdict) (audit_stream_delivery_key_verdict) > 0",
+         "Whether each receiver was shown to honour them, by the last probes.",
+         mappings=(nothing("No check", YELLOW),), runbook="delivery-keys"),
+    stat("Keys are remembered for", "min by (target) (audit_stream_delivery_key_memory_seconds)",
+         "For how long a receiver was shown to remember a key; 0 for not at all.", unit="s",
+         steps=((None, YELLOW), (86400, GREEN)), mappings=(nothing("No check", YELLOW),),
+         runbook="delivery-keys"),
 ]  # fmt: skip
 
 ROWS = {
     "Completeness": COMPLETENESS, "Delay and service level": DELAY,
     "Lag and retention headroom": LAG, "Store and breaker": STORE,
-    "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY,
+    "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY, "Receivers": RECEIVERS,
     "State and restore": STATE, "Processes": PROCESS,
 }  # fmt: skip
