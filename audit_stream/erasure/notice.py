@@ -1,4 +1,4 @@
-"""Erasure notices: what tells a receiver which records to erase. Pure (formats.md section 4).
+"""Erasure notices: what tells a receiver which records to erase. Pure (formats.md section 6).
 
 A notice is of a whole batch and in parts, and names neither a request nor a certificate: beside the
 list of records, either would say for ever whose they were (ADR 0024).
