@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from audit_stream.delivery.endpoint import Endpoint, HttpDelivery
 from audit_stream.stores.clock import SystemClock
@@ -24,6 +25,7 @@ class ToldReceiver:
     """What it has, and how it behaves; changed while it runs."""
 
     posts: list[tuple[str, bytes]] = field(default_factory=list)  # key and body, as they came
+    paths: list[str] = field(default_factory=list)  # that were posted to
     stored: dict[str, list[bytes]] = field(default_factory=dict)  # by key
     remembers: bool = True  # a key that it has is not stored again
     statuses: list[int] = field(default_factory=list)  # of the next answers; nothing is stored
@@ -83,6 +85,7 @@ def _handler(receiver: ToldReceiver) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.paths.append(self.path)
             answer = receiver.take(self.headers["X-Idempotency-Key"], body)
             if answer is None:
                 self.close_connection = True
@@ -92,7 +95,7 @@ def _handler(receiver: ToldReceiver) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             """How many it has under the key that the path ends with."""
-            key = self.path.rpartition("/")[2]
+            key = unquote(self.path.rpartition("/")[2])
             count = len(receiver.stored.get(key, ()))
             self._say(200, {}, json.dumps({"count": count}).encode())
 
