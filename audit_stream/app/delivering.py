@@ -74,6 +74,7 @@ class Delivering:
         """Go on with these keys; posts under way with the ones before are waited for."""
         assert self.held is not None
         keys = await asyncio.to_thread(with_covers, self.settings, newer)
+        await note(self.settings, self.held.private)
         async with self.gate.closed():
             self.held.fields.use(keys.ring.keyring, keys.cover_of)
 
@@ -153,14 +154,19 @@ async def _holding(
             keys = await asyncio.to_thread(load_keys, settings)
             await check_reader(store, private, keys.ring)
             fields = _fields(settings, subjects, keys)
-            await note_receiver(  # before the first is sent: from now on erasures tell it
-                private, settings.delivery_name, settings.delivery_fields,
-                settings.delivery_idempotency_key.value, now(),
-            )  # fmt: skip
+            await note(settings, private)
             await registration.loaded(keys.epoch)
             yield Held(registration, private, fields, keys.epoch), keys.ring.trusted
     finally:
         await subjects.close()
+
+
+async def note(settings: Settings, private: PrivateObjects) -> None:
+    """That the receiver is sent personal fields: before the first is, so that erasures tell it."""
+    form = settings.delivery_idempotency_key
+    await note_receiver(
+        private, settings.delivery_name, settings.delivery_fields, form.value, now()
+    )
 
 
 def _fields(settings: Settings, subjects: SubjectStore, keys: Keys) -> PersonalFields:

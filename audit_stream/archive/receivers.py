@@ -18,10 +18,11 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical, check_members
 from audit_stream.evidence.encoding import is_time
 from audit_stream.evidence.record import PERSONAL_FIELDS
+from audit_stream.evidence.redaction import check_actor
 from audit_stream.privacy.private_object import FOLDER
 
-RECEIVERS = f"{FOLDER}receivers/"
-VERSION = "audit-receiver/1"
+RECEIVERS, GONE = f"{FOLDER}receivers/", f"{FOLDER}receivers-gone/"
+VERSION, _GONE_VERSION = "audit-receiver/1", "audit-receiver-gone/1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _MEMBERS = frozenset({"fields", "key", "name", "since", "v"})
 
@@ -55,7 +56,8 @@ async def note_receiver(
     private: PrivateObjects, name: str, fields: Collection[str], key: str, at: str
 ) -> None:
     """Before the first of these fields is posted to it, under idempotency keys of the form `key`
-    (names of a record's members, joined by colons). Repeating it changes nothing.
+    (of `delivery.body.KeyForm`), and again before a newer key epoch is said to be loaded: somebody
+    may have taken the note away meanwhile. Repeating it changes nothing.
 
     `StoreError`: then nothing may be sent.
     """
@@ -74,6 +76,22 @@ async def receivers(private: PrivateObjects) -> list[Receiver]:
         note = _decode(kept.value, kept.name)
         notes.setdefault(note.name, []).append(note)
     return [_together(name, each) for name, each in sorted(notes.items())]
+
+
+async def forget_receiver(
+    private: PrivateObjects, name: str, by: str, reason: str, at: str
+) -> bool:
+    """A person answers for it that it has no copies any more: no later erasure tells it, unless a
+    deliverer notes it again. Whether there was one of the name. `StoreError`, `FormatError`."""
+    check_actor(by)
+    names = await private.names(f"{RECEIVERS}{check_receiver(name)}/")
+    if not names:
+        return False
+    value = {"at": at, "by": by, "reason": reason, "v": _GONE_VERSION}
+    await private.update(GONE + name, lambda _: value)  # first: who did it must not be lost
+    for each in names:
+        await private.discard(each)
+    return True
 
 
 def _together(name: str, notes: list[_Note]) -> Receiver:

@@ -101,6 +101,9 @@ def excuse(
         help="How you know that it is gone, memory and all; of a receiver, what becomes of its "
         "copies. It names no person.",
     )] = ...,  # type: ignore[assignment]
+    for_good: Annotated[bool, typer.Option(
+        help="Of a receiver: it has no copies any more, so no later erasure tells it, either.",
+    )] = False,
     by: By = None, config: Config = None,
 ) -> None:  # fmt: skip
     """Say that a process is gone for good, or answer for a receiver that cannot be told to erase:
@@ -108,6 +111,8 @@ def excuse(
     settings = Settings.load(config)
     if (process is None) == (target is None):
         raise ConfigError("name a process, or a receiver with --target")
+    if for_good and target is None:
+        raise ConfigError("--for-good is about a receiver", hint="name it with --target")
 
     async def work(place: Erasing) -> None:
         from audit_stream.app.now import now
@@ -117,7 +122,9 @@ def excuse(
         if process is not None:
             await excuse_process(place.private, process, actor(by), reason)
         else:
-            await excuse_receiver(place.private, str(target), actor(by), reason, now())
+            await excuse_receiver(
+                place.private, str(target), actor(by), reason, now(), for_good=for_good
+            )
 
     with_place(settings, work)
     Output().say(f"{process or target} is no longer waited for: run audit-stream redact run")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.archive.receivers import Receiver, check_receiver
+from audit_stream.archive.receivers import Receiver, check_receiver, forget_receiver
 from audit_stream.erasure.batch import JOURNAL, Batch, Step, decode_batch
 from audit_stream.erasure.installation import Installation
 from audit_stream.erasure.listing import NOTICES, read_part
@@ -114,20 +114,28 @@ async def how_far(private: PrivateObjects, batch: Batch) -> list[Progress]:
 
 
 async def excuse_receiver(
-    private: PrivateObjects, target: str, by: str, reason: str, at: str
+    private: PrivateObjects, target: str, by: str, reason: str, at: str, *, for_good: bool = False
 ) -> None:
-    """A person answers for a receiver that cannot be told: for the erasure at work, and for no
-    later one. `RequestError` when none is waiting for it, `FormatError`."""
+    """A person answers for a receiver that cannot be told: for the erasure at work, and with
+    `for_good` for every later one, until a deliverer sends it personal fields again.
+
+    `RequestError` when nothing waits for it and, with `for_good`, none is known by the name;
+    `FormatError`.
+    """
     check_actor(by)
     check_receiver(target)
+    known = for_good and await forget_receiver(private, target, by, reason, at)
     batch = await _batch(private)
     waited_for = [] if batch is None else await how_far(private, batch)
-    if batch is None or not any(told.target == target and not told.is_over for told in waited_for):
+    if batch is not None and any(t.target == target and not t.is_over for t in waited_for):
+        value = {
+            "at": at, "by": by, "epoch": batch.epochs[1], "reason": reason, "v": _EXCUSE_VERSION,
+        }  # fmt: skip
+        await private.update(_EXCUSED + target, lambda _: value)
+    elif not known:
         raise RequestError(
             f"no erasure waits for the receiver {target}", hint="see: audit-stream redact receivers"
         )
-    value = {"at": at, "by": by, "epoch": batch.epochs[1], "reason": reason, "v": _EXCUSE_VERSION}
-    await private.update(_EXCUSED + target, lambda _: value)
 
 
 async def forget_notices(private: PrivateObjects) -> None:
