@@ -203,3 +203,29 @@ def test_a_rotated_token_is_read_again_when_it_is_refused(place: Delivering) -> 
         file.write_text("second\n")
         place.siem.be(Mode(tokens=["second"]))
         until(lambda: place.siem.keys() == expected(), 60)
+
+
+def test_a_position_waits_until_what_was_refused_is_kept(place: Delivering) -> None:
+    """No broker answers: where nothing can be kept, nothing is passed over."""
+    place.siem.be(Mode(refuse={":READ": 422}))
+    done = place.run("siem", "--once")
+    assert done.returncode == 1
+    first = {}
+    for pub in reversed(pubs()):
+        topic, _, _, offset = pub["source"].split("/")
+        if pub["delivery_status"] == "READ":
+            first[topic] = int(offset)
+    for topic, settled in place.settled().items():
+        assert settled <= first.get(topic, settled)
+    place.siem.be(Mode())
+    place.once()
+    assert place.siem.keys() == expected()
+
+
+def test_a_receiver_that_rejects_everything_is_not_the_records_fault(place: Delivering) -> None:
+    place.siem.be(Mode(status=404))
+    done = place.run("siem", "--once", AUDIT_DELIVERY_BRAKE_RUN="20")
+    assert done.returncode == 1
+    assert "AS-9002" in done.stderr
+    assert "404" in done.stderr
+    assert place.settled() == {}

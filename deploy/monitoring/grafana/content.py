@@ -333,7 +333,26 @@ GATEWAY = [
          mappings=(nothing("No keeper", YELLOW),), runbook="erasure"),
 ]  # fmt: skip
 
-RECEIVERS = [
+DELIVERY = [
+    lines("Records delivered", [(rate("deliveries_total", "target, outcome", ""),
+                                 "{{target}} {{outcome}}")],
+          "Stored by the receiver, rejected by it, or disposed of before they were sent.",
+          unit="ops", runbook="delivery"),
+    lines("Age of the oldest record that is not delivered",
+          [("max by (target, topic) (audit_stream_delivery_lag_seconds)", "{{target}} {{topic}}")],
+          "By its Kafka time. Without a line no deliverer runs.", unit="s", runbook="delivery"),
+    lines("Records not delivered, at most",
+          [("max by (target, topic) (audit_stream_delivery_lag_records)", "{{target}} {{topic}}")],
+          "Offsets that stored segments cover behind the position; duplicates among them count, "
+          "too.", runbook="delivery"),
+    lines("Posts under way",
+          [("sum by (target) (audit_stream_deliveries_in_flight)", "{{target}}")],
+          "At most AUDIT_DELIVERY_CONCURRENCY. At the limit, the receiver is the slow part."),
+    stat("Undeliverable within 6 hours",
+         "sum(max_over_time(audit_stream_undeliverable_total[6h]))",
+         "Rejected by a receiver; deliver retry tries them again.",
+         steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No deliverer", BLUE),),
+         runbook="undeliverable"),
     stat("Erasures that wait for a receiver", "max(audit_stream_erasures_awaiting_receiver)",
          "All is done but that a receiver of personal fields says that it erases them.",
          steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No keeper", YELLOW),),
@@ -350,6 +369,7 @@ RECEIVERS = [
 ROWS = {
     "Completeness": COMPLETENESS, "Delay and service level": DELAY,
     "Lag and retention headroom": LAG, "Store and breaker": STORE,
-    "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY, "Receivers": RECEIVERS,
+    "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY,
+    "Delivery": DELIVERY,
     "State and restore": STATE, "Processes": PROCESS,
 }  # fmt: skip
