@@ -172,6 +172,14 @@ class BarrierError(AuditError):
     fault = Fault.PEER
 
 
+class NoticeError(AuditError):
+    """A receiver that had been sent personal fields has not acknowledged their erasure, and nobody
+    has excused it."""
+
+    code = "AS-8003"
+    fault = Fault.PEER
+
+
 class AlertError(AuditError):
     """The receiver of alarms did not take one: the same alarm may go through later."""
 

@@ -16,6 +16,7 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.delivering import Delivering, delivering
 from audit_stream.app.now import now
+from audit_stream.app.probing import tell_check
 from audit_stream.app.repeated import repeated
 from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import newest_epoch_told
@@ -33,7 +34,7 @@ from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_LAST_ALARMS_SECONDS, _MEASURE_SECONDS = 2.0, 30.0
+_LAST_ALARMS_SECONDS, _MEASURE_SECONDS, _CHECK_SECONDS = 2.0, 30.0, 300.0
 _READY, _CLOSED = "delivery", "breaker_closed"
 
 
@@ -105,6 +106,9 @@ async def _beside(
         measure = partial(_measure, deliverer, place, metrics)
         what = ("delivery:lag", "measuring the delivery's lag")
         works.append(repeated(measure, _MEASURE_SECONDS, alarms, *what))
+        tell = partial(tell_check, place.settings, metrics, alarms)
+        what = (f"delivery:check:{place.courier.target}", "checking idempotency keys")
+        works.append(repeated(tell, _CHECK_SECONDS, alarms, *what))
     if place.held is not None:
         works.append(_key_watch(place, alarms).run())
     tasks = [asyncio.create_task(each) for each in works]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,12 +11,13 @@ from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.gateway_keys import Keys, load_keys, with_covers
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, subject_store
+from audit_stream.app.receiving import receiver
 from audit_stream.app.registered import index_key_of, registered
 from audit_stream.app.trust import read_given
 from audit_stream.archive.fleet import Registration
 from audit_stream.archive.private import PrivateObjects
+from audit_stream.archive.receivers import note_receiver
 from audit_stream.delivery.courier import Courier
-from audit_stream.delivery.endpoint import HttpDelivery
 from audit_stream.delivery.fields import Fields, NoFields, PersonalFields
 from audit_stream.delivery.gate import Gate
 from audit_stream.delivery.undeliverable import Undeliverable
@@ -34,7 +34,6 @@ from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.open import open_subjects
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
-from audit_stream.telemetry.webhook import tls_context
 
 ROLE = "deliverer"
 
@@ -75,6 +74,7 @@ class Delivering:
         """Go on with these keys; posts under way with the ones before are waited for."""
         assert self.held is not None
         keys = await asyncio.to_thread(with_covers, self.settings, newer)
+        await note(self.settings, self.held.private)
         async with self.gate.closed():
             self.held.fields.use(keys.ring.keyring, keys.cover_of)
 
@@ -82,17 +82,14 @@ class Delivering:
 @contextlib.asynccontextmanager
 async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delivering]:
     """The target that the settings name, for the block. `ConfigError`, `KeyringError`."""
-    endpoint, clock, name = settings.delivery_endpoint(), SystemClock(), settings.delivery_name
+    clock, name = SystemClock(), settings.delivery_name
     policy = BreakerPolicy(
         max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds,
         bursts=True,
     )  # fmt: skip
     breaker = CircuitBreaker(f"siem:{name}", clock=clock, alerts=alarms, policy=policy)
     attempts = Attempts(breaker, _only_a_post_tells, clock=clock, policy=RetryPolicy())
-    delivery = HttpDelivery(
-        endpoint, settings.delivery_bearer(), tls_context(settings.delivery_ca_file, _CA),
-        clock=clock, now=time.time,
-    )  # fmt: skip
+    delivery = receiver(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(delivery.close)
         stack.callback(attempts.close)
@@ -113,9 +110,6 @@ async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delive
             gate=gate, breaker=breaker, attempts=attempts, held=held,
             connection=KafkaConnection.from_settings(settings),
         )  # fmt: skip
-
-
-_CA = "AUDIT_DELIVERY_CA_FILE"
 
 
 async def _only_a_post_tells() -> None:
@@ -160,10 +154,19 @@ async def _holding(
             keys = await asyncio.to_thread(load_keys, settings)
             await check_reader(store, private, keys.ring)
             fields = _fields(settings, subjects, keys)
+            await note(settings, private)
             await registration.loaded(keys.epoch)
             yield Held(registration, private, fields, keys.epoch), keys.ring.trusted
     finally:
         await subjects.close()
+
+
+async def note(settings: Settings, private: PrivateObjects) -> None:
+    """That the receiver is sent personal fields: before the first is, so that erasures tell it."""
+    form = settings.delivery_idempotency_key
+    await note_receiver(
+        private, settings.delivery_name, settings.delivery_fields, form.value, now()
+    )
 
 
 def _fields(settings: Settings, subjects: SubjectStore, keys: Keys) -> PersonalFields:

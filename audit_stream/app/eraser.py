@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from audit_stream.app.erasing import erasing
 from audit_stream.app.kept import keep
 from audit_stream.erasure.keeper import Keeper
+from audit_stream.erasure.notifying import waiting_for_receivers
 from audit_stream.erasure.request import State
 from audit_stream.erasure.requests import Requests
 from audit_stream.evidence.redaction import redaction_of
@@ -35,6 +36,7 @@ async def run_erasures(settings: Settings, every: float) -> None:
                              said.certificate_id)  # fmt: skip
             finally:
                 await tell_open(metrics, place.requests)
+                metrics.erasures_awaiting_receiver.set(await waiting_for_receivers(place.private))
 
     await keep(settings, "erasures", ("erasure:run", "carrying out erasures"), work, every)
 

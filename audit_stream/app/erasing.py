@@ -15,6 +15,7 @@ from audit_stream.app.covers import cover_opener, cover_wrapper
 from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_write, subjects_to_write
+from audit_stream.app.receiving import told_receivers
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.history import History
 from audit_stream.archive.private import PrivateObjects
@@ -40,7 +41,7 @@ from audit_stream.kafka.retention import FOR_EVER, gone_after_ms
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
-from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.ports import Delivery, SubjectStore, WormStore
 from audit_stream.privacy.keytree import Cover
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.settings import Settings
@@ -62,6 +63,7 @@ class Erasing:
     counting: Counting
     segments: Segments
     alarms: AlarmBoard
+    receivers: Mapping[str, Delivery]
 
     @property
     def requests(self) -> Requests:
@@ -124,6 +126,7 @@ class Erasing:
             publish=partial(publish_certificates, connection), alarms=self.alarms, now=now,
             barrier_seconds=settings.barrier_seconds,
             grace_seconds=settings.erasure_grace_seconds, hook=hook,
+            receivers=self.receivers,
         )  # fmt: skip
 
     async def _holds_against(self, requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
@@ -173,7 +176,10 @@ async def erasing(
     counting = Counting(segments, subjects, private, ring.keyring.index_key, alarms)
     try:
         await check_reader(store, private, ring)
-        yield Erasing(settings, ring, store, subjects, private, counting, segments, alarms)
+        async with told_receivers(settings) as told:
+            yield Erasing(
+                settings, ring, store, subjects, private, counting, segments, alarms, told
+            )
     finally:
         await store.close()
         await subjects.close()

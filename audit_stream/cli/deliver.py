@@ -70,11 +70,13 @@ def retry(as_json: Json = False, config: Config = None) -> None:
 
 @app.command()
 def status(as_json: Json = False, config: Config = None) -> None:
-    """Positions by partition, how far behind they are, and what waits in audit-undeliverable."""
+    """Positions by partition, how far behind they are, what waits in audit-undeliverable, and for
+    how long the receiver was shown to remember a key."""
     settings, out = Settings.load(config), Output(as_json)
     from audit_stream.app.deliveries import standings, waiting
+    from audit_stream.app.probing import last_check, said
 
-    found = asyncio.run(standings(settings))
+    found, checked = asyncio.run(standings(settings)), asyncio.run(last_check(settings))
     try:
         refused = asyncio.run(waiting(settings))
     except (BrokerError, TopicError) as error:
@@ -87,9 +89,39 @@ def status(as_json: Json = False, config: Config = None) -> None:
         [(str(s.position), s.position.settled, s.records, round(s.seconds)) for s in found],
     )
     out.say(f"{sum(each.records for each in found)} records are not delivered")
+    if checked is not None:
+        out.say(f"idempotency keys: {said(checked)}")
     if refused is not None:
         out.say(f"{refused.entries} undeliverable: audit-stream deliver retry")
         _say_lost(out, refused.lost)
+
+
+@app.command()
+def check(as_json: Json = False, config: Config = None) -> None:
+    """Probe whether the receiver honours idempotency keys; run it every hour, or set
+    AUDIT_DELIVERY_CHECK.
+
+    It posts a probe, which stands for no record, twice under one key, and a day later again.
+    Exit 1: the receiver does not honour keys, or its answers do not tell.
+    """
+    settings, out = Settings.load(config), Output(as_json)
+    from audit_stream.app.probing import check_receiver, said
+    from audit_stream.delivery.probing import Verdict
+
+    found = asyncio.run(check_receiver(settings))
+    judgement = found.judgement
+    out.document({
+        "target": found.target, "probe_at": found.probe.at, "remembered_seconds": found.remembered,
+        "soon": None if found.soon is None else found.soon.verdict.value,
+        "later": None if found.later is None else found.later.verdict.value,
+        "verdict": None if judgement is None else judgement.verdict.value,
+        "why": None if judgement is None else judgement.why,
+    })  # fmt: skip
+    out.say(f"idempotency keys, {found.target}: {said(found)}")
+    if found.later is None:
+        out.say(f"what a day shows is not known yet: the probe is of {found.probe.at}")
+    if judgement is not None and judgement.verdict is not Verdict.HONOURED:
+        raise typer.Exit(FOUND)
 
 
 def _document(target: str, found: Sequence[Standing], refused: Waiting | None) -> dict[str, object]:

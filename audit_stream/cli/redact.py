@@ -170,9 +170,9 @@ def run(
 ) -> None:  # fmt: skip
     """Carry out what is approved: at most 1,000 requests, in one batch. Needs the whole keyring.
 
-    Goes on with a batch that was cut off. Exit 1 when a process still holds the old keys: the next
-    run goes on waiting for it. With --every it serves metrics, health and alarms until SIGTERM, and
-    no failure ends it.
+    Goes on with a batch that was cut off. Exit 1 when a process still holds the old keys, or a
+    receiver has not said that it erases: the next run goes on waiting for it. With --every it
+    serves metrics, health and alarms until SIGTERM, and no failure ends it.
     """
     settings, out = Settings.load(config), Output(as_json)
     if every is None:
@@ -193,7 +193,8 @@ def _run_once(settings: Settings, out: Output) -> None:
     out.document({
         "certificates": [
             {"certificate_id": said.certificate_id, "count": said.count, "number": entry.number,
-             "request_ref": said.request_ref, "effective_at": said.effective_at}
+             "request_ref": said.request_ref, "effective_at": said.effective_at,
+             "targets": list(said.targets)}
             for said, entry in zip(certified, ran.certified, strict=True)
         ],
         "held": [{"request_ref": ref, "holds": list(holds)} for ref, holds in held.items()],
@@ -201,6 +202,8 @@ def _run_once(settings: Settings, out: Output) -> None:
     for said in certified:
         out.say(f"request {said.request_ref}: {said.count} records erased, certificate "
                 f"{said.certificate_id}, effective {said.effective_at}")  # fmt: skip
+        for told in said.targets:
+            out.say(f"  told to erase: {told['target']}, {told['at']}, {told['receipt']}")
     for ref, holds in held.items():
         out.say(f"request {ref} waits: held by {', '.join(holds)}")
     if not certified and not held:
@@ -209,7 +212,7 @@ def _run_once(settings: Settings, out: Output) -> None:
 
 for _name, _command in (
     ("fleet", redact_more.fleet), ("excuse", redact_more.excuse),
-    ("opening", redact_more.opening), ("return", redact_more.return_),
-    ("sweep", redact_more.sweep),
+    ("receivers", redact_more.receivers), ("opening", redact_more.opening),
+    ("return", redact_more.return_), ("sweep", redact_more.sweep),
 ):  # fmt: skip
     app.command(name=_name)(_command)

@@ -20,8 +20,10 @@ from audit_stream.settings import Settings
 if TYPE_CHECKING:
     from audit_stream.app.erasing import Erasing
     from audit_stream.archive.fleet import Member
+    from audit_stream.archive.receivers import Receiver
     from audit_stream.erasure.barrier import Blocker
     from audit_stream.erasure.filing import Kind
+    from audit_stream.erasure.notifying import Progress
 
 T = TypeVar("T")
 Ref = Annotated[str, typer.Argument(help="The request's reference.")]
@@ -80,17 +82,69 @@ def _tell_fleet(out: Output, known: list[Member], blockers: list[Blocker]) -> No
 
 
 def excuse(
-    process: Annotated[str, typer.Argument(help="As redact fleet names it.")],
-    reason: Annotated[str, typer.Option(help="How you know that it is gone, memory and all.")],
+    process: Annotated[str | None, typer.Argument(
+        help="As redact fleet names it.", show_default=False,
+    )] = None,
+    target: Annotated[str | None, typer.Option(
+        help="A receiver instead, as redact receivers names it.", show_default=False,
+    )] = None,
+    reason: Annotated[str, typer.Option(
+        help="How you know that it is gone, memory and all; of a receiver, what becomes of its "
+        "copies. It names no person.",
+    )] = ...,  # type: ignore[assignment]
+    for_good: Annotated[bool, typer.Option(
+        help="Of a receiver: it has no copies any more, so no later erasure tells it, either.",
+    )] = False,
     by: ByOrLogin = None, config: Config = None,
 ) -> None:  # fmt: skip
-    """Say that a process is gone for good. It stands in the certificates, with your id."""
-    from audit_stream.erasure.barrier import excuse as excuse_process
-
+    """Say that a process is gone for good, or answer for a receiver that cannot be told to erase:
+    for the erasure at work. It stands in the certificates, with your id."""
     settings = Settings.load(config)
-    with_place(settings, lambda place: excuse_process(place.private, process, actor(by), reason))
-    log_act(settings, f"process {process}: excused", by)
-    Output().say(f"{process} is no longer waited for: run audit-stream redact run")
+    if (process is None) == (target is None):
+        raise ConfigError("name a process, or a receiver with --target")
+    if for_good and target is None:
+        raise ConfigError("--for-good is about a receiver", hint="name it with --target")
+
+    async def work(place: Erasing) -> None:
+        from audit_stream.app.now import now
+        from audit_stream.erasure.barrier import excuse as excuse_process
+        from audit_stream.erasure.notifying import excuse_receiver
+
+        if process is not None:
+            await excuse_process(place.private, process, actor(by), reason)
+        else:
+            await excuse_receiver(
+                place.private, str(target), actor(by), reason, now(), for_good=for_good
+            )
+
+    with_place(settings, work)
+    named = f"process {process}" if process else f"receiver {target}"
+    log_act(settings, f"{named}: excused", by)
+    Output().say(f"{process or target} is no longer waited for: run audit-stream redact run")
+
+
+def receivers(as_json: Json = False, config: Config = None) -> None:
+    """Who was ever sent personal fields, and how far each is with the notice at work."""
+    settings, out = Settings.load(config), Output(as_json)
+
+    async def look(place: Erasing) -> tuple[list[Receiver], list[Progress]]:
+        from audit_stream.archive.receivers import receivers as noted
+        from audit_stream.erasure.notifying import at_work
+
+        return await noted(place.private), await at_work(place.private)
+
+    known, notified = with_place(settings, look)
+    far = {each.target: each for each in notified}
+    rows = [
+        (each.name, ", ".join(each.fields), each.since,
+         far[each.name].said if each.name in far else "nothing waits for it")
+        for each in known
+    ]  # fmt: skip
+    columns = ["receiver", "fields", "since", "notice"]
+    out.document([dict(zip(columns, row, strict=True)) for row in rows])
+    out.table("Receivers", columns, rows)
+    if not rows:
+        out.say("nobody was ever sent personal fields")
 
 
 def opening(

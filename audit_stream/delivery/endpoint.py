@@ -60,6 +60,10 @@ class HttpDelivery:
     async def deliver(self, body: bytes, key: str) -> Receipt | Rejected:
         """See `ports.Delivery`. A 202 that comes to no end within its limit is `StoreTransient`:
         the same key is posted again."""
+        return (await self.observe(body, key))[1]
+
+    async def observe(self, body: bytes, key: str) -> tuple[Answer, Receipt | Rejected]:
+        """The same, and the answer to the post itself, for who judges the receiver by it."""
         headers = {"Content-Type": "application/json", "X-Idempotency-Key": key}
         answer = await self._ask("POST", self._endpoint.url, headers, body)
         verdict = posted(
@@ -68,8 +72,13 @@ class HttpDelivery:
         if isinstance(verdict, Pending):
             verdict = await self._until_final(verdict)
         if isinstance(verdict, Stored):
-            return Receipt(at=time_text(round(self._now() * 1000)), said=verdict.said)
-        return verdict
+            at = time_text(round(self._now() * 1000))
+            return answer, Receipt(at=at, said=verdict.said)
+        return answer, verdict
+
+    async def read(self, url: str) -> Answer:
+        """A GET of a URL of the endpoint's origin, which is given the token."""
+        return await self._ask("GET", url, {})
 
     async def close(self) -> None:
         """Release connections."""

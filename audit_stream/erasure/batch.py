@@ -8,6 +8,7 @@ The steps, in their order (evidence: what each may rely on is what the one befor
     counted    whose records they were is committed to; the openings wait for the requesters
     zeroed     no subject object links a record to any of them
     destroyed  the last copies of the old covers known to us are gone
+    notified   who had been sent their fields has acknowledged that they are to be erased
     certified  each has its certificate; what was known of them is gone but for that
 """
 
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Self
 
+from audit_stream.erasure.notice import Notice
 from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import check_members
 from audit_stream.privacy.private_object import FOLDER
@@ -36,7 +38,8 @@ class Step(IntEnum):
     COUNTED = 4
     ZEROED = 5
     DESTROYED = 6
-    CERTIFIED = 7
+    NOTIFIED = 7
+    CERTIFIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Batch:
     keys_destroyed: str = ""
     keys_destroyed_at: str | None = None
     executed_at: str | None = None
+    notice: Notice | None = None  # None: nobody was ever sent personal fields
+    targets: Sequence[Mapping[str, str]] = ()  # {"at","receipt","target"}
 
     @property
     def tags(self) -> set[bytes]:
@@ -103,7 +108,8 @@ def decode_batch(value: Mapping[str, Any], what: str = JOURNAL) -> Batch:
     check_members(value, VERSION, _MEMBERS, what)
     try:
         rest = {
-            name: value[name] for name in _MEMBERS - {"v", "step", "items", "epochs", "counted"}
+            name: value[name]
+            for name in _MEMBERS - {"v", "step", "items", "epochs", "counted", "notice"}
         }
         return Batch(
             **rest, step=Step[value["step"].upper()],
@@ -111,6 +117,7 @@ def decode_batch(value: Mapping[str, Any], what: str = JOURNAL) -> Batch:
                    for each in value["items"]],
             epochs=(value["epochs"][0], value["epochs"][1]),
             counted={ref: Counted(**each) for ref, each in value["counted"].items()},
+            notice=None if value["notice"] is None else Notice.decode(value["notice"]),
         )  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{what} is not the journal of a batch") from error

@@ -11,6 +11,7 @@ from audit_stream.archive.register import RegisterWriter
 from audit_stream.erasure.batch import JOURNAL, Batch, Item
 from audit_stream.erasure.counting import OPENINGS, erased_name
 from audit_stream.erasure.installation import Installation, together
+from audit_stream.erasure.notifying import forget_notices
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
 from audit_stream.evidence.encoding import milliseconds, time_text
@@ -48,6 +49,7 @@ async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequ
     await together(batch.items, closing.close)
     entries = [made[item.ref] for item in batch.items]
     await place.publish(entries)
+    await forget_notices(place.private)
     await place.private.discard(JOURNAL)
     await _note_certified(place.private, entries[-1].head)  # last: the batch is found from before
     place.hook("certified", "after")
@@ -129,7 +131,8 @@ def _certificate(request: Request, batch: Batch, effective_at: str) -> Redaction
         epochs=list(batch.epochs), executed_at=str(batch.executed_at), fields=list(request.fields),
         keys_destroyed=batch.keys_destroyed, keys_destroyed_at=str(batch.keys_destroyed_at),
         request_ref=request.ref, requested_at=request.requested_at,
-        requested_by=request.requested_by, targets=[],
+        requested_by=request.requested_by,
+        targets=[dict(each) for each in batch.targets] if counted.count else [],
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import Batch, Counted
 from audit_stream.erasure.found import Facts, Told, facts_of, sightings
+from audit_stream.erasure.listing import Listing
 from audit_stream.erasure.request import request_id
 from audit_stream.erasure.scan import Hit, Unreadable, scan
 from audit_stream.erasure.segments import Segments
@@ -43,8 +44,11 @@ class Counting:
     index_key: bytes = field(repr=False)
     alarms: Alerts
 
-    async def facts(self, tags: set[bytes], told: Told | None = None) -> dict[bytes, Facts]:
-        """What the archive says of the records of these tags; `told` is called of each.
+    async def facts(
+        self, tags: set[bytes], told: Told | None = None, listing: Listing | None = None
+    ) -> dict[bytes, Facts]:
+        """What the archive says of the records of these tags; `told` is called of each, and
+        `listing` lists them.
 
         `StoreError` when a subject object cannot be looked into: nobody could say that it holds
         none of them.
@@ -53,7 +57,10 @@ class Counting:
             aclosing(self._hits(tags)) as hits,
             aclosing(sightings(self.segments, hits)) as found,
         ):
-            return await facts_of(found, told)
+            if listing is None:
+                return await facts_of(found, told)
+            async with aclosing(listing.of(found)) as listed:
+                return await facts_of(listed, told)
 
     async def _hits(self, tags: set[bytes]) -> Any:
         unreadable: list[Unreadable] = []
@@ -70,9 +77,9 @@ class Counting:
                 hint="see docs/runbooks/subjects.md",
             )
 
-    async def count(self, batch: Batch) -> dict[str, Counted]:
+    async def count(self, batch: Batch, listing: Listing | None = None) -> dict[str, Counted]:
         """Commit to each request's records, and keep the opening for who asked."""
-        facts = await self.facts(batch.tags)
+        facts = await self.facts(batch.tags, listing=listing)
         counted: dict[str, Counted] = {}
         for item in batch.items:
             theirs = [facts[tag] for tag in dict.fromkeys(item.tags) if tag in facts]

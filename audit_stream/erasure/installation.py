@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,12 +13,13 @@ from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.counting import Counting
+from audit_stream.erasure.notice import MOST_RECORDS
 from audit_stream.erasure.request import Request
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Entry
 from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper, Destruction
-from audit_stream.ports import Alerts, WormStore
+from audit_stream.ports import Alerts, Delivery, WormStore
 from audit_stream.privacy.keyring import Keyring
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class StepHook(Protocol):
     """Called around each step; does nothing in production. Tests end the process in it."""
 
     def __call__(self, step: str, when: str) -> None:
-        """`step` of `batch.Step`, in lower case, `when` is ``before`` or ``after``."""
+        """`step` of `batch.Step`, in lower case, `when` is ``before``, ``between`` or ``after``."""
         ...
 
 
@@ -58,6 +59,9 @@ class Installation:
     publish: Callable[[Sequence[Entry]], Awaitable[None]]  # certificates, to `audit-redactions`
     alarms: Alerts
     now: Callable[[], str]
+    #: Who can be told to erase, by name; each tries again by itself what may pass.
+    receivers: Mapping[str, Delivery] = field(default_factory=dict)
+    records_a_part: int = MOST_RECORDS  # of a notice: one post
     barrier_seconds: float = 120.0  # waited for the fleet in one run
     covers: CoverWrapper = LOCAL
     grace_seconds: float = 60.0  # for what a process that ended may still have on its way

@@ -8,6 +8,7 @@ it is held from the last look at the holds until the keys are gone.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,10 +16,14 @@ from time import monotonic
 from typing import Any
 
 from audit_stream.archive.fleet import forget_ended, tell_epoch
+from audit_stream.archive.receivers import receivers
 from audit_stream.erasure.barrier import Barrier
 from audit_stream.erasure.batch import JOURNAL, MOST_REQUESTS, Batch, Item, Step, decode_batch
 from audit_stream.erasure.certifying import certify, forget_openings
 from audit_stream.erasure.installation import Installation, bring_up_views, newest_keyring, together
+from audit_stream.erasure.listing import Listing
+from audit_stream.erasure.notice import Notice
+from audit_stream.erasure.notifying import notify
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
 from audit_stream.errors import BarrierError, KeyringError
@@ -49,7 +54,8 @@ class Keeper:
 
     async def run(self) -> Ran:
         """Finish the batch at work, or carry the next one out. `BarrierError` when the fleet is not
-        through yet: the next run goes on. `KeyringError`, `StoreError`, `FormatError`."""
+        through yet, `NoticeError` when a receiver is not: the next run goes on. `KeyringError`,
+        `StoreError`, `FormatError`."""
         with keyring_lock(self._place.keyring, wait=0.0, name=RUN_FILE):
             ran = Ran()
             await forget_ended(self._private)
@@ -160,7 +166,7 @@ class Keeper:
         await newest_keyring(self._place)
         steps = (
             (Step.PASSED, self._pass), (Step.COUNTED, self._count), (Step.ZEROED, self._zero),
-            (Step.DESTROYED, self._destroy),
+            (Step.DESTROYED, self._destroy), (Step.NOTIFIED, self._notify),
         )  # fmt: skip
         for step, work in steps:
             if batch.step < step:
@@ -205,7 +211,14 @@ class Keeper:
         )
 
     async def _count(self, batch: Batch) -> Batch:
-        return batch.done(Step.COUNTED, counted=await self._place.counting.count(batch))
+        told = await receivers(self._private)  # behind the barrier nobody can be sent theirs anew
+        if not told:
+            return batch.done(Step.COUNTED, counted=await self._place.counting.count(batch))
+        hook = partial(self._place.hook, "counted", "between")
+        listing = Listing(self._private, self._place.records_a_part, hook)
+        counted = await self._place.counting.count(batch, listing)
+        notice = Notice(notice_id=f"en-{secrets.token_hex(8)}", parts=listing.parts, receivers=told)
+        return batch.done(Step.COUNTED, counted=counted, notice=notice)
 
     async def _zero(self, batch: Batch) -> Batch:
         await self._place.counting.zero(batch.tags)
@@ -230,6 +243,10 @@ class Keeper:
         if batch.keys_destroyed == "file-unlinked":  # which was just now, whatever came between
             batch = replace(batch, keys_destroyed_at=at)
         return batch.done(Step.DESTROYED, executed_at=at)
+
+    async def _notify(self, batch: Batch) -> Batch:
+        archive = read_master(self._place.keyring).archive
+        return batch.done(Step.NOTIFIED, targets=await notify(self._place, archive, batch))
 
     async def _note(self, batch: Batch) -> None:
         def noted(value: dict[str, Any] | None) -> dict[str, Any]:

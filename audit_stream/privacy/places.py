@@ -115,7 +115,8 @@ PLACES: tuple[Place, ...] = (
         name="private-objects", group=Group.SUBJECTS, form=Form.PSEUDONYMOUS,
         at=subjects("private/"),
         holds="requests for erasure, holds by customer, the batch at work, which certificate is "
-        "whose: by tag, never by identity; and who has loaded the keyring. Encrypted",
+        "whose: by tag, never by identity; which records receivers are being told to erase; who "
+        "has loaded the keyring, and which receiver was sent which fields. Encrypted",
         readers="keeper and gateways, with the index key",
         kept="closed requests and the map of certificates as long as certificates must be found; "
         "openings for 30 days; the rest until done",
@@ -132,7 +133,8 @@ PLACES: tuple[Place, ...] = (
     Place(
         name="delivery-positions", group=Group.PROCESSES, form=Form.NONE,
         at=settings("delivery_positions"),
-        holds="how far a receiver was sent records: topics, partitions, offsets, hashes",
+        holds="how far a receiver was sent records: topics, partitions, offsets, hashes; and how "
+        "it answered probes",
         readers=_OPERATOR, kept="for ever: without it everything is sent again",
         erasure=_NOTHING,
     ),
@@ -267,6 +269,14 @@ PLACES: tuple[Place, ...] = (
         holds="query strings in logs of proxies, if callers put a customer id into a URL",
         readers="who runs them", kept="as set there",
         erasure="none of ours: have callers send ids in the body (search) or switch such logs off",
+    ),
+    Place(
+        name="receivers", group=Group.BEYOND, form=Form.CLEAR, at=beyond("receivers"),
+        holds="records posted to AUDIT_DELIVERY_URL: their clear fields, and the personal ones "
+        "that AUDIT_DELIVERY_FIELDS names; and lists of records whose fields it is to erase",
+        readers="theirs", kept="theirs",
+        erasure="it is told which, and the certificate says what it acknowledged: to do so is "
+        "theirs, and to forget the list",
     ),
     Place(
         name="others", group=Group.BEYOND, form=Form.CLEAR, at=beyond("others"),

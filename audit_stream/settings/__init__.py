@@ -42,6 +42,7 @@ from audit_stream.settings.groups import (
 from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
+from audit_stream.settings.probing import ProbingSettings
 from audit_stream.settings.retention import RetentionSettings
 from audit_stream.settings.s3 import S3Settings
 from audit_stream.settings.secret import PREFIX
@@ -65,6 +66,7 @@ class Settings(
     IndexSettings,
     GatewaySettings,
     DeliverySettings,
+    ProbingSettings,
     ErasureSettings,
     ProcessSettings,
     AlertSettings,

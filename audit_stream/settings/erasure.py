@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
-from audit_stream.settings.fields import Names
+from audit_stream.settings.fields import Names, is_http_url
 
 
 class ErasureSettings(BaseModel):
@@ -27,3 +27,16 @@ class ErasureSettings(BaseModel):
         description="So long it waits for what a process that ended may still have on its way to "
         "an idle partition; a busy one shows sooner that nothing can come.",
     )
+    erasure_notice_url: str | None = Field(
+        None,
+        description="Where a receiver that was sent personal fields is told which records to "
+        "erase; of the same origin as `AUDIT_DELIVERY_URL`, and with its token.",
+        json_schema_extra={"shown_default": "`AUDIT_DELIVERY_URL`"},
+    )
+
+    @field_validator("erasure_notice_url")
+    @classmethod
+    def _check_erasure_notice_url(cls, value: str | None) -> str | None:
+        if value is not None and not is_http_url(value):
+            raise ValueError("must be an http:// or https:// URL")
+        return value

@@ -116,6 +116,9 @@ CATALOGUE = (
            ("state",)),
     Metric("erasure_due_timestamp_seconds", "gauge",
            "By when the most urgent request to erase is due; 0 where there is none."),
+    Metric("erasures_awaiting_receiver", "gauge",
+           "Requests to erase of which all is done but that a receiver of personal fields has not "
+           "said that it erases them. Told by who carries them out."),
     Metric("platform_deletions_total", "counter",
            "Deletion notices of platforms that a gateway took, recorded and refused."),
     Metric("deliveries_total", "counter",
@@ -129,6 +132,11 @@ CATALOGUE = (
     Metric("delivery_lag_records", "gauge",
            "Archived records not delivered yet, at most: offsets that stored segments cover behind "
            "the position.", ("target", "topic")),
+    Metric("delivery_key_verdict", "gauge",
+           "Whether the receiver honours idempotency keys, as its last probes showed: 1 for "
+           "honoured, not_honoured or unknown.", ("target", "verdict")),
+    Metric("delivery_key_memory_seconds", "gauge",
+           "For how long it was shown to remember a key; 0: not at all.", ("target",)),
     Metric("deliveries_in_flight", "gauge", "Posts under way.", ("target",)),
     Metric("build_info", "gauge", "1, with the version as a label.", ("version",)),
 )  # fmt: skip

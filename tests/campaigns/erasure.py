@@ -46,8 +46,8 @@ KILLS = (
     ("taken", "before"), ("taken", "after"), ("punctured", "before"), ("punctured", "between"),
     ("punctured", "after"), ("passed", "before"), ("passed", "after"), ("counted", "before"),
     ("counted", "after"), ("zeroed", "before"), ("zeroed", "after"), ("destroyed", "before"),
-    ("destroyed", "after"), ("certified", "before"), ("certified", "between"),
-    ("certified", "after"),
+    ("destroyed", "after"), ("notified", "before"), ("notified", "after"), ("certified", "before"),
+    ("certified", "between"), ("certified", "after"),
 )  # fmt: skip
 _KEY_BYTES = 32
 

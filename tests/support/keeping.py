@@ -31,6 +31,7 @@ from audit_stream.holds.active import ActiveHolds
 from audit_stream.keys.epochs import destroy_keys
 from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper, Destruction
+from audit_stream.ports import Delivery
 from audit_stream.stores.blocking import open_reader
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -74,6 +75,8 @@ class Kept:
     views: list[Path] = field(default_factory=list)
     now: str = AT
     covers: CoverWrapper = LOCAL
+    receivers: dict[str, Delivery] = field(default_factory=dict)
+    records_a_part: int = 1_000
     place: Installation | None = None  # in place of `installation`
 
     def __post_init__(self) -> None:
@@ -104,7 +107,7 @@ class Kept:
             counting=counting, barrier=self.barrier, holds_against=self._holds,
             covers=self.covers, destroy=self._destroy, longest_copy=self._longest,
             publish=self._publish, alarms=self.alarms, now=lambda: self.now, barrier_seconds=0.0,
-            grace_seconds=0.0,
+            grace_seconds=0.0, receivers=self.receivers, records_a_part=self.records_a_part,
         )  # fmt: skip
 
     def barrier(self, epoch: int) -> Barrier:

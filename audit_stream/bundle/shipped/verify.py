@@ -57,7 +57,7 @@ VERDICTS = {  # exit code and meaning
 }
 REGISTERS = {"disposals": "audit-disposal/1", "holds": "audit-hold/1",
              "redactions": "audit-redaction/1"}  # fmt: skip
-CERTIFIED = ("certificate_id", "executed_at", "effective_at", "basis", "count", "epochs")
+CERTIFIED = ("certificate_id", "executed_at", "effective_at", "basis", "count", "epochs", "targets")
 PERSONAL = ("customer_external_id", "recipient_address")
 Files = dict[str, bytes]
 Point = tuple[int, ...]

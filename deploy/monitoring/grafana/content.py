@@ -353,6 +353,17 @@ DELIVERY = [
          "Rejected by a receiver; deliver retry tries them again.",
          steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No deliverer", BLUE),),
          runbook="undeliverable"),
+    stat("Erasures that wait for a receiver", "max(audit_stream_erasures_awaiting_receiver)",
+         "All is done but that a receiver of personal fields says that it erases them.",
+         steps=((None, GREEN), (1, YELLOW)), mappings=(nothing("No keeper", YELLOW),),
+         runbook="erasure"),
+    stat("Idempotency keys", "max by (target, verdict) (audit_stream_delivery_key_verdict) > 0",
+         "Whether each receiver was shown to honour them, by the last probes.",
+         mappings=(nothing("No check", YELLOW),), runbook="delivery-keys"),
+    stat("Keys are remembered for", "min by (target) (audit_stream_delivery_key_memory_seconds)",
+         "For how long a receiver was shown to remember a key; 0 for not at all.", unit="s",
+         steps=((None, YELLOW), (86400, GREEN)), mappings=(nothing("No check", YELLOW),),
+         runbook="delivery-keys"),
 ]  # fmt: skip
 
 ROWS = {

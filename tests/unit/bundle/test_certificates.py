@@ -196,6 +196,7 @@ def test_a_good_bundle_has_them_with_their_proofs(facts: BundleFacts, tmp_path: 
     assert (done["verdict"], 13 in steps(done, "ok")) == ("WITNESSED", True)
     said = check_text(tmp_path)
     assert "rc-0000000000000001" in said
+    assert "'targets': []" in said
     without = check(build_bundle(replace(facts, certificates=None)), tmp_path)
     assert 13 in steps(without, "not checked")
 

@@ -32,8 +32,9 @@ KILLS = [
     ("taken", "before"), ("taken", "after"), ("punctured", "before"), ("punctured", "between"),
     ("punctured", "after"), ("passed", "before"), ("passed", "after"), ("counted", "before"),
     ("counted", "after"), ("zeroed", "before"), ("zeroed", "after"), ("destroyed", "before"),
-    ("destroyed", "between"), ("destroyed", "after"), ("certified", "before"),
-    ("certified", "between"), ("certified", "after"),
+    ("destroyed", "between"), ("destroyed", "after"), ("notified", "before"),
+    ("notified", "after"), ("certified", "before"), ("certified", "between"),
+    ("certified", "after"),
 ]  # fmt: skip
 
 

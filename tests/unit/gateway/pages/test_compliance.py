@@ -101,7 +101,9 @@ def test_the_list_says_what_is_due_and_why_it_waits(site: Site, visitor: Visitor
 
 def test_a_certificate_is_shown_with_what_proves_it(site: Site, visitor: Visitor) -> None:
     ref, other = filed(site, visitor), site.signed_in()
-    said = redaction(0, request_ref=ref, epochs=[1, 2])
+    target = {"at": "2026-11-25T12:00:00.000Z", "target": "siem-1",
+              "receipt": "excused by <b>jdoe</b>: scrapped"}  # fmt: skip
+    said = redaction(0, request_ref=ref, epochs=[1, 2], targets=[target])
     signer = LineSigner(golden.KEYRING.segment_key or b"")
     [entry] = asyncio.run(
         put(site.sample.store, Register.REDACTIONS, said.said(), archive=NAME, signer=signer)
@@ -115,6 +117,8 @@ def test_a_certificate_is_shown_with_what_proves_it(site: Site, visitor: Visitor
     assert "signed by its key" in text_of(page)
     assert "not in the archive’s log yet" in text_of(page)
     assert said.commitment in page.text
+    assert "Told to erase: siem-1" in text_of(page)
+    assert "excused by &lt;b&gt;jdoe&lt;/b&gt;: scrapped" in page.text
     assert forms(shown(other, ref), "/compliance/opening") == []
     given = visitor.submit(page, "/compliance/opening")
     assert (given.json(), "attachment" in given.headers["content-disposition"]) == (value, True)
