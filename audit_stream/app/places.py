@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverged
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.azure_target import AzureAccess, Turn, at_once
@@ -21,8 +22,8 @@ from audit_stream.telemetry.alerts import AlarmBoard
 def archive_store(
     settings: Settings, turn: Turn = at_once, *, read_only: bool = False
 ) -> WormStore:
-    """The archive, without retries and breaker: one store, or one for each class that has its own.
-    `turn` comes before each request."""
+    """The archive without its second store, retries and breaker: one store, or one for each class
+    that has its own. `turn` comes before each request."""
 
     def open_at(url: str, tag: str | None = None) -> WormStore:
         return open_store(url, archive_access(settings, tag, turn), read_only=read_only)
@@ -47,8 +48,18 @@ def archive_to_read(settings: Settings) -> ResilientStore:
 
 
 def archive_to_write(settings: Settings) -> WormStore:
-    """The archive for a command that writes; reads are tried again for half a minute."""
-    return _retrying(archive_store(settings))
+    """The archive for a command that writes, with its second store; reads are tried again for half
+    a minute."""
+    primary = _retrying(archive_store(settings))
+    if settings.archive_secondary is None:
+        return primary
+    told = tell_diverged(AlarmBoard("command"))
+    return mirrored(settings, primary, _retrying(second_store(settings), SECOND), told)
+
+
+def second_to_read(settings: Settings) -> ResilientStore:
+    """The second store for commands that only read. The settings must name one."""
+    return _retrying(second_store(settings, read_only=True), SECOND)
 
 
 def store_to_read(url: str, access: AzureAccess) -> ResilientStore:
@@ -56,9 +67,9 @@ def store_to_read(url: str, access: AzureAccess) -> ResilientStore:
     return _retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore) -> ResilientStore:
+def _retrying(store: WormStore, target: str = "archive") -> ResilientStore:
     clock = SystemClock()
-    breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
+    breaker = CircuitBreaker(target, clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)
 
 
