@@ -22,6 +22,7 @@ from typing import Protocol
 from rich.console import Console
 
 from audit_stream.kafka.embedded import EmbeddedKafka
+from audit_stream.stores.access import StoreAccess
 from audit_stream.stores.azure_target import AzureAccess
 from audit_stream.stores.open import open_store
 from bench import report
@@ -53,7 +54,7 @@ class Server(Protocol):
         ...
 
     @property
-    def access(self) -> AzureAccess:
+    def access(self) -> StoreAccess:
         """How the benchmark looks at what they stored."""
         ...
 
@@ -78,9 +79,9 @@ class Emulator:
         return {"AUDIT_AZURE_CONNECTION_STRING": string}
 
     @property
-    def access(self) -> AzureAccess:
+    def access(self) -> StoreAccess:
         """See `Server`."""
-        return AzureAccess(endpoint=self._server.endpoint, key=azurite.KEY)
+        return StoreAccess(azure=AzureAccess(endpoint=self._server.endpoint, key=azurite.KEY))
 
     async def create_container(self, name: str) -> None:
         """See `Server`."""
@@ -105,9 +106,10 @@ class Double:
         return {"AUDIT_AZURE_ENDPOINT": self._process.endpoint, "AUDIT_AZURE_SAS": sas}
 
     @property
-    def access(self) -> AzureAccess:
+    def access(self) -> StoreAccess:
         """See `Server`."""
-        return AzureAccess(endpoint=self._process.endpoint, sas=lambda: f"sig={self._WATCHER}")
+        sas = f"sig={self._WATCHER}"
+        return StoreAccess(azure=AzureAccess(endpoint=self._process.endpoint, sas=lambda: sas))
 
     async def create_container(self, name: str) -> None:
         """See `Server`: the archive's is locked, that of the subjects can be rewritten."""

@@ -122,7 +122,7 @@ class HoldKeeper:
 
     @property
     def _container(self) -> ContainerHolds | None:
-        return open_container_holds(self.settings.archive, self.settings.azure_access())
+        return open_container_holds(self.settings.archive, self.settings.store_access())
 
     async def standings(self, *, read_back: bool) -> tuple[HoldLevel, Sequence[HoldStanding]]:
         """Every hold, declared against enforced."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverged
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
-from audit_stream.stores.azure_target import AzureAccess, Turn, at_once
+from audit_stream.stores.access import StoreAccess
 from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.open import open_store, open_subjects
 from audit_stream.stores.retry import ResilientStore, ResilientSubjectStore
 from audit_stream.stores.routed import RoutedStore
+from audit_stream.stores.target import Turn, at_once
 from audit_stream.telemetry.alerts import AlarmBoard
 
 
@@ -26,20 +26,13 @@ def archive_store(
     that has its own. `turn` comes before each request."""
 
     def open_at(url: str, tag: str | None = None) -> WormStore:
-        return open_store(url, archive_access(settings, tag, turn), read_only=read_only)
+        return open_store(url, settings.store_access(tag=tag, turn=turn), read_only=read_only)
 
     main = open_at(settings.archive)
     if not settings.archives:
         return main
     classes = {tag: open_at(url, tag) for tag, url in settings.archives.items()}
     return RoutedStore(main, classes, settings.class_of)
-
-
-def archive_access(settings: Settings, tag: str | None = None, turn: Turn = at_once) -> AzureAccess:
-    """How the container of a class is reached, and how long its policy must be; None: the main
-    one."""
-    days = settings.policy_days(tag)
-    return replace(settings.azure_access(), turn=turn, retention_days=days)
 
 
 def archive_to_read(settings: Settings) -> ResilientStore:
@@ -62,7 +55,7 @@ def second_to_read(settings: Settings) -> ResilientStore:
     return _retrying(second_store(settings, read_only=True), SECOND)
 
 
-def store_to_read(url: str, access: AzureAccess) -> ResilientStore:
+def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
     return _retrying(open_store(url, access, read_only=True))
 
@@ -75,9 +68,7 @@ def _retrying(store: WormStore, target: str = "archive") -> ResilientStore:
 
 def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
     """The subject objects; `turn` comes before each request."""
-    return open_subjects(
-        settings.subjects, replace(settings.azure_access(subjects=True), turn=turn)
-    )
+    return open_subjects(settings.subjects, settings.store_access("subjects", turn=turn))
 
 
 def subjects_to_write(settings: Settings) -> ResilientSubjectStore:

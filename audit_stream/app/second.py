@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from audit_stream.archive.order import ArchiveOrder
 from audit_stream.ports import Alerts, WormStore
 from audit_stream.settings import Settings
-from audit_stream.stores.azure_target import AzureAccess, Turn, at_once
 from audit_stream.stores.backlog import Bound
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.copying import Told
 from audit_stream.stores.mirrored import MirroredStore, Mirroring
 from audit_stream.stores.open import open_store
 from audit_stream.stores.retry import ResilientStore
+from audit_stream.stores.target import Turn, at_once
 from audit_stream.telemetry.metrics import Metrics
 
 #: The target of its breaker.
@@ -24,14 +23,8 @@ SECOND = "secondary"
 def second_store(settings: Settings, turn: Turn = at_once, *, read_only: bool = False) -> WormStore:
     """The second store alone, without retries and breaker. The settings must name one."""
     assert settings.archive_secondary is not None
-    access = second_access(settings, turn)
+    access = settings.store_access("secondary", turn=turn)
     return open_store(settings.archive_secondary, access, read_only=read_only)
-
-
-def second_access(settings: Settings, turn: Turn = at_once) -> AzureAccess:
-    """How its container is reached; it holds every class, so its policy is the longest one's."""
-    days = max(settings.policy_days(), *map(settings.class_days, settings.classes))
-    return replace(settings.azure_access(), turn=turn, retention_days=days)
 
 
 def mirrored(

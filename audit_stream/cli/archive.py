@@ -82,7 +82,7 @@ async def _compare(
     from audit_stream.app.places import store_to_read
     from audit_stream.archive.compare import ArchiveComparison
 
-    access = settings.azure_access()
+    access = settings.store_access()
     one, other = store_to_read(a, access), store_to_read(b, access)
     try:
         with out.progress() as progress:

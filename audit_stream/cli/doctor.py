@@ -52,7 +52,7 @@ async def _doctor(settings: Settings, out: Output, *, lock_version: bool, yes: b
     from audit_stream.stores.azure_trial import ask_all
     from audit_stream.stores.open import azure_target
 
-    target = azure_target(settings.archive, settings.azure_access())
+    target = azure_target(settings.archive, settings.store_access())
     if target.access.management is None:
         raise ConfigError(
             "the containers are made over the management plane",

@@ -117,13 +117,12 @@ def lock(
 
 def archive_target(settings: Settings, tag: str | None) -> AzureTarget:
     """The container of a class with one of its own, or the main one. `ConfigError`."""
-    from audit_stream.app.places import archive_access
     from audit_stream.stores.open import azure_target
 
     if tag is not None and tag not in settings.archives:
         raise ConfigError(f"{tag} has no container of its own", hint="see AUDIT_ARCHIVES")
     url = settings.archive if tag is None else settings.archives[tag]
-    return azure_target(url, archive_access(settings, tag))
+    return azure_target(url, settings.store_access(tag=tag))
 
 
 async def _lock(target: AzureTarget, days: int, out: Output) -> int:

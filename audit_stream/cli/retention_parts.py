@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.holds import holds_reader
-from audit_stream.app.places import archive_access, archive_to_write, subjects_to_write
+from audit_stream.app.places import archive_to_write, subjects_to_write
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
@@ -58,7 +58,7 @@ def disposer_of(settings: Settings, tag: str | None) -> Disposer:
     """Of the container of a class; None: the main one."""
     url = settings.archives.get(tag or "", settings.archive)
     own = tag if tag in settings.archives else None
-    return open_disposer(url, archive_access(settings, own))
+    return open_disposer(url, settings.store_access(tag=own))
 
 
 def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> ReadHolds:

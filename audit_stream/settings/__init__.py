@@ -41,9 +41,12 @@ from audit_stream.settings.index import IndexSettings
 from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.retention import RetentionSettings
+from audit_stream.settings.s3 import S3Settings
 from audit_stream.settings.second import SecondStoreSettings
 from audit_stream.settings.secret import PREFIX
+from audit_stream.stores.access import Role, StoreAccess
 from audit_stream.stores.open import Place, place_of
+from audit_stream.stores.target import Turn, at_once
 
 _REDACTED = "********"
 _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
@@ -55,6 +58,7 @@ class Settings(
     RetentionSettings,
     SecondStoreSettings,
     AzureSettings,
+    S3Settings,
     SegmentSettings,
     NotarySettings,
     AnchorSettings,
@@ -165,6 +169,20 @@ class Settings(
             return self.class_days(tag)
         mine = [self.class_days(each) for each in self.classes if each not in self.archives]
         return max(self.retention_days, *mine, 0)
+
+    def store_access(
+        self, role: Role = "archive", tag: str | None = None, turn: Turn = at_once
+    ) -> StoreAccess:
+        """How the stores of a role are reached; `tag`: of a class with a store of its own.
+
+        `ConfigError` when credentials cannot be read or used.
+        """
+        days = self.policy_days(tag)
+        if role == "secondary":  # one store for every class
+            days = max(days, *map(self.class_days, self.classes))
+        return StoreAccess(
+            azure=self.azure_access(role), s3=self.s3_access(role), turn=turn, retention_days=days
+        )
 
     def _tls_files(self) -> bool:
         return bool(self.kafka_tls_ca or self.kafka_tls_cert or self.kafka_tls_key)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from audit_stream.settings.fields import shown
 from audit_stream.settings.secret import Secret, secret_of
+from audit_stream.stores.access import Role
 from audit_stream.stores.azure_target import (
     PUBLIC_CLOUD,
     AzureAccess,
@@ -61,6 +62,20 @@ class AzureSettings(BaseModel):
     azure_subjects_connection_string_file: Path | None = Field(
         None, description="File that holds it."
     )
+    azure_secondary_sas: SecretStr | None = Field(
+        None,
+        description="SAS token for the second store's container.",
+        json_schema_extra=shown("the archive's"),
+    )
+    azure_secondary_sas_file: Path | None = Field(None, description="File that holds it.")
+    azure_secondary_connection_string: SecretStr | None = Field(
+        None,
+        description="Connection string of the second store's account.",
+        json_schema_extra=shown("the archive's"),
+    )
+    azure_secondary_connection_string_file: Path | None = Field(
+        None, description="File that holds it."
+    )
     azure_ca_file: Path | None = Field(
         None,
         description="PEM file of the authorities that sign the service's certificate, or that of "
@@ -84,6 +99,11 @@ class AzureSettings(BaseModel):
         description="Resource group of the subject objects' account.",
         json_schema_extra={"shown_default": "the archive's"},
     )
+    azure_secondary_resource_group: str | None = Field(
+        None,
+        description="Resource group of the second store's account.",
+        json_schema_extra={"shown_default": "the archive's"},
+    )
     azure_management: str = Field(
         "https://management.azure.com",
         description="URL of the management plane; another one in a sovereign cloud.",
@@ -96,12 +116,12 @@ class AzureSettings(BaseModel):
             raise ValueError("must be an https:// URL (http:// for an emulator)")
         return value.rstrip("/")
 
-    def azure_access(self, *, subjects: bool = False) -> AzureAccess:
-        """How the archive's container is reached, or that of the subject objects.
+    def azure_access(self, role: Role = "archive") -> AzureAccess:
+        """How the container of a role is reached; what it has not of its own is the archive's.
 
         `ConfigError` when a file cannot be read or a connection string cannot be used.
         """
-        string, sas = self._credentials(subjects)
+        string, sas = self._credentials(role)
         endpoint, key = self.azure_endpoint, None
         if string is not None:
             found = parse_connection_string(string())
@@ -113,29 +133,23 @@ class AzureSettings(BaseModel):
             cli_login=self.azure_cli_login,
             ca_file=None if self.azure_ca_file is None else str(self.azure_ca_file),
             require_tls13=self.azure_tls13, connections=self.azure_connections,
-            management=self._management(subjects),
+            management=self._management(role),
         )  # fmt: skip
 
-    def _management(self, subjects: bool) -> Management | None:
-        group = (subjects and self.azure_subjects_resource_group) or self.azure_resource_group
+    def _management(self, role: Role) -> Management | None:
+        own = None if role == "archive" else getattr(self, f"azure_{role}_resource_group")
+        group = own or self.azure_resource_group
         if not self.azure_subscription or not group:
             return None
         return Management(
             url=self.azure_management, subscription=self.azure_subscription, resource_group=group
         )
 
-    def _credentials(self, subjects: bool) -> tuple[Secret | None, Secret | None]:
-        """(connection string, SAS); those of the subjects fall back to the archive's."""
-        archive = (
-            secret_of(self, "azure_connection_string"), secret_of(self, "azure_sas"),
-        )  # fmt: skip
-        if not subjects:
-            return archive
-        own = (
-            secret_of(self, "azure_subjects_connection_string"),
-            secret_of(self, "azure_subjects_sas"),
-        )
-        return own if any(own) else archive
+    def _credentials(self, role: Role) -> tuple[Secret | None, Secret | None]:
+        """(connection string, SAS); those of the archive where the role has none of its own."""
+        prefix = "azure" if role == "archive" else f"azure_{role}"
+        own = (secret_of(self, f"{prefix}_connection_string"), secret_of(self, f"{prefix}_sas"))
+        return own if any(own) or role == "archive" else self._credentials("archive")
 
 
 def _constant(text: str) -> Secret:

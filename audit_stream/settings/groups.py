@@ -23,7 +23,8 @@ class ArchiveSettings(BaseModel):
 
     archive: str = Field(
         default_factory=lambda: Path("var/archive").absolute().as_uri(),
-        description="The write-once store: `azure://account/container` or `file:///path`.",
+        description="The write-once store: `azure://account/container`, `s3://bucket` "
+        "or `file:///path`.",
         json_schema_extra=shown("`file://` and `var/archive` under the working directory"),
     )
     subjects: str = Field(
@@ -93,12 +94,12 @@ class ArchiveSettings(BaseModel):
 
     @property
     def archive_place(self) -> Place:
-        """The folder or container of the archive."""
+        """The folder, container or bucket of the archive."""
         return place_of(self.archive)
 
     @property
     def subjects_place(self) -> Place:
-        """The folder or container of the subject objects."""
+        """The folder, container or bucket of the subject objects."""
         return place_of(self.subjects)
 
     @property

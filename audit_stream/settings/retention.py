@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, field_validator
 
 from audit_stream.errors import ConfigError
 from audit_stream.settings.fields import Pairs
-from audit_stream.stores.azure_target import RETENTION_DAYS
 from audit_stream.stores.open import place_of
+from audit_stream.stores.target import RETENTION_DAYS
 
 LONGEST_DAYS = 146_000  # Azure's limit of a policy
 _PERIOD = re.compile(r"(?P<number>[1-9]\d{0,5})(?P<unit>[dy])").fullmatch

@@ -18,7 +18,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import ConfigError, StoreRefused
 from audit_stream.stores.azure_errors import store_errors
-from audit_stream.stores.azure_target import AzureAccess, AzureTarget, Turn
+from audit_stream.stores.azure_target import AzureAccess, AzureTarget
+from audit_stream.stores.target import Turn, at_once
 
 #: Newest REST version that every supported cloud and emulator of ours speaks.
 API_VERSION = "2025-11-05"
@@ -53,7 +54,7 @@ class Connection:
         target, access = self._target, self._target.access
         self._session = open_session(access, self._note_tls)
         self._credential = _credential(target, self._session)
-        transport = transport_over(self._session, access)
+        transport = transport_over(self._session, access, target.turn)
         return ContainerClient(
             target.service_url, target.container, credential=self._credential,
             transport=transport, retry_total=0, max_single_put_size=_SINGLE_PUT,
@@ -164,16 +165,18 @@ class _InTurn(AioHttpTransport):  # type: ignore[misc]  # the SDK has no types f
         return await super().send(request, **{**options, "stream": False})
 
 
-def transport_over(session: aiohttp.ClientSession, access: AzureAccess) -> AioHttpTransport:
+def transport_over(
+    session: aiohttp.ClientSession, access: AzureAccess, turn: Turn = at_once
+) -> AioHttpTransport:
     """The session as the SDK wants it; closing the one leaves the other open."""
     # The limits go to the transport: a client with a transport of its own ignores them.
     return _InTurn(
-        access.turn, session=session, session_owner=False,
+        turn, session=session, session_owner=False,
         connection_timeout=access.connect_seconds, read_timeout=access.read_seconds,
     )  # fmt: skip
 
 
-def identity(access: AzureAccess, session: aiohttp.ClientSession) -> Any:
+def identity(access: AzureAccess, session: aiohttp.ClientSession, turn: Turn = at_once) -> Any:
     """The workload's identity, else the machine's. The authority is asked over `session`, as it may
     stand behind the same proxy and private CA; the machine's own endpoint is not."""
     from azure.identity.aio import (
@@ -185,7 +188,7 @@ def identity(access: AzureAccess, session: aiohttp.ClientSession) -> Any:
     if access.cli_login:
         return AzureCliCredential()
     try:
-        return WorkloadIdentityCredential(transport=transport_over(session, access))
+        return WorkloadIdentityCredential(transport=transport_over(session, access, turn))
     except ValueError:  # its environment is not set: not in a cluster
         return ManagedIdentityCredential(client_id=access.client_id)
 
@@ -196,4 +199,4 @@ def _credential(target: AzureTarget, session: aiohttp.ClientSession) -> Any:
         return AzureSasCredential(access.sas().lstrip("?"))
     if access.key is not None:
         return {"account_name": target.account, "account_key": access.key}
-    return identity(access, session)
+    return identity(access, session, target.turn)

@@ -47,7 +47,7 @@ async def survey_archive(
     canary = Unread("opened read-only") if put is None else await try_canary(connection, put)
     tried = put is not None and versioned
     return ArchiveFacts(
-        target_days=target.access.retention_days, plane=plane, canary=canary,
+        target_days=target.retention_days, plane=plane, canary=canary,
         retained=await retained(connection) if tried else None,
         container=managed.container, account=managed.account, service=managed.service,
         grants=managed.grants,

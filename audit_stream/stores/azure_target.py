@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from audit_stream.errors import ConfigError
+from audit_stream.stores.target import Secret, Target
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}").fullmatch
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]").fullmatch
 _EXAMPLE = "for example azure://account/container"
-#: Seven years are 2555 to 2557 days.
-RETENTION_DAYS = 2557
 PUBLIC_CLOUD = "https://{account}.blob.core.windows.net"
-
-#: Reads a secret where it lies, again at each call: files rotate.
-Secret = Callable[[], str]
-#: Returns when a request may leave.
-Turn = Callable[[], Awaitable[None]]
-
-
-async def at_once() -> None:
-    """The turn of who need not wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +42,10 @@ class AzureAccess:
     read_seconds: float = 20.0  # also a body that trickles: from one part to the next
     server_seconds: int = 15  # how long the service itself may take
     management: Management | None = None  # None: it cannot be asked
-    turn: Turn = field(default=at_once, repr=False)  # awaited before each request
-    retention_days: int = RETENTION_DAYS  # what the archive's policy should be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AzureTarget:
+class AzureTarget(Target):
     """One container."""
 
     account: str

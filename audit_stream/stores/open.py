@@ -7,17 +7,19 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from audit_stream.errors import ConfigError
 from audit_stream.ports import ContainerHolds, SubjectStore, WormStore
-from audit_stream.stores.azure_target import AzureAccess, AzureTarget, check_azure_place
+from audit_stream.stores.access import StoreAccess
+from audit_stream.stores.azure_target import AzureTarget, check_azure_place
 from audit_stream.stores.file import FileStore
+from audit_stream.stores.s3_target import S3Target, check_bucket
 from audit_stream.stores.subjects import FileSubjectStore
 
-_EXAMPLE = "for example file:///var/lib/audit/archive or azure://account/container"
-_LOCAL = AzureAccess()
+_EXAMPLE = "for example file:///var/lib/audit/archive, azure://account/container or s3://bucket"
+_LOCAL = StoreAccess()
 
-Place = Path | AzureTarget
+Place = Path | AzureTarget | S3Target
 
 
-def open_store(url: str, access: AzureAccess = _LOCAL, *, read_only: bool = False) -> WormStore:
+def open_store(url: str, access: StoreAccess = _LOCAL, *, read_only: bool = False) -> WormStore:
     """The archive at `url`; a folder is made if need be unless `read_only`.
 
     `ConfigError` for a URL it cannot serve, and for a folder to read that is not there.
@@ -28,12 +30,14 @@ def open_store(url: str, access: AzureAccess = _LOCAL, *, read_only: bool = Fals
         from audit_stream.stores.azure import AzureStore
 
         return AzureStore(place, read_only)
+    if isinstance(place, S3Target):
+        raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
     if read_only and not place.is_dir():
         raise ConfigError(f"there is no archive folder {place}", hint="check AUDIT_ARCHIVE")
     return FileStore(place, read_only)
 
 
-def open_subjects(url: str, access: AzureAccess = _LOCAL) -> SubjectStore:
+def open_subjects(url: str, access: StoreAccess = _LOCAL) -> SubjectStore:
     """The subject store at `url`; a folder is made if need be."""
     place = place_of(url, access)
     if isinstance(place, AzureTarget):
@@ -41,10 +45,12 @@ def open_subjects(url: str, access: AzureAccess = _LOCAL) -> SubjectStore:
         from audit_stream.stores.azure_subjects import AzureSubjectStore
 
         return AzureSubjectStore(place)
+    if isinstance(place, S3Target):
+        raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
     return FileSubjectStore(place)
 
 
-def open_container_holds(url: str, access: AzureAccess = _LOCAL) -> ContainerHolds | None:
+def open_container_holds(url: str, access: StoreAccess = _LOCAL) -> ContainerHolds | None:
     """The holds of the archive's container; None where it is none, or its management plane is not
     set."""
     place = place_of(url, access)
@@ -56,7 +62,7 @@ def open_container_holds(url: str, access: AzureAccess = _LOCAL) -> ContainerHol
     return AzureContainerHolds(place)
 
 
-def azure_target(url: str, access: AzureAccess) -> AzureTarget:
+def azure_target(url: str, access: StoreAccess) -> AzureTarget:
     """The container that `url` names; `ConfigError` for any other place."""
     place = place_of(url, access)
     if not isinstance(place, AzureTarget):
@@ -67,8 +73,9 @@ def azure_target(url: str, access: AzureAccess) -> AzureTarget:
     return place
 
 
-def place_of(url: str, access: AzureAccess = _LOCAL) -> Place:
-    """The folder or container a URL means: ``file:///path``, ``azure://account/container``."""
+def place_of(url: str, access: StoreAccess = _LOCAL) -> Place:
+    """The folder, container or bucket a URL means: ``file:///path``, ``azure://account/container``,
+    ``s3://bucket``."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -79,9 +86,11 @@ def place_of(url: str, access: AzureAccess = _LOCAL) -> Place:
         case "azure":
             return _container(parts, access)
         case "s3":
-            raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
+            return _bucket(parts, access)
         case _:
-            raise ConfigError("a store's URL must start with file:/// or azure://", hint=_EXAMPLE)
+            raise ConfigError(
+                "a store's URL must start with file:///, azure:// or s3://", hint=_EXAMPLE
+            )
 
 
 def _folder(parts: SplitResult) -> Path:
@@ -95,7 +104,7 @@ def _folder(parts: SplitResult) -> Path:
     return Path(path)
 
 
-def _container(parts: SplitResult, access: AzureAccess) -> AzureTarget:
+def _container(parts: SplitResult, access: StoreAccess) -> AzureTarget:
     account, container = parts.netloc, parts.path.strip("/")
     if parts.query or parts.fragment or "@" in account:
         raise ConfigError(
@@ -103,7 +112,23 @@ def _container(parts: SplitResult, access: AzureAccess) -> AzureTarget:
             hint=f"{_EXAMPLE}; credentials have settings of their own (AUDIT_AZURE_…)",
         )
     check_azure_place(account, container)
-    return AzureTarget(account=account, container=container, access=access)
+    return AzureTarget(
+        account=account, container=container, access=access.azure, turn=access.turn,
+        retention_days=access.retention_days,
+    )  # fmt: skip
+
+
+def _bucket(parts: SplitResult, access: StoreAccess) -> S3Target:
+    bucket = parts.netloc
+    if parts.query or parts.fragment or parts.path.strip("/") or "@" in bucket:
+        raise ConfigError(
+            "an s3 URL is a bucket, nothing else",
+            hint="for example s3://bucket; credentials have settings of their own (AUDIT_S3_…)",
+        )
+    check_bucket(bucket)
+    return S3Target(
+        bucket=bucket, access=access.s3, turn=access.turn, retention_days=access.retention_days
+    )
 
 
 def _need_azure() -> None:

@@ -45,7 +45,7 @@ async def store(cloud: Cloud) -> AsyncIterator[WormStore]:
 
 def holds_of(cloud: Cloud) -> ContainerHolds:
     settings = cloud.settings()
-    found = open_container_holds(settings.archive, settings.azure_access())
+    found = open_container_holds(settings.archive, settings.store_access())
     assert found is not None
     return found
 

@@ -291,7 +291,7 @@ async def test_nothing_is_tried_on_an_archive_opened_to_read(cloud: Cloud) -> No
     from audit_stream.stores.open import open_store
 
     settings = cloud.settings()
-    store = open_store(settings.archive, settings.azure_access(), read_only=True)
+    store = open_store(settings.archive, settings.store_access(), read_only=True)
     posture = await store.posture()
     await store.close()
     assert finding(posture, "canary").standing is Standing.UNKNOWN

@@ -192,8 +192,9 @@ async def test_each_request_waits_for_its_turn(double: BlobDouble) -> None:
         nonlocal turns
         turns += 1
 
-    access = AzureAccess(endpoint=double.url, key=KEY, turn=turn)
-    store = AzureSubjectStore(AzureTarget(account=ACCOUNT, container="subjects", access=access))
+    access = AzureAccess(endpoint=double.url, key=KEY)
+    at = AzureTarget(account=ACCOUNT, container="subjects", access=access, turn=turn)
+    store = AzureSubjectStore(at)
     double.faults.inject("drop_after")
     assert await store.create(NAME, b"one")  # and looks what stands
     assert await store.names("") == [NAME]

@@ -153,7 +153,7 @@ def test_a_file_that_is_missing_or_no_toml_is_refused() -> None:
         ({"archive": "relative/path"}, "ARCHIVE"),
         ({"archive": "file:///"}, "ARCHIVE"),
         ({"archive": "file://host/path"}, "ARCHIVE"),
-        ({"archive": "s3://bucket"}, "ARCHIVE"),
+        ({"archive": "s3://bucket/folder"}, "ARCHIVE"),
         ({"subjects": "file:"}, "SUBJECTS"),
         ({"archive": "file:///a", "subjects": "file:///a"}, "SUBJECTS"),
         ({"archive": "file:///a", "subjects": "file:///a/subjects"}, "SUBJECTS"),

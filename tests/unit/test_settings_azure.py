@@ -87,11 +87,11 @@ def test_a_sas_in_a_file_is_read_again_at_each_use() -> None:
 
 def test_the_subjects_may_have_credentials_of_their_own() -> None:
     both = load(azure_sas="sig=archive")
-    sas = both.azure_access(subjects=True).sas
+    sas = both.azure_access("subjects").sas
     assert sas is not None
     assert sas() == "sig=archive"
     apart = load(azure_sas="sig=archive", azure_subjects_connection_string=STRING)
-    assert apart.azure_access(subjects=True).key == SECRET
+    assert apart.azure_access("subjects").key == SECRET
     assert apart.azure_access().key is None
 
 

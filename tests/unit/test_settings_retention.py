@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit_stream.app.places import archive_access, archive_store
+from audit_stream.app.places import archive_store
 from audit_stream.errors import ConfigError
 from audit_stream.settings import Settings
 from audit_stream.settings.retention import days_of
@@ -62,10 +62,10 @@ def test_each_containers_policy_must_be_as_long_as_what_lies_in_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = load(monkeypatch, retention="CALLS=10y")
-    assert archive_access(settings).retention_days == 3653  # all of it lies there
+    assert settings.store_access().retention_days == 3653  # all of it lies there
     settings = load(monkeypatch, retention="CALLS=10y", archives="CALLS=azure://acct/calls")
-    assert archive_access(settings).retention_days == 2557
-    assert archive_access(settings, "CALLS").retention_days == 3653
+    assert settings.store_access().retention_days == 2557
+    assert settings.store_access(tag="CALLS").retention_days == 3653
 
 
 def test_a_class_has_a_store_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class AzureDisposer:
         return await self._connection.container().get_container_properties()
 
     async def _days(self) -> int:
-        should = self._target.access.retention_days
+        should = self._target.retention_days
         if self._target.access.management is None:
             return should
         async with open_arm(self._target) as arm:
