@@ -37,30 +37,26 @@ def archive_store(
 
 def archive_to_read(settings: Settings) -> ResilientStore:
     """The archive for commands that only read."""
-    return _retrying(archive_store(settings, read_only=True))
+    return retrying(archive_store(settings, read_only=True))
 
 
 def archive_to_write(settings: Settings) -> WormStore:
     """The archive for a command that writes, with its second store; reads are tried again for half
     a minute."""
-    primary = _retrying(archive_store(settings))
+    primary = retrying(archive_store(settings))
     if settings.archive_secondary is None:
         return primary
     told = tell_diverged(AlarmBoard("command"))
-    return mirrored(settings, primary, _retrying(second_store(settings), SECOND), told)
-
-
-def second_to_read(settings: Settings) -> ResilientStore:
-    """The second store for commands that only read. The settings must name one."""
-    return _retrying(second_store(settings, read_only=True), SECOND)
+    return mirrored(settings, primary, retrying(second_store(settings), SECOND), told)
 
 
 def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
-    return _retrying(open_store(url, access, read_only=True))
+    return retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore, target: str = "archive") -> ResilientStore:
+def retrying(store: WormStore, target: str = "archive") -> ResilientStore:
+    """A store as a command uses it: behind a breaker of its own, whose alarms go nowhere."""
     clock = SystemClock()
     breaker = CircuitBreaker(target, clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)
