@@ -1,10 +1,11 @@
-"""A second store under a real fleet: either is lost, and nothing is missing or double afterwards."""
+"""A second store under a real fleet: the first is lost, and nothing is missing or double."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from audit_stream.app.redundant import Keys, add_missing, compare, open_sides
@@ -38,6 +39,19 @@ async def compared(fleet: Fleet) -> Outcome:
 
 async def is_equal(fleet: Fleet) -> bool:
     return (await compared(fleet)).is_equal
+
+
+async def measured(port: int, series: str) -> float:
+    """What a worker says of itself."""
+    address = f"http://127.0.0.1:{port}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        lines = (await answer.text()).splitlines()
+    (found,) = [line for line in lines if line.startswith(f"{series} ")]
+    return float(found.rpartition(" ")[2])
+
+
+async def lag_is_above(port: int, seconds: float) -> bool:
+    return await measured(port, "audit_stream_secondary_lag_seconds") > seconds
 
 
 async def moved_to_the_second(fleet: Fleet) -> None:
@@ -108,7 +122,7 @@ async def test_a_second_store_that_is_away_holds_up_the_first_only_from_the_boun
     second = with_second(fleet, "behind")
     fleet.extra |= {"AUDIT_SECONDARY_LAG_SECONDS": "3", "AUDIT_BREAKER_ATTEMPTS": "1",
                     "AUDIT_BREAKER_PROBE_SECONDS": "0.3"}  # fmt: skip
-    events = Events(313, fleet.topic)
+    events, port = Events(313, fleet.topic), fleet.serve()
     fleet.start(0)
     await fleet.send(events.lines(500))
     await fleet.settled()
@@ -116,7 +130,12 @@ async def test_a_second_store_that_is_away_holds_up_the_first_only_from_the_boun
     away = second.rename(fleet.folder / "away")
     await fleet.send(events.lines(500))
     await fleet.settled()  # within the bound
+    await eventually(lambda: lag_is_above(port, 4.0))
+    archived = len(fleet.lines())
     await fleet.send(events.lines(500))
+    await eventually(lambda: lag_is_above(port, 7.0))
+    assert len(fleet.lines()) == archived  # beyond it nothing is stored
+    assert await measured(port, 'audit_stream_breaker_open{target="secondary"}') == 1
     await fleet.kill(0)  # nothing of this is on the second store
     away.rename(second)
     async with open_sides(fleet.settings, "secondary") as sides:
