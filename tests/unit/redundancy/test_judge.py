@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from audit_stream.evidence.access import decode_part
 from audit_stream.evidence.batch import Leaf, decode_batch
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.log_names import access_name
@@ -56,6 +57,23 @@ class TestLog:
             leaves[at] = Leaf(leaves[at].line, said)
             changed = replace(batch, leaves=tuple(leaves)).encode()
             assert await judged(await Twins.of(good), name, changed) is Word.WRONG
+
+    async def test_a_leaf_with_another_line_is_wrong(self, good: Objects) -> None:
+        """Its hash fits it; the checkpoint's root does not."""
+        name = names_of(good, "batch")[0]
+        batch = decode_batch(good[name], name)
+        other = Leaf(batch.leaves[0].line.replace(b'"made"', b'"maid"'))
+        assert other != batch.leaves[0]
+        changed = replace(batch, leaves=(other, *batch.leaves[1:])).encode()
+        assert await judged(await Twins.of(good), name, changed) is Word.WRONG
+
+    async def test_a_part_of_a_journal_with_other_entries_is_wrong(self, good: Objects) -> None:
+        """It fits itself and the one before it; the log has another."""
+        for number in range(4):
+            name = access_name(access.JOURNAL, number)
+            part = decode_part(good[name], name)
+            forged = replace(part, entries=part.entries[:1]).encode()
+            assert await judged(await Twins.of(good), name, forged) is Word.WRONG
 
     async def test_a_batch_is_followed_over_the_good_ones_of_either_store(
         self, good: Objects
