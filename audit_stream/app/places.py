@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverged
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.access import StoreAccess
@@ -21,8 +22,8 @@ from audit_stream.telemetry.alerts import AlarmBoard
 def archive_store(
     settings: Settings, turn: Turn = at_once, *, read_only: bool = False
 ) -> WormStore:
-    """The archive, without retries and breaker: one store, or one for each class that has its own.
-    `turn` comes before each request."""
+    """The archive without its second store, retries and breaker: one store, or one for each class
+    that has its own. `turn` comes before each request."""
 
     def open_at(url: str, tag: str | None = None) -> WormStore:
         return open_store(url, settings.store_access(tag=tag, turn=turn), read_only=read_only)
@@ -36,22 +37,28 @@ def archive_store(
 
 def archive_to_read(settings: Settings) -> ResilientStore:
     """The archive for commands that only read."""
-    return _retrying(archive_store(settings, read_only=True))
+    return retrying(archive_store(settings, read_only=True))
 
 
 def archive_to_write(settings: Settings) -> WormStore:
-    """The archive for a command that writes; reads are tried again for half a minute."""
-    return _retrying(archive_store(settings))
+    """The archive for a command that writes, with its second store; reads are tried again for half
+    a minute."""
+    primary = retrying(archive_store(settings))
+    if settings.archive_secondary is None:
+        return primary
+    told = tell_diverged(AlarmBoard("command"))
+    return mirrored(settings, primary, retrying(second_store(settings), SECOND), told)
 
 
 def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
-    return _retrying(open_store(url, access, read_only=True))
+    return retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore) -> ResilientStore:
+def retrying(store: WormStore, target: str = "archive") -> ResilientStore:
+    """A store as a command uses it: behind a breaker of its own, whose alarms go nowhere."""
     clock = SystemClock()
-    breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
+    breaker = CircuitBreaker(target, clock=clock, alerts=AlarmBoard("command"))
     return ResilientStore(store, breaker, clock=clock)
 
 

@@ -45,6 +45,7 @@ from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.probing import ProbingSettings
 from audit_stream.settings.retention import RetentionSettings
 from audit_stream.settings.s3 import S3Settings
+from audit_stream.settings.second import SecondStoreSettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.access import Role, StoreAccess
 from audit_stream.stores.open import Place, place_of
@@ -58,6 +59,7 @@ class Settings(
     KafkaSettings,
     ArchiveSettings,
     RetentionSettings,
+    SecondStoreSettings,
     AzureSettings,
     S3Settings,
     SegmentSettings,
@@ -95,6 +97,7 @@ class Settings(
         given = {name: value for name, value in flags.items() if value is not None}
         if "archive" in given:  # another archive has no containers of the live one's classes
             given.setdefault("archives", {})
+            given.setdefault("archive_secondary", None)
         token = _config_file.set(path)
         try:
             return cls(**given)  # type: ignore[arg-type]  # checked by the model itself
@@ -142,6 +145,13 @@ class Settings(
                 raise ValueError("subjects: must lie outside the archive, which is never rewritten")
         if _within(place_of(self.positions_url), self.archive_place):
             raise ValueError("delivery_positions: must lie outside the archive")
+        if self.archive_secondary is not None:
+            second = place_of(self.archive_secondary)
+            taken = [self.archive_place, *map(place_of, self.archives.values())]
+            if any(_within(second, each) or _within(each, second) for each in taken):
+                raise ValueError("archive_secondary: must not lie where the archive does")
+            if _within(self.subjects_place, second):
+                raise ValueError("subjects: must lie outside the archive, which is never rewritten")
         if strangers := {*self.retention, *self.archives} - set(self.classes):
             what = "retention" if strangers & set(self.retention) else "archives"
             raise ValueError(f"{what}: {', '.join(sorted(strangers))} is no topic's class")
