@@ -133,7 +133,7 @@ def trusted_keys(settings: Settings) -> TrustedKeys:
 
 def positions_store(settings: Settings) -> SubjectStore:
     """Where positions lie."""
-    return open_subjects(settings.positions_url, settings.azure_access(subjects=True))
+    return open_subjects(settings.positions_url, settings.store_access("subjects"))
 
 
 def _positions(settings: Settings, alarms: Alerts) -> ResilientSubjectStore:
