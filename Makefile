@@ -2,6 +2,7 @@
 PY ?= python3
 EVENTS ?= 20000
 JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -32,10 +33,10 @@ lint: install
 	$(BIN)/pytest -q tests/architecture/test_size_budget.py
 
 check: lint
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not kafka and not slow and not bench"
+	$(BIN)/pytest -q $(PARALLEL) -m "not kafka and not slow and not bench"
 
 test: install lint
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not bench"
+	$(BIN)/pytest $(PARALLEL) -m "not bench"
 
 # Needs Go 1.25 or later: programs of others that judge our log in the tests, and an S3 server.
 peers:
