@@ -161,7 +161,7 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
         "AUDIT_RAW_RETENTION_DAYS": str(40 / SECONDS_OF_DAY),
         **_gateway_settings(found["store"].folder),
     }  # fmt: skip
-    found["records"].receiver = receiver = Siem(folder / "siem")
+    found["records"].receiver = receiver = await asyncio.to_thread(Siem, folder / "siem")
     receiver.be(Mode(status=401))
     found["records"].extra = {
         "AUDIT_QUARANTINE_BRAKE_RUN": "100", "AUDIT_DELIVERY_URL": receiver.url,
