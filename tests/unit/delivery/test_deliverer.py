@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +14,7 @@ from audit_stream.delivery.deliverer import Deliverer
 from audit_stream.delivery.fields import NoFields
 from audit_stream.delivery.gate import Gate
 from audit_stream.delivery.lane import Work
-from audit_stream.delivery.position import Positions
+from audit_stream.delivery.position import Positions, parse_position
 from audit_stream.errors import BrokerError, DeliveryBrake
 from audit_stream.ports import Receipt, Rejected
 from audit_stream.stores.attempts import Attempts
@@ -193,3 +194,51 @@ async def test_what_was_disposed_of_before_it_was_sent_is_counted_and_passed(tmp
     assert sorted(place.receiver.keys) == left
     assert place.told["disposed"] == len(ALL) - len(left)
     assert place.alerts.events == []
+
+
+class Halting(MemorySubjectStore):
+    """Positions whose every write takes a while, and what each write said."""
+
+    def __init__(self):
+        super().__init__()
+        self.halted, self.go, self.written = asyncio.Event(), asyncio.Event(), []
+
+    async def create(self, name, data):
+        return await self._late(name, data, super().create(name, data))
+
+    async def replace(self, name, data, etag):
+        return await self._late(name, data, super().replace(name, data, etag))
+
+    async def _late(self, name, data, write):
+        self.halted.set()
+        stored = await write
+        await self.go.wait()
+        self.written.append((name, parse_position(data, name).settled))
+        return stored
+
+
+async def test_a_pass_that_is_cancelled_while_it_writes_sends_nothing_twice():
+    place = Installation(await stored(OBJECTS))
+    place.positions = Halting()
+    made = place.deliverer()
+    running = asyncio.ensure_future(made.catch_up())
+    await place.positions.halted.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    again = asyncio.ensure_future(made.catch_up())
+    place.positions.go.set()
+    while await again:
+        again = asyncio.ensure_future(made.catch_up())
+    first = place.positions.written[0]
+    assert sorted(set(place.receiver.keys)) == ALL
+    settled = [key for key in place.receiver.keys if _is_below(key, first)]
+    assert len(settled) == len(set(settled))
+    assert place.told["stored"] == len(ALL)
+    for place_of in {at for at, _ in place.positions.written}:
+        moves = [to for at, to in place.positions.written if at == place_of]
+        assert moves == sorted(moves)
+
+
+def _is_below(source, written):
+    topic, _, _, offset = source.split("/")
+    return f"/{topic}/" in written[0] and int(offset) < written[1]
