@@ -81,6 +81,7 @@ def deliverer_of(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tup
         brake=Brake(settings.delivery_brake_run), told=told, clock=SystemClock(),
         archive=settings.archive_name, key_form=settings.delivery_idempotency_key,
         save_records=settings.delivery_position_records,
+        longest_turn=2 * settings.delivery_limit_seconds + settings.delivery_status_seconds + 30,
     )  # fmt: skip
     return Deliverer(place.store, place.trusted, work, alarms), work
 
