@@ -30,7 +30,7 @@ from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import Rejected
 
 MOST_WAIT = 3600.0  # seconds: a ``Retry-After`` beyond it counts as this
-MOST_ANSWER = 1000  # characters of an answer that are kept
+MOST_ANSWER = 8000  # characters of an answer that are looked at
 _MOST_PLACE = 200  # characters of a ``Location`` that are kept in a receipt
 _CREDENTIALS = frozenset({401, 403, 407})
 _MAY_PASS = frozenset({408, 425, 429})

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from audit_stream.delivery.endpoint import LONGEST, Endpoint, HttpDelivery
+from audit_stream.delivery.outcome import MOST_ANSWER
 from audit_stream.delivery.token import FileToken, StaticToken, is_token
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
 from audit_stream.ports import Receipt, Rejected
@@ -168,7 +169,7 @@ async def test_a_huge_answer_is_cut() -> None:
         found = await target.deliver(b"{}", "k")
         assert isinstance(found, Rejected)
         assert found.answer == "x" * len(found.answer)
-        assert len(found.answer) <= 1000
+        assert len(found.answer) <= MOST_ANSWER
         assert isinstance(await target.deliver(b"{}", "k"), Rejected)  # the session is of use still
 
 
@@ -266,7 +267,7 @@ async def test_logins_of_other_programs_are_left_alone(tmp_path, monkeypatch) ->
 async def test_the_environments_proxy_is_used_unless_the_host_is_left_out(monkeypatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    host = "0.0.0.0"  # noqa: S104 - this machine, and no loopback address
+    host = "0.0.0.0"  # this machine, and no loopback address
     async with (
         serving(Server(post=answers(201))) as proxy,
         serving(Server(post=answers(201))) as server,
