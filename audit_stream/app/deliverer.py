@@ -146,6 +146,7 @@ async def _until_stopped(
     while not stop.is_set():
         busy = False
         try:
+            await place.noted()
             busy = await _pass(deliverer, work, stop, settings)
         except DeliveryConflict as error:
             alarms.raise_alarm(key, str(error))
