@@ -42,6 +42,7 @@ class Receiver:
 
 
 class Installation:
+    archive, trusted = golden.KEYRING.archive, golden.trusted()
     longest_turn = 300.0
 
     def __init__(self, store, receiver=None, brake=1000):
@@ -65,10 +66,10 @@ class Installation:
         courier = Courier(self.receiver, attempts, Gate(clock), NoFields(), 4, lambda: NOW)
         work = Work(
             courier=courier, positions=Positions(self.positions, lambda: NOW), keep=self.keep,
-            brake=self.brake, told=self.count, clock=clock, archive=golden.KEYRING.archive,
+            brake=self.brake, told=self.count, clock=clock, archive=self.archive,
             key_form=KeyForm.SOURCE, longest_turn=self.longest_turn,
         )  # fmt: skip
-        return Deliverer(self.store, golden.trusted(), work, self.alerts)
+        return Deliverer(self.store, self.trusted, work, self.alerts)
 
     async def _nobody(self):
         raise AssertionError

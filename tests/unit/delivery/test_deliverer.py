@@ -6,16 +6,20 @@ import asyncio
 
 import pytest
 
-from audit_stream.delivery.position import parse_position
+from audit_stream.archive.chain import Chain
+from audit_stream.archive.streams import end_chain
+from audit_stream.delivery.position import all_positions, parse_position
 from audit_stream.errors import BrokerError, DeliveryBrake
 from audit_stream.stores.disposal.file import FileDisposer
 from audit_stream.stores.file import FileStore
+from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.stores.subjects import FileSubjectStore
-from tests.support import golden
+from tests.support import chains, golden
+from tests.support.chains import ChainMaker
 from tests.support.disposing import LATER_MS, Scene, keyring_in
 from tests.support.resealed import EMAIL, MESSAGES, OBJECTS, edited, name, resigned
-from tests.support.tailing import ALL, Installation, Receiver, stored
+from tests.support.tailing import ALL, NOW, Installation, Receiver, stored
 
 
 async def test_all_of_an_archive_once():
@@ -164,3 +168,29 @@ async def test_a_pass_that_is_cancelled_while_it_writes_sends_nothing_twice():
 def _is_below(source, written):
     topic, _, _, offset = source.split("/")
     return f"/{topic}/" in written[0] and int(offset) < written[1]
+
+
+async def test_the_next_generation_begins_when_the_one_before_is_delivered():
+    store = MemoryWormStore()
+    one = ChainMaker(store, chains.stream_of("t"))
+    await one.found()
+    for partition in (0, 1):
+        await one.add(partition)
+    ends = [{"leaf": one.links[p].leaf, "next": one.links[p].next, "partition": p} for p in (0, 1)]
+    two = ChainMaker(store, chains.stream_of("t", generation=2, genesis=10, ended=ends))
+    await two.found()
+    await two.add(0)
+    place = Installation(store)
+    place.archive, place.trusted = chains.NAME, chains.TRUSTED
+    await place.run()
+    assert {(p.generation, p.settled) for p in await all_positions(place.positions, "siem")} == {
+        (1, 10)
+    }  # no end stands there: a segment may still come
+    for partition in (0, 1):
+        chain = Chain(store, chains.TRUSTED, one.stream, partition)
+        await end_chain(store, chains.SIGNER, chain, NOW)
+    await place.run()
+    reached = {
+        (p.generation, p.partition): p.settled for p in await all_positions(place.positions, "siem")
+    }
+    assert reached == {(1, 0): 10, (1, 1): 10, (2, 0): 20}

@@ -53,6 +53,7 @@ async def test_what_one_partition_has_more_of_is_not_forgotten_for_another():
 
     async def more():
         ended.set()
+        await asyncio.sleep(0)
         return True
 
     async def nothing_more():
