@@ -228,3 +228,30 @@ async def test_a_token_file_is_read_again_when_it_changes_and_when_it_is_refused
 ])  # fmt: skip
 def test_what_a_token_looks_like(text: str, fits: bool) -> None:
     assert is_token(text) == fits
+
+
+async def test_logins_of_other_programs_are_left_alone(tmp_path, monkeypatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with serving(Server(post=answers(201))) as server, delivering(server) as target:
+        assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert server.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_the_environments_proxy_is_used_unless_the_host_is_left_out(monkeypatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with (
+        serving(Server(post=answers(201))) as proxy,
+        serving(Server(post=answers(201))) as server,
+    ):
+        monkeypatch.setenv("http_proxy", f"http://{HOST}:{proxy.port}")
+        async with delivering(server) as target:
+            assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert (len(proxy.seen), len(server.seen)) == (1, 0)
+        monkeypatch.setenv("no_proxy", HOST)
+        async with delivering(server) as target:
+            assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert (len(proxy.seen), len(server.seen)) == (1, 1)
