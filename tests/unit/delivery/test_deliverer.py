@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from audit_stream.archive.chain import Chain
+from audit_stream.archive.streams import end_chain
 from audit_stream.delivery.body import KeyForm
 from audit_stream.delivery.brake import Brake
 from audit_stream.delivery.courier import Courier
@@ -14,7 +16,7 @@ from audit_stream.delivery.deliverer import Deliverer
 from audit_stream.delivery.fields import NoFields
 from audit_stream.delivery.gate import Gate
 from audit_stream.delivery.lane import Work
-from audit_stream.delivery.position import Positions, parse_position
+from audit_stream.delivery.position import Positions, all_positions, parse_position
 from audit_stream.errors import BrokerError, DeliveryBrake
 from audit_stream.ports import Receipt, Rejected
 from audit_stream.stores.attempts import Attempts
@@ -25,8 +27,9 @@ from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.memory_subjects import MemorySubjectStore
 from audit_stream.stores.subjects import FileSubjectStore
-from tests.support import golden
+from tests.support import chains, golden
 from tests.support.alerts import RecordedAlerts
+from tests.support.chains import ChainMaker
 from tests.support.delivering import pubs
 from tests.support.disposing import LATER_MS, Scene, keyring_in
 from tests.support.resealed import EMAIL, MESSAGES, OBJECTS, edited, name, resigned
@@ -50,6 +53,8 @@ class Receiver:
 
 
 class Installation:
+    archive, trusted = golden.KEYRING.archive, golden.trusted()
+
     def __init__(self, store, receiver=None, brake=1000):
         self.store, self.receiver = store, receiver or Receiver()
         self.positions, self.alerts = MemorySubjectStore(), RecordedAlerts()
@@ -71,10 +76,10 @@ class Installation:
         courier = Courier(self.receiver, attempts, Gate(clock), NoFields(), 4, lambda: NOW)
         work = Work(
             courier=courier, positions=Positions(self.positions, lambda: NOW), keep=self.keep,
-            brake=self.brake, told=self.count, clock=clock, archive=golden.KEYRING.archive,
+            brake=self.brake, told=self.count, clock=clock, archive=self.archive,
             key_form=KeyForm.SOURCE,
         )  # fmt: skip
-        return Deliverer(self.store, golden.trusted(), work, self.alerts)
+        return Deliverer(self.store, self.trusted, work, self.alerts)
 
     async def _nobody(self):
         raise AssertionError
@@ -242,3 +247,29 @@ async def test_a_pass_that_is_cancelled_while_it_writes_sends_nothing_twice():
 def _is_below(source, written):
     topic, _, _, offset = source.split("/")
     return f"/{topic}/" in written[0] and int(offset) < written[1]
+
+
+async def test_the_next_generation_begins_when_the_one_before_is_delivered():
+    store = MemoryWormStore()
+    one = ChainMaker(store, chains.stream_of("t"))
+    await one.found()
+    for partition in (0, 1):
+        await one.add(partition)
+    ends = [{"leaf": one.links[p].leaf, "next": one.links[p].next, "partition": p} for p in (0, 1)]
+    two = ChainMaker(store, chains.stream_of("t", generation=2, genesis=10, ended=ends))
+    await two.found()
+    await two.add(0)
+    place = Installation(store)
+    place.archive, place.trusted = chains.NAME, chains.TRUSTED
+    await place.run()
+    assert {(p.generation, p.settled) for p in await all_positions(place.positions, "siem")} == {
+        (1, 10)
+    }  # no end stands there: a segment may still come
+    for partition in (0, 1):
+        chain = Chain(store, chains.TRUSTED, one.stream, partition)
+        await end_chain(store, chains.SIGNER, chain, NOW)
+    await place.run()
+    reached = {
+        (p.generation, p.partition): p.settled for p in await all_positions(place.positions, "siem")
+    }
+    assert reached == {(1, 0): 10, (1, 1): 10, (2, 0): 20}
