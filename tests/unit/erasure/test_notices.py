@@ -141,7 +141,7 @@ async def test_a_receiver_that_is_away_is_waited_for_and_the_keys_are_gone_all_t
 ) -> None:
     await noted.file("R-1", SOMEBODY)
     receiver.answer = lambda _, count: (201, {}, b"") if count == 1 else (503, {}, b"")
-    with pytest.raises(NoticeError, match="siem does not answer"):
+    with pytest.raises(NoticeError, match="siem cannot be told"):
         await noted.run()
     assert (await noted.certificates(), noted.destroyed) == ([], [1])
     assert [alarm["key"] for alarm in noted.alarms.open()] == ["erasure:receiver:siem"]
