@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
 from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
 from tests.contract.worm_store_contract import META
 
@@ -32,14 +33,15 @@ class Scripted:
     """A bucket with Object Lock and nothing in it, whose puts are answered as told."""
 
     put: Callable[[], web.Response] = web.Response
+    delete: Callable[[], web.Response] = web.Response
     listing: Callable[[], web.Response] = field(default=lambda: web.Response(text=EMPTY))
     seen: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
         self.seen.append(request.method)
-        if request.method == "PUT":
+        if request.method in ("PUT", "DELETE"):
             self.headers, self.body = request.headers.copy(), await request.read()
-            return self.put()
+            return self.put() if request.method == "PUT" else self.delete()
         if "object-lock" in request.query:
             return web.Response(text=LOCKED)
         return self.listing()
@@ -111,6 +113,34 @@ async def test_what_repeating_cannot_help(
     assert bucket.puts == 1
     assert hint in caught.value.hint
     assert "s3cret" not in str(caught.value)
+
+
+async def test_a_bucket_in_another_region_is_not_followed_there(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    elsewhere = {"x-amz-bucket-region": "us-west-2"}
+    bucket.put = partial(said, 301, "PermanentRedirect", **elsewhere)
+    with pytest.raises(StoreRefused, match="PermanentRedirect"):
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.seen == ["GET", "PUT"]
+
+
+async def test_a_rewrite_and_a_removal_say_which_entity_tag_they_mean(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    """The look before a removal is a courtesy; the service decides."""
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, headers={"ETag": '"tag"'}, body=b"one")
+    subjects = S3SubjectStore(store._target)
+    assert await subjects.replace("a", b"two", '"tag"')
+    assert bucket.headers["If-Match"] == '"tag"'
+    assert await subjects.remove("a", '"tag"')
+    assert bucket.seen == ["PUT", "GET", "DELETE"]
+    assert bucket.headers["If-Match"] == '"tag"'
+    bucket.delete = partial(said, 412, "PreconditionFailed")
+    assert not await subjects.remove("a", '"tag"')
+    await subjects.close()
 
 
 async def test_a_page_of_a_proxy_is_not_the_services_word(
