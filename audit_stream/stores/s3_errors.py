@@ -76,10 +76,16 @@ def is_ambiguous(error: Exception) -> bool:
     """Whether the call may have taken effect, or may go through later."""
     if not isinstance(error, ClientError):
         return isinstance(error, _BROKEN)
-    if error_code(error) in _PASSING:
+    if error_code(error) in _PASSING or _broke_off(error):
         return True
     status = _status(error)
     return status in _PASSING_STATUS or (status >= 500 and status not in _SERVER_ERRORS_FOR_GOOD)
+
+
+def _broke_off(error: ClientError) -> bool:
+    """Whether it is the service's own answer and its code did not arrive: others send no XML."""
+    coded = not (error_code(error) or "").isdecimal()
+    return not coded and "xml" in (_header(error, "content-type") or "")
 
 
 @contextmanager
