@@ -6,6 +6,7 @@ Amazon S3 API Reference.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,7 +19,6 @@ from botocore.exceptions import (
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
-    SSLError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -104,7 +104,7 @@ def doubt(doing: str, error: Exception) -> StoreTransient:
     retry_after = None
     with suppress(TypeError, ValueError):  # absent, or a date
         retry_after = float(_header(error, "retry-after") or "")
-    hint = _TLS if isinstance(error, SSLError) else ""
+    hint = _TLS if _distrusted(error) else ""
     return StoreTransient(f"{doing}: {_what(error)}", hint=hint, retry_after=retry_after)
 
 
@@ -140,3 +140,11 @@ def _what(error: Exception) -> str:
     if code is None:
         return type(error).__name__
     return f"HTTP {code}" if code.isdecimal() else code
+
+
+def _distrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -19,6 +21,7 @@ from audit_stream.stores.s3 import S3Store
 from audit_stream.stores.s3_subjects import S3SubjectStore
 from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
 from tests.contract.worm_store_contract import META
+from tests.support.certificates import identity
 
 KEYS = S3Keys(key_id="AKID", secret="s3cret")
 EMPTY = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>"
@@ -208,6 +211,29 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     with pytest.raises(StoreTransient, match="EndpointConnectionError"):
         await store.get("a/b")
     await store.close()
+
+
+async def test_less_than_tls_1_3_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    made = identity(tmp_path, "s3")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.bundle)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", Scripted().handle)
+    server = TestServer(app)
+    await server.start_server(ssl=context)
+    access = S3Access(
+        region="x", endpoint=f"https://127.0.0.1:{server.port}", path_style=True,
+        keys=lambda: KEYS, ca_file=str(made.certificate),
+    )  # fmt: skip
+    taken = S3Store(S3Target(bucket="audit", access=access))
+    assert await taken.names("") == []
+    store = S3Store(S3Target(bucket="audit", access=replace(access, require_tls13=True)))
+    with pytest.raises(StoreTransient, match="SSLError") as caught:
+        await store.names("")
+    assert not caught.value.hint  # the certificate is well
+    for each in (store, taken, server):
+        await each.close()
 
 
 async def test_without_any_key_it_says_what_to_set(
