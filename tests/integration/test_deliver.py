@@ -217,6 +217,13 @@ def test_a_position_waits_until_what_was_refused_is_kept(place: Delivering) -> N
             first[topic] = int(offset)
     for topic, settled in place.settled().items():
         assert settled <= first.get(topic, settled)
+    said = json.loads(place.run("status", "--json").stdout)
+    assert said["undeliverable"] is None  # nobody knows
+    for row in said["partitions"]:
+        settled = place.settled().get(row["topic"], 0)
+        offsets = [int(p["source"].rpartition("/")[2]) for p in pubs()
+                   if p["source"].startswith(f"{row['topic']}/")]  # fmt: skip
+        assert row["records_behind"] == sum(offset >= settled for offset in offsets)
     place.siem.be(Mode())
     place.once()
     assert place.siem.keys() == expected()
