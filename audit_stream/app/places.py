@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.access import StoreAccess
 from audit_stream.stores.blocking import BlockingReader, open_reader
@@ -39,9 +40,12 @@ def archive_to_read(settings: Settings) -> ResilientStore:
     return _retrying(archive_store(settings, read_only=True))
 
 
-def archive_to_write(settings: Settings) -> WormStore:
-    """The archive for a command that writes; reads are tried again for half a minute."""
-    return _retrying(archive_store(settings))
+def archive_to_write(settings: Settings, alarms: Alerts | None = None) -> ResilientStore:
+    """The archive for a command that writes, or a pass of a service: what may pass is tried again
+    for half a minute. `alarms`: those of the service, which its breaker's are among."""
+    store = _retrying(archive_store(settings), alarms)
+    store.be_brief()
+    return store
 
 
 def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
@@ -49,10 +53,13 @@ def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     return _retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore) -> ResilientStore:
+def _retrying(store: WormStore, alarms: Alerts | None = None) -> ResilientStore:
     clock = SystemClock()
-    breaker = CircuitBreaker("archive", clock=clock, alerts=AlarmBoard("command"))
-    return ResilientStore(store, breaker, clock=clock)
+    return ResilientStore(store, _breaker("archive", clock, alarms), clock=clock)
+
+
+def _breaker(target: str, clock: SystemClock, alarms: Alerts | None) -> CircuitBreaker:
+    return CircuitBreaker(target, clock=clock, alerts=alarms or AlarmBoard("command"))
 
 
 def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
@@ -60,11 +67,31 @@ def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
     return open_subjects(settings.subjects, settings.store_access("subjects", turn=turn))
 
 
-def subjects_to_write(settings: Settings) -> ResilientSubjectStore:
-    """The subject objects for a command that rewrites them: what may pass is tried again."""
+def subjects_to_write(settings: Settings, alarms: Alerts | None = None) -> ResilientSubjectStore:
+    """The subject objects for a command that rewrites them, or a pass of a service, likewise."""
     clock = SystemClock()
-    breaker = CircuitBreaker("subjects", clock=clock, alerts=AlarmBoard("command"))
-    return ResilientSubjectStore(subject_store(settings), breaker, clock=clock)
+    breaker = _breaker("subjects", clock, alarms)
+    store = ResilientSubjectStore(subject_store(settings), breaker, clock=clock)
+    store.be_brief()
+    return store
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Both, to write to."""
+
+    archive: WormStore
+    subjects: SubjectStore
+
+    async def close(self) -> None:
+        """Close both."""
+        await self.archive.close()
+        await self.subjects.close()
+
+
+def stores_to_write(settings: Settings, alarms: Alerts | None = None) -> Stores:
+    """As `archive_to_write` and `subjects_to_write` open them."""
+    return Stores(archive_to_write(settings, alarms), subjects_to_write(settings, alarms))
 
 
 @contextmanager
