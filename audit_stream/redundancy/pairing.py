@@ -18,7 +18,7 @@ from audit_stream.redundancy.sides import SIDES, Side, Sides, Unreadable, other
 from audit_stream.redundancy.word import Judgement, unproven
 
 _KEPT = 1000  # differences
-_AHEAD = 4  # names whose objects are being read; a segment is some megabytes at most
+_AHEAD = 8  # names whose objects are being read; a segment is some megabytes at most
 #: Told each name behind which everything was looked at.
 Told = Callable[[str], None]
 
