@@ -1,6 +1,7 @@
 # The only entry point; CI calls the same targets.
 PY ?= python3
 EVENTS ?= 20000
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,10 +32,10 @@ lint: install
 	$(BIN)/pytest -q tests/architecture/test_size_budget.py
 
 check: lint
-	$(BIN)/pytest -q -m "not kafka and not slow and not bench"
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not kafka and not slow and not bench"
 
 test: install lint
-	$(BIN)/pytest -m "not bench"
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not bench"
 
 # Needs Go 1.25 or later: programs of others that judge our log in the tests, and an S3 server.
 peers:
