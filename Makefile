@@ -37,10 +37,11 @@ check: lint
 test: install lint
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not bench"
 
-# Needs Go 1.24 or later: programs of others that judge our log in the tests.
+# Needs Go 1.25 or later: programs of others that judge our log in the tests, and an S3 server.
 peers:
 	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
 	cd tests/peers/hcl && go build -o $(CURDIR)/build/peers/ ./hclplan
+	cd tests/peers/versitygw && go build -o $(CURDIR)/build/peers/ github.com/versity/versitygw/cmd/versitygw
 
 demo: install
 	$(BIN)/audit-stream demo

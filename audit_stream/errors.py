@@ -123,6 +123,13 @@ class ForkAlarm(AuditError):
     fault = Fault.PEER
 
 
+class Diverged(ForkAlarm):
+    """The archive and its second store have other bytes under one name, or one that is not the
+    other's copy; neither is overwritten."""
+
+    code = "AS-4004"
+
+
 class Superseded(AuditError):
     """An operator began the topic's next generation: the process must start again in it."""
 

@@ -64,7 +64,7 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
     tell_standing(metrics, health, alarms)
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
-    stores = guarded_stores(settings, alarms, metrics, health)
+    stores = guarded_stores(settings, alarms, metrics, health, strict=True)
     notary = build_notary(settings, ring, stores.archive, alarms)
     anchoring = anchoring_of(settings, stores.archive, notary.log.key, alarms)
     stop = asyncio.Event()

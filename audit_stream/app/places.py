@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverged
 from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.access import StoreAccess
+from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
@@ -22,8 +24,8 @@ from audit_stream.telemetry.alerts import AlarmBoard
 def archive_store(
     settings: Settings, turn: Turn = at_once, *, read_only: bool = False
 ) -> WormStore:
-    """The archive, without retries and breaker: one store, or one for each class that has its own.
-    `turn` comes before each request."""
+    """The archive without its second store, retries and breaker: one store, or one for each class
+    that has its own. `turn` comes before each request."""
 
     def open_at(url: str, tag: str | None = None) -> WormStore:
         return open_store(url, settings.store_access(tag=tag, turn=turn), read_only=read_only)
@@ -37,25 +39,36 @@ def archive_store(
 
 def archive_to_read(settings: Settings) -> ResilientStore:
     """The archive for commands that only read."""
-    return _retrying(archive_store(settings, read_only=True))
+    return retrying(archive_store(settings, read_only=True))
 
 
-def archive_to_write(settings: Settings, alarms: Alerts | None = None) -> ResilientStore:
-    """The archive for a command that writes, or a pass of a service: what may pass is tried again
-    for half a minute. `alarms`: those of the service, which its breaker's are among."""
-    store = _retrying(archive_store(settings), alarms)
-    store.be_brief()
-    return store
+def archive_to_write(settings: Settings, alarms: Alerts | None = None) -> WormStore:
+    """The archive, with its second store, for a command that writes, or a pass of a service: what
+    may pass is tried again for half a minute. `alarms`: the service's, for its breakers."""
+    primary = retrying(archive_store(settings), alarms=alarms)
+    primary.be_brief()
+    if settings.archive_secondary is None:
+        return primary
+    secondary = retrying(second_store(settings), SECOND, alarms=alarms)
+    both = mirrored(settings, primary, secondary, tell_diverged(alarms or AlarmBoard("command")))
+    if both.is_strict:
+        secondary.be_brief()  # else the copies come behind, and nobody waits for them
+    return both
 
 
 def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     """Any archive to read from: what may pass is tried again for half a minute."""
-    return _retrying(open_store(url, access, read_only=True))
+    return retrying(open_store(url, access, read_only=True))
 
 
-def _retrying(store: WormStore, alarms: Alerts | None = None) -> ResilientStore:
+def retrying(
+    store: WormStore, target: str = "archive", policy: RetryPolicy | None = None,
+    alarms: Alerts | None = None,
+) -> ResilientStore:  # fmt: skip
+    """A store behind a breaker of its own. Without `alarms`, as a command uses it: they go
+    nowhere."""
     clock = SystemClock()
-    return ResilientStore(store, _breaker("archive", clock, alarms), clock=clock)
+    return ResilientStore(store, _breaker(target, clock, alarms), clock=clock, policy=policy)
 
 
 def _breaker(target: str, clock: SystemClock, alarms: Alerts | None) -> CircuitBreaker:

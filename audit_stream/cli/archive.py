@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audit_stream.cli.options import Config, Json
+from audit_stream.cli.options import Config, Json, LogKey
 from audit_stream.cli.output import Output
 from audit_stream.cli.posture import check, lock
 from audit_stream.cli.retain import retain
+from audit_stream.cli.second import compare_stores, keys_of, mirror, repair
 from audit_stream.cli.verify import trusted_keys
-from audit_stream.errors import ForkAlarm, FormatError, StoreError
+from audit_stream.errors import ConfigError, ForkAlarm, FormatError, StoreError
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.settings import Settings
 
@@ -29,12 +30,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 app = typer.Typer(
-    help="Whole archives: how one is protected; keep it longer; compare two of them.",
+    help="Whole archives: how one is protected; keep it longer; its second store; compare two.",
     no_args_is_help=True,
 )
 app.command()(check)
 app.command()(lock)
 app.command()(retain)
+app.command()(mirror)
+app.command()(repair)
 
 
 @app.callback()
@@ -44,8 +47,17 @@ def _group() -> None:
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="URL, as file:///… or azure://….")],
-    b: Annotated[str, typer.Argument(metavar="B", help="URL of the other one.")],
+    a: Annotated[
+        str | None,
+        typer.Argument(metavar="[A", help="URL, as file:///… or azure://….", show_default=False),
+    ] = None,
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="B]", help="URL of the other one.", show_default=False),
+    ] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Of A and B, too, compare every object.")
+    ] = False,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
     common: Annotated[
         bool, typer.Option("--common", help="Offsets that only one covers are no difference.")
@@ -54,22 +66,37 @@ def compare(
         list[str] | None,
         typer.Option(help="Trusted public key, or a file with it; repeatable."),
     ] = None,
+    log_key: LogKey = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Compare the record lines and dispositions of two archives, whatever their cuts.
+    """Compare the archive with its second store, or two archives of the same topics.
 
-    Without --key, the keyring's public key is trusted. Hashes and chains are `verify`'s.
+    Without A and B: every object of AUDIT_ARCHIVE and AUDIT_ARCHIVE_SECONDARY, byte by byte; of
+    what is not the same, which one is right by signature, hash, chain and log. With A and B: their
+    record lines and dispositions, whatever their cuts.
+
+    Without --key, the keyring's public keys are trusted. Hashes and chains are `verify`'s.
 
     Exit 0: the same. 1: something differs. 2: wrong use. 3: cannot judge: one of them cannot be
     read, or is not what its names say.
     """
     settings = Settings.load(config)
     out = Output(as_json)
+    if (a is None) != (b is None):
+        raise ConfigError("one archive alone cannot be compared", hint="name two, or none")
+    pair = None if a is None or b is None else (a, b)
+    if pair is None or objects:
+        if topic or common:
+            raise ConfigError(
+                "--topic and --common are for the record lines of two archives",
+                hint="name A and B, without --objects",
+            )
+        raise typer.Exit(compare_stores(settings, out, pair, keys_of(settings, key, log_key)))
     began = time.monotonic()
     keys = trusted_keys(settings, key or [])
     try:
-        found = asyncio.run(_compare(settings, a, b, keys, topic, out))
+        found = asyncio.run(_compare(settings, *pair, keys, topic, out))
     except (StoreError, FormatError, ForkAlarm) as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(_CANNOT_JUDGE) from error

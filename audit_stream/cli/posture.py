@@ -28,8 +28,9 @@ def check(
 ) -> None:
     """Every fact about how the archive is protected, and the level it comes to.
 
-    Asks the store, Azure's management plane and its roles, and attacks an object of its own (the
-    canary, under posture/) with the identity of the settings: run it with the worker's.
+    Asks the store, what manages it (Azure's management plane and its roles, a bucket's settings and
+    policy), and attacks an object of its own (the canary, under posture/) with the identity of the
+    settings: run it with the worker's.
 
     Exit 0: the level is what AUDIT_ALLOW_ASSURANCE asks for, and nothing has to be mended. 1:
     something has. 2: wrong use. 3: the store cannot be asked.
@@ -107,6 +108,8 @@ def lock(
     somebody changes meanwhile is left alone. Needs a person's right to
     immutabilityPolicies/write and .../lock/action; workers must not have it.
 
+    An S3 bucket needs no such step: each object is locked when it is put.
+
     Exit 0: it is locked for so many days. 1: it is not. 2: wrong use. 3: the management plane
     cannot be asked.
     """
@@ -119,10 +122,14 @@ def archive_target(settings: Settings, tag: str | None) -> AzureTarget:
     """The container of a class with one of its own, or the main one. `ConfigError`."""
     from audit_stream.stores.open import azure_target
 
+    return azure_target(archive_url(settings, tag), settings.store_access(tag=tag))
+
+
+def archive_url(settings: Settings, tag: str | None) -> str:
+    """Of the store of a class with one of its own; None: of the main one. `ConfigError`."""
     if tag is not None and tag not in settings.archives:
         raise ConfigError(f"{tag} has no container of its own", hint="see AUDIT_ARCHIVES")
-    url = settings.archive if tag is None else settings.archives[tag]
-    return azure_target(url, settings.store_access(tag=tag))
+    return settings.archive if tag is None else settings.archives[tag]
 
 
 async def _lock(target: AzureTarget, days: int, out: Output) -> int:

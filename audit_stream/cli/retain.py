@@ -10,10 +10,12 @@ import typer
 
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
-from audit_stream.cli.posture import archive_target
+from audit_stream.cli.posture import archive_target, archive_url
 from audit_stream.errors import ConfigError, StoreError
 from audit_stream.settings import Settings
 from audit_stream.settings.retention import days_of
+from audit_stream.stores.open import place_of
+from audit_stream.stores.s3_target import S3Target
 
 if TYPE_CHECKING:
     from audit_stream.ports import Disposer, Kept
@@ -38,9 +40,9 @@ def retain(
 ) -> None:  # fmt: skip
     """Keep what is stored longer, for ever: nothing here shortens, and nobody can take it back.
 
-    Where objects have a retention each (version-level immutability), each one that is kept shorter
-    is extended. Where the container's policy keeps all of them, the policy is: Azure allows that
-    five times. What has no write-once store cannot be retained. To do so again is safe.
+    Where objects have a retention each (S3, version-level immutability), each one that is kept
+    shorter is extended. Where the container's policy keeps all of them, the policy is: Azure allows
+    that five times. What has no write-once store cannot be retained. To do so again is safe.
 
     Exit 0: all of it is kept that long, or without --run, could be. 1: some is not. 2: wrong use.
     3: the store cannot be asked.
@@ -59,9 +61,11 @@ def retain(
 
 
 async def _retain(settings: Settings, tag: str | None, days: int, do_it: bool, out: Output) -> int:
+    own = tag if tag in settings.archives else None
+    if isinstance(place_of(archive_url(settings, own)), S3Target):
+        return await _each(settings, tag, days, do_it, out)
     from audit_stream.stores.azure_arm import open_arm
 
-    own = tag if tag in settings.archives else None
     target = archive_target(settings, own)
     async with open_arm(target) as arm:
         found = await arm.container()

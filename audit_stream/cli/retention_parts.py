@@ -27,6 +27,7 @@ from audit_stream.retention.survey import Archived, Survey, judged_now
 from audit_stream.retention.years import destroy_years
 from audit_stream.settings import Settings
 from audit_stream.stores.disposal.open import open_disposer
+from audit_stream.stores.disposal.paired import PairedDisposer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ def disposer_of(settings: Settings, tag: str | None) -> Disposer:
     return open_disposer(url, settings.store_access(tag=own))
 
 
+def disposer_of_both(settings: Settings, tag: str | None) -> Disposer:
+    """The same, with the second store, where there is one."""
+    own = disposer_of(settings, tag)
+    if settings.archive_secondary is None:
+        return own
+    access = settings.store_access("secondary")
+    return PairedDisposer(own, open_disposer(settings.archive_secondary, access))
+
+
 def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> ReadHolds:
     """Reads which holds touch a segment, filed ones included, as they are at each call."""
     keyring = ring.keyring
@@ -91,7 +101,7 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
     ring = load_archive_keyring(settings, closed=True)
     stores = stores_to_write(settings)
     store, subjects = stores.archive, stores.subjects
-    disposer = disposer_of(settings, tag)
+    disposer = disposer_of_both(settings, tag)
     try:
         archived = Archived(
             store=store, log=ArchiveLog(store, ring.log_key), keys=ring.trusted,
@@ -118,7 +128,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
             carried = []
             owed = [each.disposal for each in await parts.owed()]
             for purge in await parts.purges.due(owed):
-                disposer = disposer_of(settings, purge.regulatory_tag)
+                disposer = disposer_of_both(settings, purge.regulatory_tag)
                 try:
                     purging = _purging(parts, disposer, ring)
                     days = settings.class_days(purge.regulatory_tag)

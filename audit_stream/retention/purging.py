@@ -263,6 +263,12 @@ def folder_of(stretch: Stretch) -> str:
     return layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
 
 
+async def _standing(archived: Archived, folder: str) -> list[str]:
+    """What lies in a folder of any store, a second one among them."""
+    kept = await archived.inventory.kept(folder)
+    return sorted({*await archived.store.names(folder), *(each.name for each in kept)})
+
+
 async def standing_in(
     archived: Archived, stretch: Stretch, names: Iterable[str]
 ) -> list[SegmentName]:
@@ -287,7 +293,7 @@ async def owed_by(archived: Archived, subjects: SubjectStore | None) -> list[Owe
     for disposal in await archived.disposed.certificates():
         owed = Owed(disposal=disposal, years=sorted(set(disposal.years) & set(archived.years)))
         for stretch in disposal.stretches:
-            names = await archived.store.names(folder_of(stretch))
+            names = await _standing(archived, folder_of(stretch))
             owed.segments += await standing_in(archived, stretch, names)
             owed.subjects += [] if subjects is None else await subjects_in(subjects, stretch)
         if owed.segments or owed.subjects or owed.years:

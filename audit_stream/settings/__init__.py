@@ -42,6 +42,7 @@ from audit_stream.settings.kafka import KafkaSettings
 from audit_stream.settings.notary import NotarySettings
 from audit_stream.settings.retention import RetentionSettings
 from audit_stream.settings.s3 import S3Settings
+from audit_stream.settings.second import SecondStoreSettings
 from audit_stream.settings.secret import PREFIX
 from audit_stream.stores.access import Role, StoreAccess
 from audit_stream.stores.open import Place, place_of
@@ -55,6 +56,7 @@ class Settings(
     KafkaSettings,
     ArchiveSettings,
     RetentionSettings,
+    SecondStoreSettings,
     AzureSettings,
     S3Settings,
     SegmentSettings,
@@ -90,6 +92,7 @@ class Settings(
         given = {name: value for name, value in flags.items() if value is not None}
         if "archive" in given:  # another archive has no containers of the live one's classes
             given.setdefault("archives", {})
+            given.setdefault("archive_secondary", None)
         token = _config_file.set(path)
         try:
             return cls(**given)  # type: ignore[arg-type]  # checked by the model itself
@@ -134,6 +137,13 @@ class Settings(
             if _within(place, self.archive_place) or _within(self.archive_place, place):
                 raise ValueError("archives: a class's container must not be the archive's")
             if _within(self.subjects_place, place):
+                raise ValueError("subjects: must lie outside the archive, which is never rewritten")
+        if self.archive_secondary is not None:
+            second = place_of(self.archive_secondary)
+            taken = [self.archive_place, *map(place_of, self.archives.values())]
+            if any(_within(second, each) or _within(each, second) for each in taken):
+                raise ValueError("archive_secondary: must not lie where the archive does")
+            if _within(self.subjects_place, second):
                 raise ValueError("subjects: must lie outside the archive, which is never rewritten")
         if strangers := {*self.retention, *self.archives} - set(self.classes):
             what = "retention" if strangers & set(self.retention) else "archives"

@@ -22,8 +22,12 @@ class Offload:
     are few, so that a hanging disk is not met with ever more of them.
     """
 
-    def __init__(self, name: str, *, threads: int = 4, time_limit: float = TIME_LIMIT) -> None:
+    def __init__(
+        self, name: str, *, threads: int = 4, time_limit: float = TIME_LIMIT,
+        hint: str = "look at the disk or the file server",
+    ) -> None:  # fmt: skip
         self._name = name
+        self._hint = hint
         self._time_limit = time_limit
         self._closed = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -39,7 +43,7 @@ class Offload:
         except TimeoutError:
             raise StoreTransient(
                 f"{self._name} did not answer within {self._time_limit:g} s",
-                hint="look at the disk or the file server",
+                hint=self._hint,
             ) from None
 
     async def close(self) -> None:

@@ -31,7 +31,10 @@ def open_store(url: str, access: StoreAccess = _LOCAL, *, read_only: bool = Fals
 
         return AzureStore(place, read_only)
     if isinstance(place, S3Target):
-        raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
+        _need_s3()
+        from audit_stream.stores.s3 import S3Store
+
+        return S3Store(place, read_only)
     if read_only and not place.is_dir():
         raise ConfigError(f"there is no archive folder {place}", hint="check AUDIT_ARCHIVE")
     return FileStore(place, read_only)
@@ -46,7 +49,10 @@ def open_subjects(url: str, access: StoreAccess = _LOCAL) -> SubjectStore:
 
         return AzureSubjectStore(place)
     if isinstance(place, S3Target):
-        raise ConfigError("s3:// stores come in a later release", hint=_EXAMPLE)
+        _need_s3()
+        from audit_stream.stores.s3_subjects import S3SubjectStore
+
+        return S3SubjectStore(place)
     return FileSubjectStore(place)
 
 
@@ -65,6 +71,11 @@ def open_container_holds(url: str, access: StoreAccess = _LOCAL) -> ContainerHol
 def azure_target(url: str, access: StoreAccess) -> AzureTarget:
     """The container that `url` names; `ConfigError` for any other place."""
     place = place_of(url, access)
+    if isinstance(place, S3Target):
+        raise ConfigError(
+            "this is for an azure:// archive: in an s3:// one each object is locked when it is put",
+            hint="the bucket is set up once (docs/how-to/s3.md); audit-stream archive check tells",
+        )
     if not isinstance(place, AzureTarget):
         raise ConfigError(
             "only an azure:// archive has a policy that can be locked", hint="set AUDIT_ARCHIVE"
@@ -139,4 +150,13 @@ def _need_azure() -> None:
         raise ConfigError(
             "azure:// needs packages that are not installed",
             hint="pip install 'audit-stream[azure]'",
+        ) from None
+
+
+def _need_s3() -> None:
+    try:
+        import botocore  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "s3:// needs a package that is not installed", hint="pip install 'audit-stream[s3]'"
         ) from None

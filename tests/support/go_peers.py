@@ -1,4 +1,4 @@
-"""Programs of others, in Go, that judge what we write: `tests/peers/go` pins them.
+"""Programs of others, in Go, that judge what we write or store it: `tests/peers` pins them.
 
 `.ci/run` builds them with `make peers`; here it is done again, which is quick when nothing changed.
 """

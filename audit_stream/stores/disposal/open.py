@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from audit_stream.errors import ConfigError
 from audit_stream.ports import Disposer
 from audit_stream.stores.access import StoreAccess
 from audit_stream.stores.azure_target import AzureTarget
@@ -19,5 +18,7 @@ def open_disposer(url: str, access: StoreAccess) -> Disposer:
 
         return AzureDisposer(azure_target(url, access))
     if isinstance(place, S3Target):
-        raise ConfigError("s3:// stores come in a later release", hint="use another archive")
+        from audit_stream.stores.disposal.s3 import S3Disposer
+
+        return S3Disposer(place)
     return FileDisposer(place)

@@ -12,6 +12,8 @@ from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_subjects import AzureSubjectStore
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.open import open_store, open_subjects, place_of
+from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
 
 
 async def test_a_file_url_opens_a_folder(tmp_path: Path) -> None:
@@ -40,9 +42,13 @@ def test_the_ways_to_write_a_file_url(url: str) -> None:
     assert place_of(url) == Path("/var/x")
 
 
-def test_s3_says_that_it_comes_later() -> None:
-    with pytest.raises(ConfigError, match="later release"):
-        open_store("s3://bucket")
+async def test_an_s3_url_names_a_bucket() -> None:
+    store, subjects = open_store("s3://arch.one"), open_subjects("s3://subj-1")
+    assert isinstance(store, S3Store)
+    assert isinstance(subjects, S3SubjectStore)
+    assert store.url == "s3://arch.one"
+    await store.close()
+    await subjects.close()
 
 
 async def test_an_azure_url_names_account_and_container() -> None:
@@ -73,6 +79,13 @@ async def test_an_azure_url_names_account_and_container() -> None:
         "azure://account/UPPER",
         "azure://account/a--b",
         "azure://account/arch/folder",
+        "s3://name:s3cret@bucket",
+        "s3://bucket?sig=s3cret",
+        "s3://bucket/folder",
+        "s3://UPPER",
+        "s3://127.0.0.1",
+        "s3://a..b",
+        "s3://",
         "file:///",
         "ftp://name:s3cret@host/x",
     ],

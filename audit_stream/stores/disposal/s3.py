@@ -1,0 +1,129 @@
+"""Disposal from an S3 bucket: the service refuses what its retention or a hold still keeps.
+
+All that stands under a name goes, version by version and markers too, the oldest last: as long as
+one is kept, the object is still what it was. Retention in governance mode is never bypassed. Needs
+s3:DeleteObjectVersion, s3:GetObjectRetention and s3:GetObjectLegalHold, of which a writer has not
+the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from audit_stream.ports import Kept
+from audit_stream.stores.names import check_name, check_prefix
+from audit_stream.stores.s3_client import Connection
+from audit_stream.stores.s3_errors import ABSENT, DENIED, NO_LOCK, SDK_ERRORS, error_code
+from audit_stream.stores.s3_protection import is_held, retention_of
+from audit_stream.stores.s3_target import S3Target
+from audit_stream.stores.s3_versions import Version, all_versions, standing
+
+_LOOKED = timedelta(seconds=2)  # after a refusal; the service's clock is told in whole seconds
+
+
+class S3Disposer:
+    """`ports.Disposer` on one bucket."""
+
+    def __init__(self, target: S3Target) -> None:
+        self._target, self._connection = target, Connection(target)
+        self._asking = asyncio.Semaphore(target.access.connections)
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket``."""
+        return self._target.url
+
+    async def kept(self, prefix: str) -> Sequence[Kept]:
+        """See `ports.Inventory`. Of a name with several versions the longest word counts. Two
+        requests a version: listings do not tell what keeps it."""
+        check_prefix(prefix)
+        with self._connection.errors(f"listing {prefix or 'everything'}"):
+            locked = await self._has_lock()
+            found = [each async for each in all_versions(self._connection, prefix)]
+            each_kept = await asyncio.gather(*(self._kept(each, locked) for each in found))
+        together: dict[str, Kept] = {}
+        for kept in each_kept:
+            there = together.get(kept.name)
+            together[kept.name] = kept if there is None else _both(there, kept)
+        return list(together.values())
+
+    async def _kept(self, version: Version, locked: bool) -> Kept:
+        until, held = None, False
+        if locked and not version.marker:
+            async with self._asking:
+                until, held = await self._protected(version)
+        return Kept(
+            name=version.name, size=version.size, stored_ms=_ms(version.stored),
+            until_ms=None if until is None else _ms(until), held=held,
+        )  # fmt: skip
+
+    async def _protected(self, version: Version) -> tuple[datetime | None, bool]:
+        """Until when it is kept, and whether it is held."""
+        try:
+            kept = await retention_of(self._connection, version)
+            return kept.get("RetainUntilDate"), await is_held(self._connection, version)
+        except SDK_ERRORS as error:
+            if error_code(error) in ABSENT:  # removed since it was listed
+                return None, False
+            raise
+
+    async def _has_lock(self) -> bool:
+        try:
+            await self._connection.ask("get_object_lock_configuration")
+        except SDK_ERRORS as error:
+            if error_code(error) in NO_LOCK:
+                return False
+            raise
+        return True
+
+    async def remove_expired(self, name: str) -> bool:
+        """See `ports.Disposer`."""
+        check_name(name)
+        with self._connection.errors(f"removing {name}"):
+            found = [each async for each in standing(self._connection, name)]
+            for each in sorted(found, key=lambda each: not each.marker):  # the oldest version last
+                if not await self._remove(each):
+                    return False
+        return True
+
+    async def _remove(self, version: Version) -> bool:
+        try:
+            await self._connection.ask("delete_object", Key=version.name, VersionId=version.id)
+        except SDK_ERRORS as error:
+            if error_code(error) in ABSENT:
+                return True
+            if error_code(error) == DENIED and await self._is_kept(version):
+                return False
+            raise
+        return True
+
+    async def _is_kept(self, version: Version) -> bool:
+        """Whether a refusal was for the object's sake, and not for want of a right. By the
+        service's clock, and also where the time was over between the refusal and this look."""
+        if version.marker:
+            return False
+        if await is_held(self._connection, version):
+            return True
+        until = (await retention_of(self._connection, version)).get("RetainUntilDate")
+        now = datetime.now(UTC) - timedelta(seconds=self._connection.skew_seconds or 0.0)
+        return until is not None and until > now - _LOOKED
+
+    async def close(self) -> None:
+        """See `ports.Inventory`."""
+        await self._connection.close()
+
+
+def _both(one: Kept, other: Kept) -> Kept:
+    """Two versions under one name: the name is free when the last of them is."""
+    ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
+    born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
+    return Kept(
+        name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
+        until_ms=max(ends, default=None), held=one.held or other.held,
+    )  # fmt: skip
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

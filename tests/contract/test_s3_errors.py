@@ -1,0 +1,224 @@
+"""Each way in which S3 says no, or says nothing, from a server that answers as told."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha256
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from audit_stream.errors import StoreRefused, StoreTransient
+from audit_stream.ports import PutResult
+from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
+from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
+from tests.contract.worm_store_contract import META
+
+KEYS = S3Keys(key_id="AKID", secret="s3cret")
+EMPTY = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>"
+LOCKED = (
+    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+    "</ObjectLockConfiguration>"
+)
+
+
+@dataclass
+class Scripted:
+    """A bucket with Object Lock and nothing in it, whose puts are answered as told."""
+
+    put: Callable[[], web.Response] = web.Response
+    delete: Callable[[], web.Response] = web.Response
+    listing: Callable[[], web.Response] = field(default=lambda: web.Response(text=EMPTY))
+    seen: list[str] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.seen.append(request.method)
+        if request.method in ("PUT", "DELETE"):
+            self.headers, self.body = request.headers.copy(), await request.read()
+            return self.put() if request.method == "PUT" else self.delete()
+        if "object-lock" in request.query:
+            return web.Response(text=LOCKED)
+        return self.listing()
+
+    @property
+    def puts(self) -> int:
+        return self.seen.count("PUT")
+
+
+def said(status: int, code: str, **headers: str) -> web.Response:
+    text = f"<Error><Code>{code}</Code><Message>of s3cret</Message></Error>"
+    return web.Response(status=status, text=text, headers=headers, content_type="application/xml")
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[tuple[Scripted, S3Store]]:
+    bucket = Scripted()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", bucket.handle)
+    async with TestServer(app) as server:
+        access = S3Access(
+            region="eu-central-1", endpoint=str(server.make_url("")).rstrip("/"), path_style=True,
+            keys=lambda: KEYS, read_seconds=2, connections=2,
+        )  # fmt: skip
+        store = S3Store(S3Target(bucket="audit", access=access))
+        yield bucket, store
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (409, "ConditionalRequestConflict"), (409, "OperationAborted"), (412, "PreconditionFailed"),
+        (503, "SlowDown"), (503, "ServiceUnavailable"), (500, "InternalError"),
+        (429, "TooManyRequests"), (400, "RequestTimeout"), (400, "BadDigest"),
+        (400, "XAmzContentSHA256Mismatch"), (400, "IncompleteBody"), (307, "TemporaryRedirect"),
+    ],
+)  # fmt: skip
+async def test_what_may_pass(scripted: tuple[Scripted, S3Store], status: int, code: str) -> None:
+    """Nothing stands under the name afterwards: unknown, said once, and sent once."""
+    bucket, store = scripted
+    bucket.put = partial(said, status, code, **{"Retry-After": "7"})
+    with pytest.raises(StoreTransient, match=code) as caught:
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.puts == 1
+    if status != 412:
+        assert caught.value.retry_after == 7
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (403, "AccessDenied", "rights"), (403, "InvalidAccessKeyId", "ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "SECRET_ACCESS_KEY"), (403, "RequestTimeTooSkewed", "clock"),
+        (400, "ExpiredToken", "renew"), (404, "NoSuchBucket", "AUDIT_ARCHIVE"),
+        (301, "PermanentRedirect", "AUDIT_S3_REGION"), (501, "NotImplemented", "AUDIT_ARCHIVE"),
+        (400, "AuthorizationHeaderMalformed", "AUDIT_S3_REGION"),
+        (400, "InvalidRequest", "s3.md"),
+    ],
+)  # fmt: skip
+async def test_what_repeating_cannot_help(
+    scripted: tuple[Scripted, S3Store], status: int, code: str, hint: str
+) -> None:
+    bucket, store = scripted
+    bucket.put = partial(said, status, code)
+    with pytest.raises(StoreRefused, match=code) as caught:
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.puts == 1
+    assert hint in caught.value.hint
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_bucket_in_another_region_is_not_followed_there(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    elsewhere = {"x-amz-bucket-region": "us-west-2"}
+    bucket.put = partial(said, 301, "PermanentRedirect", **elsewhere)
+    with pytest.raises(StoreRefused, match="PermanentRedirect"):
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.seen == ["GET", "PUT"]
+
+
+async def test_a_rewrite_and_a_removal_say_which_entity_tag_they_mean(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    """The look before a removal is a courtesy; the service decides."""
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, headers={"ETag": '"tag"'}, body=b"one")
+    subjects = S3SubjectStore(store._target)
+    assert await subjects.replace("a", b"two", '"tag"')
+    assert bucket.headers["If-Match"] == '"tag"'
+    assert await subjects.remove("a", '"tag"')
+    assert bucket.seen == ["PUT", "GET", "DELETE"]
+    assert bucket.headers["If-Match"] == '"tag"'
+    bucket.delete = partial(said, 412, "PreconditionFailed")
+    assert not await subjects.remove("a", '"tag"')
+    await subjects.close()
+
+
+async def test_a_page_of_a_proxy_is_not_the_services_word(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    bucket.put = partial(web.Response, status=403, text="<html>Blocked</html>")
+    with pytest.raises(StoreRefused, match="proxy or a firewall"):
+        await store.put_if_absent("a/b", b"one", META)
+
+
+async def test_a_listing_that_is_no_xml_may_pass(scripted: tuple[Scripted, S3Store]) -> None:
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, text="<html")
+    with pytest.raises(StoreTransient):
+        await store.names("")
+
+
+async def test_doubt_that_cannot_be_settled_names_both(scripted: tuple[Scripted, S3Store]) -> None:
+    bucket, store = scripted
+    bucket.put = partial(said, 412, "PreconditionFailed")
+    bucket.listing = partial(said, 503, "SlowDown", **{"Retry-After": "9"})
+    with pytest.raises(StoreTransient, match=r"is taken.*; then .*SlowDown") as caught:
+        await store.put_if_absent("a/b", b"one", META)
+    assert caught.value.retry_after == 9
+
+
+async def test_what_is_stored_must_be_listed(scripted: tuple[Scripted, S3Store]) -> None:
+    """A success whose object no listing shows is none: the oldest version is what counts."""
+    bucket, store = scripted
+    bucket.put = partial(web.Response, headers={"x-amz-version-id": "v1"})
+    with pytest.raises(StoreTransient, match="not listed"):
+        await store.put_if_absent("a/b", b"one", META)
+
+
+async def test_a_put_says_all_that_keeps_it(scripted: tuple[Scripted, S3Store]) -> None:
+    """The condition, the checksum, the mode and the date, in one request with the whole body."""
+    bucket, store = scripted
+    bucket.put = partial(web.Response, headers={"x-amz-version-id": "v1"})
+    entry = (
+        "<Version><Key>a/b</Key><VersionId>v1</VersionId><Size>3</Size><IsLatest>true</IsLatest>"
+        "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Version>"
+    )
+    bucket.listing = partial(web.Response, text=EMPTY.replace("<IsTr", f"{entry}<IsTr"))
+    assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
+    assert bucket.seen == ["GET", "PUT", "GET"]  # once whether it locks, the put, what is oldest
+    assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
+    assert bucket.seen[3:] == ["PUT", "GET"]
+    assert bucket.body == b"one"
+    assert bucket.headers["If-None-Match"] == "*"
+    assert b64decode(bucket.headers["x-amz-checksum-sha256"]) == sha256(b"one").digest()
+    assert bucket.headers["x-amz-object-lock-mode"] == "COMPLIANCE"
+    until = datetime.fromisoformat(bucket.headers["x-amz-object-lock-retain-until-date"])
+    assert until - datetime.now(UTC) > timedelta(days=2557)
+    assert bucket.headers["x-amz-meta-sha256"] == sha256(b"one").hexdigest()
+    assert "Expect" not in bucket.headers  # that would cost each put a round trip
+
+
+async def test_a_server_that_does_not_answer_is_given_up() -> None:
+    access = S3Access(
+        region="x", endpoint="http://127.0.0.1:9", path_style=True, keys=lambda: KEYS,
+        connect_seconds=0.3, read_seconds=0.3,
+    )  # fmt: skip
+    store = S3Store(S3Target(bucket="audit", access=access))
+    with pytest.raises(StoreTransient, match="EndpointConnectionError"):
+        await store.get("a/b")
+    await store.close()
+
+
+async def test_without_any_key_it_says_what_to_set(
+    scripted: tuple[Scripted, S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    store = S3Store(S3Target(bucket="audit", access=S3Access(region="eu-central-1")))
+    with pytest.raises(StoreRefused, match="AUDIT_S3_ACCESS_KEY_ID"):
+        await store.get("a/b")
+    await store.close()
