@@ -51,11 +51,14 @@ def refuse(folder: Path, name: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("store", ["archive", "second"])
 def test_a_command_whose_write_is_refused_ends_says_so_and_lets_the_keyring_go(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
-    (folder / "archive").mkdir()
-    (folder / "archive" / "holds").write_bytes(b"in the way of what is stored, not of what is read")
+    monkeypatch.setenv("AUDIT_ARCHIVE_SECONDARY", (folder / "second").as_uri())
+    monkeypatch.setenv("AUDIT_SECONDARY_MODE", "before")
+    (folder / store).mkdir()
+    (folder / store / "holds").write_bytes(b"in the way of what is stored, not of what is read")
     assert run_command([*HOLD]) == 2
     said = capsys.readouterr().err
     assert "storing holds/" in said
