@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
@@ -160,6 +161,38 @@ async def test_a_listing_that_is_no_xml_may_pass(scripted: tuple[Scripted, S3Sto
     bucket.listing = partial(web.Response, text="<html")
     with pytest.raises(StoreTransient):
         await store.names("")
+
+
+async def test_a_listing_that_does_not_say_where_it_goes_on_is_refused(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, text=EMPTY.replace("false", "true"))
+    with pytest.raises(StoreRefused, match="breaks off"):
+        await store.names("")
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 412, 500])
+async def test_an_answer_that_breaks_off_says_nothing(status: int) -> None:
+    """Whatever its status: the code it would have had is not known."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: 500"
+        writer.write(head.encode() + b"\r\n\r\n<Error><Code>NoSuch")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    access = S3Access(
+        region="x", endpoint=f"http://127.0.0.1:{port}", path_style=True, keys=lambda: KEYS
+    )
+    store = S3Store(S3Target(bucket="audit", access=access))
+    for call in (store.get("a/b"), store.names(""), store.put_if_absent("a/b", b"one", META)):
+        with pytest.raises(StoreTransient):
+            await call
+    await store.close()
+    server.close()
 
 
 async def test_doubt_that_cannot_be_settled_names_both(scripted: tuple[Scripted, S3Store]) -> None:
