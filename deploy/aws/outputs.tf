@@ -13,6 +13,7 @@ output "settings" {
     },
     { for each in var.secondary[*] : "AUDIT_ARCHIVE_SECONDARY" => "s3://${each.bucket}" },
     { for each in var.secondary[*] : "AUDIT_S3_SECONDARY_REGION" => each.region },
+    { for bucket in var.positions_bucket[*] : "AUDIT_DELIVERY_POSITIONS" => "s3://${bucket}" },
   )
 }
 
