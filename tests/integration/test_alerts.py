@@ -32,6 +32,7 @@ from tests.support.alert_scene import (
     ERASER,
     GATEWAY,
     HOLDER,
+    MIRROR,
     NOTARY,
     Installation,
     scene,
@@ -252,6 +253,28 @@ async def receiver_refuses(fleet: Installation, watched: Watched) -> None:
     await watched.fires("Undeliverable", **here)
 
 
+async def second_store(fleet: Installation, watched: Watched) -> None:
+    """It is away for a while; then the archive alone has what does not verify."""
+    events, worker, sweeps = Events(6, fleet.topic), fleet.instance(0), fleet.instance(MIRROR)
+    await fleet.send(events.lines(100))
+    await fleet.settled()
+    await watched.silent("SecondaryBehind", **worker)
+    second = fleet.folder / "second"
+    away = second.rename(fleet.folder / "away")
+    second.write_bytes(b"a file")  # or the sweep would make a new folder, and fill it
+    await fleet.send(events.lines(100))
+    await watched.fires("SecondaryBehind", **worker)
+    second.unlink()
+    away.rename(second)
+    await watched.ends("SecondaryBehind", **worker)
+    await watched.silent("SecondaryDiverged", **sweeps)
+    forged = fleet.settings.archive_path / "maps" / f"{'ab' * 32}.json"
+    forged.write_bytes(b"{}")
+    await watched.fires("SecondaryDiverged", **sweeps)
+    forged.unlink()
+    await watched.ends("SecondaryDiverged", **sweeps)
+
+
 async def fork(fleet: Installation, watched: Watched) -> None:
     """Another history of the same offsets, by the same keys, is put into the archive."""
     events = Events(5, fleet.topic)
@@ -343,6 +366,7 @@ async def everything_breaks(
         group.create_task(workers_die(fleets["workers"], watched))
         group.create_task(machine_fails(fleets["machine"], watched))
         group.create_task(fork(fleets["fork"], watched))
+        group.create_task(second_store(fleets["twin"], watched))
         group.create_task(holds_on_a_folder(fleets["records"], watched))
         group.create_task(erasure_is_due(fleets["records"], watched))
         group.create_task(receiver_refuses(fleets["records"], watched))

@@ -28,7 +28,7 @@ from tests.support.siem import TOKEN, Mode, Siem
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY, GATEWAY, HOLDER, ERASER, DELIVERER = 9, 10, 11, 12, 13  # behind every worker
+NOTARY, GATEWAY, HOLDER, ERASER, DELIVERER, MIRROR = 9, 10, 11, 12, 13, 14  # behind every worker
 
 
 class Installation(Fleet):
@@ -45,6 +45,7 @@ class Installation(Fleet):
         jobs = {
             NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
             ERASER: "audit-stream-keeper", DELIVERER: "audit-stream-deliverer",
+            MIRROR: "audit-stream-keeper",
         }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
@@ -151,7 +152,7 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
         name: await install(broker, folder, name, *indices)
         for name, indices in (
             ("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER, ERASER, DELIVERER)),
-            ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)),
+            ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)), ("twin", (0, MIRROR)),
         )
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
@@ -172,6 +173,11 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     found["machine"].extra = {
         "AUDIT_ALLOW_ASSURANCE": "worm_unlocked", "AUDIT_ASSURANCE_CHECK_SECONDS": "1",
     }  # fmt: skip
+    found["twin"].extra = {
+        "AUDIT_ARCHIVE_SECONDARY": (found["twin"].folder / "second").as_uri(),
+        "AUDIT_SECONDARY_LAG_SECONDS": "6", "AUDIT_BREAKER_ATTEMPTS": "1",
+        "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
+    }  # fmt: skip
     await own_timestamps(found["records"])
     try:
         for name, fleet in found.items():
@@ -186,6 +192,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
                     fleet.run(ERASER, "eraser")
                 elif index == DELIVERER:
                     fleet.run(DELIVERER, "deliverer")
+                elif index == MIRROR:
+                    fleet.run(MIRROR, "mirror")
                 elif name in ("store", "machine"):
                     fleet.run_switched()
                 else:
