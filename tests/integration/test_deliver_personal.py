@@ -77,6 +77,8 @@ async def test_named_fields_are_what_was_received(kept: Kept, server: Siem) -> N
     for entry in server.stored():
         whole = personal_of(entry["body"]["source"])
         assert sent(entry) == {k: v for k, v in whole.items() if k == "recipient_address"}
+    [noted] = await receivers(kept.private)
+    assert (noted.name, noted.fields) == ("siem", ("recipient_address",))
     assert await members(kept.private) == []
 
 
