@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from audit_stream.app.delivering import delivering
 from audit_stream.archive.fleet import members
 from audit_stream.archive.receivers import forget_receiver, receivers
 from audit_stream.errors import BarrierError
 from audit_stream.evidence.record import PERSONAL_FIELDS
+from audit_stream.keys.file import load_keyring
+from audit_stream.settings import Settings
 from tests.support import golden
+from tests.support.alerts import RecordedAlerts
 from tests.support.delivering import Delivering, expected
 from tests.support.erasing import RECORDS
 from tests.support.eventually import eventually
@@ -133,6 +138,24 @@ async def _erased_while_sent(
     for entry in after:
         source = entry["body"]["source"]
         assert sent(entry) == ({} if source in sources(LAST) else personal_of(source))
+
+
+async def test_newer_keys_wait_for_the_post_under_way(
+    kept: Kept, server: Siem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place_of(kept, server).environment.items():
+        monkeypatch.setenv(name, value)
+    async with delivering(Settings.load(None), RecordedAlerts()) as place:
+        async with place.gate.passed():
+            adopting = asyncio.ensure_future(place.adopt(load_keyring(kept.path)))
+
+            async def shut() -> bool:
+                return not place.gate._open.is_set()
+
+            await eventually(shut)
+            assert not adopting.done()
+        await adopting
+        assert not await shut()
 
 
 async def test_a_receiver_that_was_forgotten_is_noted_again_while_it_is_sent_fields(
