@@ -55,7 +55,7 @@ def test_a_receiver_that_honours_keys(
     first = checked(capsys, 0)
     assert (first["verdict"], first["later"], first["remembered_seconds"]) == ("honoured", None, 0)
     assert checked(capsys, 0) == first
-    assert len(receiver.posts) == 3
+    assert len(receiver.posts) == 4
     a_day_passes(tmp_path)
     after = checked(capsys, 0)
     assert (after["soon"], after["later"]) == ("honoured", "honoured")
