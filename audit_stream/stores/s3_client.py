@@ -19,9 +19,11 @@ from typing import Any
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
+from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader
 from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
 
 from audit_stream import __version__
 from audit_stream.errors import ConfigError, StoreRefused
@@ -58,9 +60,12 @@ class Connection:
 
     def _ask(self, operation: str, parameters: Answer) -> Answer:
         call = getattr(self._made(), operation)
-        answer: Answer = call(Bucket=self._target.bucket, **parameters)
-        if "Body" in answer:
-            answer["Body"] = answer["Body"].read()
+        try:
+            answer: Answer = call(Bucket=self._target.bucket, **parameters)
+            if "Body" in answer:
+                answer["Body"] = answer["Body"].read()
+        except HTTPError as error:  # the SDK lets it pass where a refusal's own body breaks off
+            raise HTTPClientError(error=error) from error
         self._note_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         return answer
 

@@ -6,6 +6,7 @@ Amazon S3 API Reference.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,7 +19,6 @@ from botocore.exceptions import (
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
-    SSLError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -76,10 +76,16 @@ def is_ambiguous(error: Exception) -> bool:
     """Whether the call may have taken effect, or may go through later."""
     if not isinstance(error, ClientError):
         return isinstance(error, _BROKEN)
-    if error_code(error) in _PASSING:
+    if error_code(error) in _PASSING or _broke_off(error):
         return True
     status = _status(error)
     return status in _PASSING_STATUS or (status >= 500 and status not in _SERVER_ERRORS_FOR_GOOD)
+
+
+def _broke_off(error: ClientError) -> bool:
+    """Whether it is the service's own answer and its code did not arrive: others send no XML."""
+    coded = not (error_code(error) or "").isdecimal()
+    return not coded and "xml" in (_header(error, "content-type") or "")
 
 
 @contextmanager
@@ -98,7 +104,7 @@ def doubt(doing: str, error: Exception) -> StoreTransient:
     retry_after = None
     with suppress(TypeError, ValueError):  # absent, or a date
         retry_after = float(_header(error, "retry-after") or "")
-    hint = _TLS if isinstance(error, SSLError) else ""
+    hint = _TLS if _distrusted(error) else ""
     return StoreTransient(f"{doing}: {_what(error)}", hint=hint, retry_after=retry_after)
 
 
@@ -134,3 +140,11 @@ def _what(error: Exception) -> str:
     if code is None:
         return type(error).__name__
     return f"HTTP {code}" if code.isdecimal() else code
+
+
+def _distrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from audit_stream.errors import StoreRefused
 from audit_stream.stores.s3_client import Answer, Connection
 
 _PAGE = 1000  # entries; the service gives no more at once
@@ -85,6 +86,11 @@ async def _pages(
         yield page
         if not page.get("IsTruncated"):
             return
+        if not page.get("NextKeyMarker"):
+            raise StoreRefused(
+                "a listing breaks off without saying where it goes on",
+                hint="the service's ListObjectVersions is not S3's: it cannot hold an archive",
+            )
         marker = {"KeyMarker": page["NextKeyMarker"]}
         if page.get("NextVersionIdMarker"):
             marker["VersionIdMarker"] = page["NextVersionIdMarker"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -16,8 +19,10 @@ from aiohttp.test_utils import TestServer
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
 from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
 from tests.contract.worm_store_contract import META
+from tests.support.certificates import identity
 
 KEYS = S3Keys(key_id="AKID", secret="s3cret")
 EMPTY = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>"
@@ -32,14 +37,15 @@ class Scripted:
     """A bucket with Object Lock and nothing in it, whose puts are answered as told."""
 
     put: Callable[[], web.Response] = web.Response
+    delete: Callable[[], web.Response] = web.Response
     listing: Callable[[], web.Response] = field(default=lambda: web.Response(text=EMPTY))
     seen: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
         self.seen.append(request.method)
-        if request.method == "PUT":
+        if request.method in ("PUT", "DELETE"):
             self.headers, self.body = request.headers.copy(), await request.read()
-            return self.put()
+            return self.put() if request.method == "PUT" else self.delete()
         if "object-lock" in request.query:
             return web.Response(text=LOCKED)
         return self.listing()
@@ -113,6 +119,34 @@ async def test_what_repeating_cannot_help(
     assert "s3cret" not in str(caught.value)
 
 
+async def test_a_bucket_in_another_region_is_not_followed_there(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    elsewhere = {"x-amz-bucket-region": "us-west-2"}
+    bucket.put = partial(said, 301, "PermanentRedirect", **elsewhere)
+    with pytest.raises(StoreRefused, match="PermanentRedirect"):
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.seen == ["GET", "PUT"]
+
+
+async def test_a_rewrite_and_a_removal_say_which_entity_tag_they_mean(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    """The look before a removal is a courtesy; the service decides."""
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, headers={"ETag": '"tag"'}, body=b"one")
+    subjects = S3SubjectStore(store._target)
+    assert await subjects.replace("a", b"two", '"tag"')
+    assert bucket.headers["If-Match"] == '"tag"'
+    assert await subjects.remove("a", '"tag"')
+    assert bucket.seen == ["PUT", "GET", "DELETE"]
+    assert bucket.headers["If-Match"] == '"tag"'
+    bucket.delete = partial(said, 412, "PreconditionFailed")
+    assert not await subjects.remove("a", '"tag"')
+    await subjects.close()
+
+
 async def test_a_page_of_a_proxy_is_not_the_services_word(
     scripted: tuple[Scripted, S3Store],
 ) -> None:
@@ -127,6 +161,38 @@ async def test_a_listing_that_is_no_xml_may_pass(scripted: tuple[Scripted, S3Sto
     bucket.listing = partial(web.Response, text="<html")
     with pytest.raises(StoreTransient):
         await store.names("")
+
+
+async def test_a_listing_that_does_not_say_where_it_goes_on_is_refused(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, text=EMPTY.replace("false", "true"))
+    with pytest.raises(StoreRefused, match="breaks off"):
+        await store.names("")
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 412, 500])
+async def test_an_answer_that_breaks_off_says_nothing(status: int) -> None:
+    """Whatever its status: the code it would have had is not known."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: 500"
+        writer.write(head.encode() + b"\r\n\r\n<Error><Code>NoSuch")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    access = S3Access(
+        region="x", endpoint=f"http://127.0.0.1:{port}", path_style=True, keys=lambda: KEYS
+    )
+    store = S3Store(S3Target(bucket="audit", access=access))
+    for call in (store.get("a/b"), store.names(""), store.put_if_absent("a/b", b"one", META)):
+        with pytest.raises(StoreTransient):
+            await call
+    await store.close()
+    server.close()
 
 
 async def test_doubt_that_cannot_be_settled_names_both(scripted: tuple[Scripted, S3Store]) -> None:
@@ -178,6 +244,29 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     with pytest.raises(StoreTransient, match="EndpointConnectionError"):
         await store.get("a/b")
     await store.close()
+
+
+async def test_less_than_tls_1_3_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    made = identity(tmp_path, "s3")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.bundle)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", Scripted().handle)
+    server = TestServer(app)
+    await server.start_server(ssl=context)
+    access = S3Access(
+        region="x", endpoint=f"https://127.0.0.1:{server.port}", path_style=True,
+        keys=lambda: KEYS, ca_file=str(made.certificate),
+    )  # fmt: skip
+    taken = S3Store(S3Target(bucket="audit", access=access))
+    assert await taken.names("") == []
+    store = S3Store(S3Target(bucket="audit", access=replace(access, require_tls13=True)))
+    with pytest.raises(StoreTransient, match="SSLError") as caught:
+        await store.names("")
+    assert not caught.value.hint  # the certificate is well
+    for each in (store, taken, server):
+        await each.close()
 
 
 async def test_without_any_key_it_says_what_to_set(

@@ -62,6 +62,7 @@ async def test_a_writer_without_the_right_to_delete_is_worm_locked(
     assert level is Assurance.WORM_LOCKED
     assert found["endpoint"].value == "https"
     assert found["TLS as negotiated"].value == "TLSv1.3"
+    assert found["our clock against the service's"].standing is Standing.OK
     assert found["retention of a stored object"].value == f"COMPLIANCE, {DAYS} days"
     assert found["canary"].value == (
         "refused: delete (AccessDenied), shorten (AccessDenied), delete version (AccessDenied)"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha256
 
 import pytest
+from botocore.exceptions import ClientError
 
-from audit_stream.errors import StoreRefused
+from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import HoldLevel, PutResult
 from tests.contract.s3_attacker import DAYS, BucketTarget
 from tests.contract.worm_store_contract import META
@@ -118,6 +122,24 @@ async def test_a_bucket_without_object_lock_stores_and_protects_nothing(server: 
     for call in (store.set_hold("a/b", True), store.extend_retention("a/b", 1)):
         with pytest.raises(StoreRefused, match="Object Lock is off"):
             await call
+    await target.close()
+
+
+async def test_bytes_that_are_not_those_of_their_checksum_are_not_read(server: S3Server) -> None:
+    """moto takes any checksum for the bytes' own, as a disk that rots would keep it."""
+    target = BucketTarget(server)
+    wrong = b64encode(sha256(b"other").digest()).decode()
+    put = partial(
+        target.client.put_object, Bucket=target.bucket, Key="a/b", Body=b"one",
+        ChecksumAlgorithm="SHA256", ChecksumSHA256=wrong,
+    )  # fmt: skip
+    if isinstance(server, Versitygw):
+        with pytest.raises(ClientError, match="BadDigest"):
+            put()
+    else:
+        put()
+        with pytest.raises(StoreTransient, match="ChecksumError"):
+            await target.open().get("a/b")
     await target.close()
 
 
