@@ -9,6 +9,7 @@ from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverge
 from audit_stream.ports import SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.access import StoreAccess
+from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.blocking import BlockingReader, open_reader
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.clock import SystemClock
@@ -55,11 +56,13 @@ def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
     return retrying(open_store(url, access, read_only=True))
 
 
-def retrying(store: WormStore, target: str = "archive") -> ResilientStore:
+def retrying(
+    store: WormStore, target: str = "archive", policy: RetryPolicy | None = None
+) -> ResilientStore:
     """A store as a command uses it: behind a breaker of its own, whose alarms go nowhere."""
     clock = SystemClock()
     breaker = CircuitBreaker(target, clock=clock, alerts=AlarmBoard("command"))
-    return ResilientStore(store, breaker, clock=clock)
+    return ResilientStore(store, breaker, clock=clock, policy=policy)
 
 
 def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:

@@ -20,10 +20,13 @@ from audit_stream.redundancy.judge import Judge
 from audit_stream.redundancy.pairing import Outcome, Pairing, Told
 from audit_stream.redundancy.sides import Side, Sides
 from audit_stream.settings import Settings
+from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.open import open_store
 from audit_stream.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
+#: An object that was damaged under its store is given up on sooner than a store that is away.
+_POLICY = RetryPolicy(read_limit=10.0)
 _SWEEPING = ("secondary-sweep", "the sweep of the second store")
 
 
@@ -48,8 +51,8 @@ async def open_sides(settings: Settings, writing: Side | None = None) -> AsyncIt
     """The settings' stores, each by itself; one may be written to."""
     need_second(settings)
     sides = Sides(
-        retrying(archive_store(settings, read_only=writing != "primary")),
-        retrying(second_store(settings, read_only=writing != "secondary"), SECOND),
+        retrying(archive_store(settings, read_only=writing != "primary"), policy=_POLICY),
+        retrying(second_store(settings, read_only=writing != "secondary"), SECOND, _POLICY),
     )
     try:
         yield sides

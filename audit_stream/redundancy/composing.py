@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from audit_stream.ports import PutResult, WormStore
 from audit_stream.redundancy.judge import Judge, is_known
 from audit_stream.redundancy.pairing import Told
-from audit_stream.redundancy.sides import Sides
+from audit_stream.redundancy.sides import SIDES, Side, Sides, Unreadable
 
 _KEPT = 1000
 
@@ -21,7 +21,7 @@ class Composed:
     """What became of the objects."""
 
     objects: int = 0  # good ones, which stand in the new store, or would
-    taken: dict[str, int] = field(default_factory=lambda: {"primary": 0, "secondary": 0})
+    taken: dict[Side, int] = field(default_factory=lambda: {"primary": 0, "secondary": 0})
     lost: list[str] = field(default_factory=list)  # the first of which neither has good bytes
     lost_count: int = 0
     occupied: list[str] = field(default_factory=list)  # other bytes stand in the new store
@@ -44,11 +44,11 @@ class Composing:
 
     async def _take(self, name: str) -> None:
         """The first good bytes; of two that are both good, the primary's."""
-        ours = await self._sides.primary.get(name)
-        for data in await self._sides.candidates(name):
-            if (await self._judge.judge(name, data)).is_good:
+        for side in SIDES:
+            data = await self._read(side, name)
+            if data is not None and (await self._judge.judge(name, data)).is_good:
                 self.composed.objects += 1
-                self.composed.taken["primary" if data == ours else "secondary"] += 1
+                self.composed.taken[side] += 1
                 await self._put(name, data)
                 return
         if await self._judge.is_disposed(name):
@@ -56,6 +56,12 @@ class Composing:
         self.composed.lost_count += 1
         if len(self.composed.lost) < _KEPT:
             self.composed.lost.append(name)
+
+    async def _read(self, side: Side, name: str) -> bytes | None:
+        try:
+            return await self._sides.read(side, name)
+        except Unreadable:
+            return None
 
     async def _put(self, name: str, data: bytes) -> None:
         if self._into is None:

@@ -18,7 +18,7 @@ from hashlib import sha256
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
-from audit_stream.evidence.disposal import covered_by, decode_kept, disposal_of
+from audit_stream.evidence.disposal import Disposal, covered_by, decode_kept, disposal_of
 from audit_stream.evidence.ending import End, signed_link
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.log_names import is_log_name, parse_batch_name
@@ -60,6 +60,7 @@ class Judge:
         if log_key is not None:
             self._batches, self._facts = BatchJudge(sides, log_key), LogFacts(sides, log_key)
         self._streams: dict[str, StreamObject | None] = {}
+        self._disposals: list[Disposal] | None = None  # None: not read yet
 
     async def judge(self, name: str, data: bytes) -> Judgement:
         """Of bytes that lie under a known name."""
@@ -203,12 +204,18 @@ class Judge:
         headers = await self._sides.candidates(kept)
         if not any([(await self.judge(kept, data)).is_good for data in headers]):
             return False
-        for entry_name in await self._sides.names(Register.DISPOSALS.folder):
-            for data in await self._sides.candidates(entry_name):
-                entry = self._signed_entry(data, entry_name)
-                if entry is not None and covered_by([disposal_of(entry)], segment):
-                    return True
-        return False
+        if self._disposals is None:
+            self._disposals = await self._certificates()
+        return covered_by(self._disposals, segment)
+
+    async def _certificates(self) -> list[Disposal]:
+        found = []
+        for name in await self._sides.names(Register.DISPOSALS.folder):
+            for data in await self._sides.candidates(name):
+                entry = self._signed_entry(data, name)
+                if entry is not None:
+                    found.append(disposal_of(entry))
+        return found
 
 
 def _first_leaf(name: str, data: bytes) -> bytes:

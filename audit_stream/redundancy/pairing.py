@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 from audit_stream.ports import PutResult
 from audit_stream.redundancy.judge import Judge, is_known
-from audit_stream.redundancy.sides import SIDES, Side, Sides, other
-from audit_stream.redundancy.word import Judgement
+from audit_stream.redundancy.sides import SIDES, Side, Sides, Unreadable, other
+from audit_stream.redundancy.word import Judgement, unproven
 
 _KEPT = 1000  # differences
-_AHEAD = 4  # names whose objects are being read; a segment is some megabytes at most
+_AHEAD = 8  # names whose objects are being read; a segment is some megabytes at most
 #: Told each name behind which everything was looked at.
 Told = Callable[[str], None]
 
@@ -92,6 +92,7 @@ class _Read:
 
     name: str
     data: Mapping[Side, bytes | None]
+    unreadable: Mapping[Side, Judgement] = field(default_factory=dict)
 
 
 class Pairing:
@@ -135,15 +136,25 @@ class Pairing:
     async def _read(self, name: str, standing: Sequence[Side]) -> _Read:
         if not is_known(name) or (len(standing) > 1 and not self._whole):
             return _Read(name, dict.fromkeys(standing))
-        found = await asyncio.gather(*(self._sides.of(side).get(name) for side in SIDES))
-        pairs = zip(SIDES, found, strict=True)  # listed apart, both are asked: one may be newer
-        return _Read(name, {side: data for side, data in pairs if data is not None})
+        data: dict[Side, bytes | None] = {}
+        unreadable: dict[Side, Judgement] = {}
+        for side in SIDES:  # both are asked: they were listed apart, one may be newer
+            try:
+                found = await self._sides.read(side, name)
+            except Unreadable as error:
+                unreadable[side] = unproven(f"cannot be read: {error.message}")
+            else:
+                data |= {} if found is None else {side: found}
+        return _Read(name, data, unreadable)
 
     async def _take(self, read: _Read) -> None:
         if not is_known(read.name):
             self.outcome.strangers += 1
             return
         self.outcome.objects += 1
+        if read.unreadable:
+            await self._settle(read)
+            return
         if len(read.data) == len(SIDES) and len(set(read.data.values())) == 1:
             return
         if len(read.data) == 1 and await self._judge.is_disposed(read.name):
@@ -158,7 +169,7 @@ class Pairing:
             for side, data in read.data.items() if data is not None
         }  # fmt: skip
         judged = await self._judge.decide(read.name, judged, read.data)
-        found = Difference(name=read.name, judged=judged)
+        found = Difference(name=read.name, judged={**judged, **read.unreadable})
         wanted = found.alone_on is not None and other(found.alone_on) == self._add_to
         if wanted and found.good and await self._add(read.name, found.good[0], read.data):
             self.outcome.note_added(read.name)

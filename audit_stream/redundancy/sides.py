@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Literal
 
+from audit_stream.errors import StoreError
 from audit_stream.ports import WormStore
 
 Side = Literal["primary", "secondary"]
@@ -19,21 +21,47 @@ def other(side: Side) -> Side:
     return "secondary" if side == "primary" else "primary"
 
 
+class Unreadable(StoreError):
+    """One object cannot be read; its store answers otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sides:
     """Both stores. Errors as `ports.WormStore`'s."""
 
     primary: WormStore
     secondary: WormStore
+    _unreadable: dict[tuple[Side, str], Unreadable] = field(default_factory=dict)
 
     def of(self, side: Side) -> WormStore:
         """The store of a side."""
         return self.primary if side == "primary" else self.secondary
 
+    async def read(self, side: Side, name: str) -> bytes | None:
+        """The bytes under a name on one side, None when it is free there.
+
+        `Unreadable` when the store answers and does not give them: they were damaged under it.
+        That takes some attempts, and is found out once.
+        """
+        if (known := self._unreadable.get((side, name))) is not None:
+            raise known
+        store = self.of(side)
+        try:
+            return await store.get(name)
+        except StoreError as error:
+            await store.names(name, limit=1)  # raises where the store itself is away
+            self._unreadable[side, name] = Unreadable(error.message, hint=error.hint)
+            raise self._unreadable[side, name] from error
+
     async def candidates(self, name: str) -> list[bytes]:
-        """The different bytes that lie under a name, the primary's first: none, one or two."""
-        found = await asyncio.gather(self.primary.get(name), self.secondary.get(name))
-        return list(dict.fromkeys(data for data in found if data is not None))
+        """The different bytes that can be read under a name, the primary's first."""
+        found: list[bytes] = []
+        for side in SIDES:
+            with suppress(Unreadable):
+                data = await self.read(side, name)
+                if data is not None and data not in found:
+                    found.append(data)
+        return found
 
     async def names(self, prefix: str) -> list[str]:
         """The names on either, ascending: for prefixes of few."""

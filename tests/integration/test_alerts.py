@@ -27,7 +27,16 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
-from tests.support.alert_scene import ERASER, GATEWAY, HOLDER, NOTARY, Installation, scene, served
+from tests.support.alert_scene import (
+    ERASER,
+    GATEWAY,
+    HOLDER,
+    MIRROR,
+    NOTARY,
+    Installation,
+    scene,
+    served,
+)
 from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -232,6 +241,28 @@ async def erasure_is_due(fleet: Installation, watched: Watched) -> None:
     await watched.ends("ErasureDue", **here)
 
 
+async def second_store(fleet: Installation, watched: Watched) -> None:
+    """It is away for a while; then the archive alone has what does not verify."""
+    events, worker, sweeps = Events(6, fleet.topic), fleet.instance(0), fleet.instance(MIRROR)
+    await fleet.send(events.lines(100))
+    await fleet.settled()
+    await watched.silent("SecondaryBehind", **worker)
+    second = fleet.folder / "second"
+    away = second.rename(fleet.folder / "away")
+    second.write_bytes(b"a file")  # or the sweep would make a new folder, and fill it
+    await fleet.send(events.lines(100))
+    await watched.fires("SecondaryBehind", **worker)
+    second.unlink()
+    away.rename(second)
+    await watched.ends("SecondaryBehind", **worker)
+    await watched.silent("SecondaryDiverged", **sweeps)
+    forged = fleet.settings.archive_path / "maps" / f"{'ab' * 32}.json"
+    forged.write_bytes(b"{}")
+    await watched.fires("SecondaryDiverged", **sweeps)
+    forged.unlink()
+    await watched.ends("SecondaryDiverged", **sweeps)
+
+
 async def fork(fleet: Installation, watched: Watched) -> None:
     """Another history of the same offsets, by the same keys, is put into the archive."""
     events = Events(5, fleet.topic)
@@ -323,6 +354,7 @@ async def everything_breaks(
         group.create_task(workers_die(fleets["workers"], watched))
         group.create_task(machine_fails(fleets["machine"], watched))
         group.create_task(fork(fleets["fork"], watched))
+        group.create_task(second_store(fleets["twin"], watched))
         group.create_task(holds_on_a_folder(fleets["records"], watched))
         group.create_task(erasure_is_due(fleets["records"], watched))
 

@@ -27,7 +27,7 @@ from tests.support.fleet import Fleet
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY, GATEWAY, HOLDER, ERASER = 9, 10, 11, 12  # behind every worker
+NOTARY, GATEWAY, HOLDER, ERASER, MIRROR = 9, 10, 11, 12, 13  # behind every worker
 
 
 class Installation(Fleet):
@@ -42,7 +42,7 @@ class Installation(Fleet):
         a job of their own."""
         jobs = {
             NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
-            ERASER: "audit-stream-keeper",
+            ERASER: "audit-stream-keeper", MIRROR: "audit-stream-keeper",
         }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
@@ -148,7 +148,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     found = {
         name: await install(broker, folder, name, *indices)
         for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER, ERASER)),
-                              ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)))
+                              ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)),
+                              ("twin", (0, MIRROR)))
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
     found["fork"].extra = dict(often)
@@ -162,6 +163,11 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     found["machine"].extra = {
         "AUDIT_ALLOW_ASSURANCE": "worm_unlocked", "AUDIT_ASSURANCE_CHECK_SECONDS": "1",
     }  # fmt: skip
+    found["twin"].extra = {
+        "AUDIT_ARCHIVE_SECONDARY": (found["twin"].folder / "second").as_uri(),
+        "AUDIT_SECONDARY_LAG_SECONDS": "6", "AUDIT_BREAKER_ATTEMPTS": "1",
+        "AUDIT_BREAKER_PROBE_SECONDS": "0.3",
+    }  # fmt: skip
     await own_timestamps(found["records"])
     try:
         for name, fleet in found.items():
@@ -174,6 +180,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
                     fleet.run(HOLDER, "holder")
                 elif index == ERASER:
                     fleet.run(ERASER, "eraser")
+                elif index == MIRROR:
+                    fleet.run(MIRROR, "mirror")
                 elif name in ("store", "machine"):
                     fleet.run_switched()
                 else:

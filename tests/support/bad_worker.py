@@ -2,9 +2,9 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
-``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``, ``eraser``: no
-worker but who keeps the holds, who erases; ``switched FOLDER``, ``notary FOLDER``,
-``gateway FOLDER``: see `switched_worker`.
+``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``, ``eraser``,
+``mirror``: no worker but who keeps the holds, who erases, who sweeps the second store;
+``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
 ``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing.
 """
 
@@ -24,7 +24,9 @@ from typing import Any
 from audit_stream.app import run as run_module
 from audit_stream.app.eraser import run_erasures
 from audit_stream.app.holds import run_holds
+from audit_stream.app.redundant import Keys, keep_mirrored
 from audit_stream.app.run import run_worker
+from audit_stream.cli.verify import log_key_of, trusted_keys
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.seal.judge import Chunk
@@ -168,6 +170,9 @@ def main() -> None:
         asyncio.run(run_holds(settings, 0.5))
     elif kind == "eraser":
         asyncio.run(run_erasures(settings, 0.5))
+    elif kind == "mirror":
+        keys = Keys(trusted_keys(settings, []), log_key_of(settings, None))
+        asyncio.run(keep_mirrored(settings, keys, 0.5))
     elif kind == "switched":
         switched_worker.run(Path(rest[0]), settings)
     elif kind == "notary":

@@ -209,6 +209,30 @@ STORE = [
           limits={"min": 0, "max": 1}, width=8, runbook="disk"),
 ]  # fmt: skip
 
+SECOND = [
+    lines("Second store: how far behind",
+          [("audit_stream_secondary_lag_seconds", "{{instance}}"),
+           ("max(audit_stream_secondary_lag_bound_seconds)", "bound")],
+          "Age of the oldest object that is not copied yet. At the bound nothing more is stored.",
+          unit="s", width=8, runbook="second-store"),
+    lines("Second store: waiting",
+          [("audit_stream_secondary_pending_objects", "{{instance}}"),
+           ("sum(increase(audit_stream_secondary_copied_total[$__rate_interval]))",
+            "copied by sweeps")],
+          "Objects to be copied; and those that a sweep found and copied.", width=8,
+          runbook="second-store"),
+    stat("Second store: not the same",
+         "sum(max by (job) (audit_stream_secondary_differing_objects)) + "
+         "sum(max by (job) (audit_stream_secondary_missing_objects))",
+         "Objects that differ, or that one store alone has and that could not be copied.",
+         steps=((None, GREEN), (1, RED)), height=8, width=4, runbook="second-store"),
+    stat("Second store: last sweep",
+         "time() - max(audit_stream_secondary_swept_timestamp_seconds > 0)",
+         "Since `audit-stream archive mirror --every` last got to the end.", unit="s", height=8,
+         width=4, steps=((None, GREEN), (26 * 3600, YELLOW)),
+         mappings=(nothing("No sweep", YELLOW),), runbook="second-store"),
+]  # fmt: skip
+
 QUARANTINE = [
     stat("Oldest", f"time() - min(audit_stream_quarantine_oldest_timestamp_seconds{{{TOPIC}}})",
          "Live: age of the oldest record that a running worker quarantined.", unit="s",
@@ -368,7 +392,7 @@ DELIVERY = [
 
 ROWS = {
     "Completeness": COMPLETENESS, "Delay and service level": DELAY,
-    "Lag and retention headroom": LAG, "Store and breaker": STORE,
+    "Lag and retention headroom": LAG, "Store and breaker": STORE, "Second store": SECOND,
     "Archive log": LOG, "Quarantine": QUARANTINE, "Gateway": GATEWAY,
     "Delivery": DELIVERY,
     "State and restore": STATE, "Processes": PROCESS,

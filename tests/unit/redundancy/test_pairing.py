@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from audit_stream.errors import StoreTransient
 from audit_stream.evidence.layout import map_name
 from audit_stream.redundancy.composing import Composing
 from audit_stream.redundancy.pairing import Outcome, Pairing
@@ -173,6 +174,31 @@ async def test_composing_goes_on_where_it_was_cut_off_and_overwrites_nothing(goo
     done = await Composing(twins.sides, twins.judge(), into).run()
     assert done.occupied == [second]
     assert into.objects[second].data == b"another"
+
+
+async def test_an_object_that_cannot_be_read_is_said_and_taken_from_the_other(
+    good: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a service finds that its own disk was changed; a store that is away ends the run."""
+    twins, name = await Twins.of(good), names_of(good, "segment")[0]
+    store = twins.stores["primary"]
+    get = store.get
+
+    async def damaged(asked: str) -> bytes | None:
+        if asked == name:
+            raise StoreTransient("the checksum does not fit")
+        return await get(asked)
+
+    monkeypatch.setattr(store, "get", damaged)
+    found = (await compared(twins)).differences
+    assert [(each.name, each.good) for each in found] == [(name, ["secondary"])]
+    assert "cannot be read" in found[0].judged["primary"].why
+    into = MemoryWormStore()
+    assert (await Composing(twins.sides, twins.judge(), into).run()).lost == []
+    assert into.objects[name].data == good[name]
+    store.outage = True
+    with pytest.raises(StoreTransient):
+        await compared(twins)
 
 
 async def test_a_dry_run_adds_nothing(good: Objects) -> None:
