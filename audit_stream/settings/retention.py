@@ -33,9 +33,10 @@ class RetentionSettings(BaseModel):
     )
     archives: Pairs = Field(
         {},
-        description="A container of its own for a class, as `TAG=azure://account/container`: fix "
-        "it before the class's first record. What it does not name lies in `AUDIT_ARCHIVE`, and so "
-        "does all else. Not taken over for an archive that a flag names.",
+        description="A container or bucket of its own for a class, as "
+        "`TAG=azure://account/container` or `TAG=s3://bucket`: fix it before the class's first "
+        "record. What it does not name lies in `AUDIT_ARCHIVE`, and so does all else. Not taken "
+        "over for an archive that a flag names.",
     )
 
     @field_validator("retention")
