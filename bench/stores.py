@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     text = "\n".join([bench.markdown(time.strftime("%Y-%m-%d")), alone])
-    Console().print(text, markup=False)
+    Console().print(text, markup=False, soft_wrap=True)
     if options.write:
         report.update_page(_PAGE, text, _BEGIN, _END)
     return 1 if bench.below_floor() else 0

@@ -72,7 +72,7 @@ async def run(
         started = time.monotonic()
         try:
             await _play(found, scenario, plan, outcome)
-        except (AssertionError, AuditError) as error:
+        except (AssertionError, AuditError, OSError) as error:
             outcome.problems.append(str(error))
         outcome.seconds = time.monotonic() - started
         _count(found, outcome)

@@ -9,6 +9,7 @@ import pytest
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
 from audit_stream.stores.s3_target import S3Keys, S3Target
 from tests.support.s3_account import identity, set_up
 from tests.support.s3_faults import FaultProxy
@@ -131,7 +132,7 @@ async def test_p5_an_answer_that_breaks_or_was_changed_is_no_answer(
     assert await store.get(name) == OURS
 
 
-@pytest.mark.parametrize("kind", ["cut_body", "busy", "proxy_403"])
+@pytest.mark.parametrize("kind", ["cut_body", "slow_body", "busy", "proxy_403"])
 async def test_a_listing_that_breaks_is_no_listing(
     store: S3Store, proxy: FaultProxy, kind: FaultKind
 ) -> None:
@@ -140,3 +141,17 @@ async def test_a_listing_that_breaks_is_no_listing(
     with pytest.raises(StoreError):
         await store.names(f"list/{kind}")
     assert await store.names(f"list/{kind}") == [f"list/{kind}"]
+
+
+@pytest.mark.parametrize("kind", ["cut_body", "slow_body"])
+async def test_a_refusal_that_breaks_off_is_in_doubt(
+    proxy: FaultProxy, writer: S3Keys, kind: FaultKind
+) -> None:
+    access = S3Server(proxy.url).access(writer, read_seconds=1.0)
+    subjects = S3SubjectStore(S3Target(bucket="subjects", access=access))
+    proxy.faults.inject(kind, method="GET")
+    with pytest.raises(StoreTransient):
+        await subjects.get("free")
+    proxy.faults.clear()
+    assert await subjects.get("free") is None
+    await subjects.close()

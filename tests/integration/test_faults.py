@@ -19,7 +19,7 @@ SHORT = Plan(records=1200, broken_seconds=4.0)
     ("name", "fault"),
     [
         ("azure", "drop_after"), ("azure", "throttle"), ("azure", "proxy_403"),
-        ("s3", "drop_after"), ("s3", "marker"), ("s3", "forbidden"),
+        ("s3", "drop_after"), ("s3", "marker"), ("s3", "shadow"),
     ],
 )  # fmt: skip
 async def test_nothing_is_lost_and_the_store_is_spared(
