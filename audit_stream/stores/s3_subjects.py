@@ -27,6 +27,7 @@ from audit_stream.stores.s3_judge import judge_subjects
 from audit_stream.stores.s3_protection import checksum
 from audit_stream.stores.s3_survey import survey_subjects
 from audit_stream.stores.s3_target import S3Target
+from audit_stream.stores.s3_versions import check_page
 
 _PAGE = 1000  # names; the service gives no more at once
 _CHANGED = CONDITION_FAILED | ABSENT
@@ -99,8 +100,9 @@ class S3SubjectStore:
                 page = await self._connection.ask(
                     "list_objects_v2", Prefix=prefix, MaxKeys=size, **more
                 )  # fmt: skip
+                check_page(page)
                 found += (str(each["Key"]) for each in page.get("Contents", ()))
-                if not page.get("IsTruncated"):
+                if not page["IsTruncated"]:
                     break
                 more = {"ContinuationToken": page["NextContinuationToken"]}
         return found

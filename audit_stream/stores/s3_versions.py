@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audit_stream.errors import StoreRefused
+from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.stores.s3_client import Answer, Connection
 
 _PAGE = 1000  # entries; the service gives no more at once
@@ -83,8 +83,9 @@ async def _pages(
         page = await connection.ask(
             "list_object_versions", Prefix=prefix, MaxKeys=size, **marker
         )  # fmt: skip
+        check_page(page)
         yield page
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
         if not page.get("NextKeyMarker"):
             raise StoreRefused(
@@ -95,6 +96,15 @@ async def _pages(
         if page.get("NextVersionIdMarker"):
             marker["VersionIdMarker"] = page["NextVersionIdMarker"]
         size = _PAGE
+
+
+def check_page(page: Answer) -> None:
+    """`StoreTransient` for an answer that is no listing: an empty body, or a page that is not the
+    service's, reads as one of nothing, and no name may be taken for free by it."""
+    if "IsTruncated" not in page:
+        raise StoreTransient(
+            "the answer is no listing", hint="look at the proxies in between, and at the service"
+        )
 
 
 def _entries(page: Answer) -> list[Version]:

@@ -1,0 +1,74 @@
+"""Answers with a good status that do not say what they seem to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+from aiohttp import web
+
+from audit_stream.errors import StoreTransient
+from audit_stream.ports import PutResult
+from audit_stream.stores.s3 import S3Store
+from audit_stream.stores.s3_subjects import S3SubjectStore
+from tests.contract.worm_store_contract import META
+from tests.support.scripted_s3 import Scripted, one_version, said, scripted_store
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[tuple[Scripted, S3Store]]:
+    async with scripted_store() as made:
+        yield made
+
+
+NOTHING = pytest.mark.parametrize("text", ["", "<html><body>Sign in</body></html>"])
+
+
+@NOTHING
+async def test_an_answer_that_is_no_listing_frees_no_name(
+    scripted: tuple[Scripted, S3Store], text: str
+) -> None:
+    """With a good status and nothing of S3's in it: it lists nothing, and says nothing."""
+    bucket, store = scripted
+    bucket.listing = partial(web.Response, text=text)
+    subjects = S3SubjectStore(store._target)
+    for call in (store.get("a/b"), store.names(""), subjects.names("")):
+        with pytest.raises(StoreTransient, match="no listing"):
+            await call
+    await subjects.close()
+
+
+@NOTHING
+async def test_only_a_bucket_that_says_so_has_no_object_lock(
+    scripted: tuple[Scripted, S3Store], text: str
+) -> None:
+    """What is put without a retention would never get one."""
+    bucket, store = scripted
+    bucket.lock = partial(web.Response, text=text)
+    bucket.put = partial(said, 500, "InternalError")
+    with pytest.raises(StoreTransient):
+        await store.put_if_absent("a/b", b"one", META)
+    assert bucket.headers["x-amz-object-lock-mode"] == "COMPLIANCE"
+
+
+async def test_a_success_that_names_no_version_is_settled_by_the_bytes(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    """What stood there before the bucket had versions has no id either, and may be another's."""
+    bucket, store = scripted
+    bucket.listing = one_version("null")
+    bucket.read = partial(web.Response, body=b"one")
+    assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
+    bucket.read = partial(web.Response, body=b"two")
+    assert await store.put_if_absent("a/b", b"one", META) is PutResult.EXISTS
+
+
+async def test_retention_in_another_mode_is_not_shortened(
+    scripted: tuple[Scripted, S3Store],
+) -> None:
+    bucket, store = scripted
+    bucket.listing = one_version("v1")
+    await store.extend_retention("a/b", 1)
+    assert b"COMPLIANCE" in bucket.body
+    assert b"2040-01-01" in bucket.body
