@@ -104,6 +104,20 @@ class TestBehind:
         assert await waiting is PutResult.STORED
         await wait_all(pair, "a", "b", "c")
 
+    async def test_a_second_store_that_is_away_at_the_start_ends_no_copying(self) -> None:
+        """Where a chain goes on is read from it, and reads give up; the next put must not be told
+        of that, and nothing may be left out when it is back."""
+        pair = Pair(Mirroring.BEHIND, Bound(seconds=900))
+        store = pair.open()
+        pair.secondary.outage = True
+        await store.put_if_absent(segment(0), b"x", {})
+        await pair.clock.advance(600)
+        await store.put_if_absent(segment(4), b"x", {})
+        assert store.backlog.objects == 2
+        pair.secondary.outage = False
+        await pair.clock.advance(200)
+        await wait_all(pair, segment(0), segment(4))
+
     @pytest.mark.parametrize("bound", [Bound(seconds=9e9, objects=2), Bound(seconds=9e9, bytes=4)])
     async def test_a_full_queue_makes_puts_wait(self, bound: Bound) -> None:
         pair = Pair(Mirroring.BEHIND, bound)
