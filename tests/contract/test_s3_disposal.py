@@ -80,7 +80,11 @@ async def test_nothing_goes_before_its_time_and_then_all_versions_go(
     assert await disposer.remove_expired("a/b")  # again: it is gone
 
 
-async def test_it_tells_how_each_object_is_kept(target: BucketTarget, disposer: S3Disposer) -> None:
+@pytest.mark.parametrize("at_a_time", [1, 2, 1000])
+async def test_it_tells_how_each_object_is_kept(
+    target: BucketTarget, disposer: S3Disposer, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_stream.stores.disposal.s3._ASKED", at_a_time)
     store = target.open()
     for name in ("a/b", "a/c", "b/d"):
         await store.put_if_absent(name, name.encode(), META)
