@@ -19,7 +19,7 @@ from typing import Any
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import CredentialRetrievalError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader
 from botocore.utils import get_environ_proxies
@@ -66,6 +66,10 @@ class Connection:
                 answer["Body"] = answer["Body"].read()
         except HTTPError as error:  # the SDK lets it pass where a refusal's own body breaks off
             raise HTTPClientError(error=error) from error
+        except (OSError, RuntimeError) as error:  # and here, where a role's token cannot be had
+            raise CredentialRetrievalError(
+                provider="a role", error_msg=type(error).__name__
+            ) from error
         self._note_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         return answer
 

@@ -222,15 +222,32 @@ async def test_less_than_tls_1_3_is_refused_where_it_is_asked_for(tmp_path: Path
         await each.close()
 
 
-async def test_without_any_key_it_says_what_to_set(
-    scripted: tuple[Scripted, S3Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None anywhere the SDK looks."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_without_any_key_it_says_what_to_set() -> None:
     store = S3Store(S3Target(bucket="audit", access=S3Access(region="eu-central-1")))
     with pytest.raises(StoreRefused, match="AUDIT_S3_ACCESS_KEY_ID"):
+        await store.get("a/b")
+    await store.close()
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_role_whose_token_is_not_there_is_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It opens the breaker, and comes back when the token does; it ends no process."""
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/worker")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token")
+    store = S3Store(S3Target(bucket="audit", access=S3Access(region="eu-central-1")))
+    with pytest.raises(StoreRefused, match="CredentialRetrievalError"):
         await store.get("a/b")
     await store.close()
