@@ -13,7 +13,7 @@ from audit_stream.ports import PutResult
 from audit_stream.stores.s3 import S3Store
 from audit_stream.stores.s3_subjects import S3SubjectStore
 from tests.contract.worm_store_contract import META
-from tests.support.scripted_s3 import Scripted, one_version, said, scripted_store
+from tests.support.scripted_s3 import EMPTY, Scripted, one_version, said, scripted_store
 
 
 @pytest.fixture
@@ -72,3 +72,19 @@ async def test_retention_in_another_mode_is_not_shortened(
     await store.extend_retention("a/b", 1)
     assert b"COMPLIANCE" in bucket.body
     assert b"2040-01-01" in bucket.body
+
+
+async def test_a_listing_goes_on_within_a_name(scripted: tuple[Scripted, S3Store]) -> None:
+    """By the id of a version: without it Amazon goes on behind the name, and one that was put in
+    front of the oldest would be taken for it."""
+    bucket, store = scripted
+
+    def listing() -> web.Response:
+        if "key-marker" not in bucket.query:
+            return one_version("v2", more=True)()
+        goes_on = (bucket.query["key-marker"], bucket.query.get("version-id-marker"))
+        return one_version("v1")() if goes_on == ("a/b", "v2") else web.Response(text=EMPTY)
+
+    bucket.listing = listing
+    bucket.read = lambda: web.Response(text=bucket.query["versionId"])
+    assert await store.get("a/b") == b"v1"

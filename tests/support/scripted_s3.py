@@ -24,13 +24,17 @@ GOVERNED = (
 )
 
 
-def one_version(version: str) -> Callable[[], web.Response]:
-    """A listing in which a/b has one version, of three bytes."""
+def one_version(version: str, *, more: bool = False) -> Callable[[], web.Response]:
+    """A listing in which a/b has one version, of three bytes; `more`: and others on a next page."""
     entry = (
         f"<Version><Key>a/b</Key><VersionId>{version}</VersionId><Size>3</Size>"
         "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Version>"
     )
-    return lambda: web.Response(text=EMPTY.replace("<IsTr", f"{entry}<IsTr"))
+    behind = (
+        f"<NextKeyMarker>a/b</NextKeyMarker><NextVersionIdMarker>{version}</NextVersionIdMarker>"
+    )
+    text = EMPTY.replace("<IsTr", f"{entry}{behind if more else ''}<IsTr")
+    return lambda: web.Response(text=text.replace("false", "true") if more else text)
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Scripted:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.seen.append(request.method)
+        self.query = request.query
         if request.method in ("PUT", "DELETE"):
             self.headers, self.body = request.headers.copy(), await request.read()
             return self.put() if request.method == "PUT" else self.delete()

@@ -287,6 +287,17 @@ class TestKept:
         await store.put_if_absent("a", b"x", {})
         await pair.primary.set_hold("a", True)
         pair.secondary.outage = False
+        assert not await store.held("a")
+
+    async def test_a_hold_that_was_lifted_from_one_is_not_lifted(self) -> None:
+        """As where the second store was away in the middle: who lifts it has to see that."""
+        pair = Pair(Mirroring.BEFORE)
+        store = pair.open()
+        await store.put_if_absent("a", b"x", {})
+        await store.set_hold("a", True)
+        await pair.primary.set_hold("a", False)
+        assert await store.held("a") is None
+        await store.set_hold("a", False)
         assert await store.held("a") is False
 
     async def test_the_assurance_is_the_primarys_and_the_seconds_is_said(self) -> None:
