@@ -50,7 +50,7 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
     web.start()
     try:
         async with delivering(settings, alarms) as place:
-            deliverer, work = _deliverer(place, metrics, alarms)
+            deliverer, work = deliverer_of(place, metrics, alarms)
             _tell_breaker(place, metrics, health)
             async with _beside(place, deliverer, metrics, alarms, once):
                 if once:
@@ -64,7 +64,8 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
         web.stop()
 
 
-def _deliverer(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tuple[Deliverer, Work]:
+def deliverer_of(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tuple[Deliverer, Work]:
+    """What follows the archive, and what its partitions share."""
     settings, target = place.settings, place.courier.target
 
     def told(outcome: str, count: int) -> None:

@@ -6,8 +6,10 @@ import logging
 from collections import Counter
 from datetime import UTC, datetime
 
+from audit_stream.app.alarms import alarm_board
 from audit_stream.app.erasing import erasing
 from audit_stream.app.kept import keep
+from audit_stream.app.places import stores_to_write
 from audit_stream.erasure.keeper import Keeper
 from audit_stream.erasure.notifying import waiting_for_receivers
 from audit_stream.erasure.request import State
@@ -26,9 +28,11 @@ async def run_erasures(settings: Settings, every: float) -> None:
 
     The keyring is loaded for each pass and let go of: this process is no member of the fleet.
     """
+    board = alarm_board(settings)
+    stores = stores_to_write(settings, board)
 
     async def work(metrics: Metrics, alarms: AlarmBoard) -> None:
-        async with erasing(settings, alarms) as place:
+        async with erasing(settings, alarms, stores) as place:
             try:
                 for entry in (await Keeper(place.installation()).run()).certified:
                     said = redaction_of(entry)
@@ -38,7 +42,12 @@ async def run_erasures(settings: Settings, every: float) -> None:
                 await tell_open(metrics, place.requests)
                 metrics.erasures_awaiting_receiver.set(await waiting_for_receivers(place.private))
 
-    await keep(settings, "erasures", ("erasure:run", "carrying out erasures"), work, every)
+    try:
+        await keep(
+            settings, "erasures", ("erasure:run", "carrying out erasures"), work, every, board
+        )
+    finally:
+        await stores.close()
 
 
 async def tell_open(metrics: Metrics, requests: Requests) -> None:

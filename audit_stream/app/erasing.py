@@ -14,7 +14,7 @@ from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.covers import cover_opener, cover_wrapper
 from audit_stream.app.holds import HoldKeeper
 from audit_stream.app.now import now
-from audit_stream.app.places import archive_to_write, subjects_to_write
+from audit_stream.app.places import Stores, stores_to_write
 from audit_stream.app.receiving import told_receivers
 from audit_stream.app.topics import archived_topics
 from audit_stream.archive.history import History
@@ -166,11 +166,13 @@ async def _longest_copy(settings: Settings, connection: KafkaConnection) -> time
 
 @asynccontextmanager
 async def erasing(
-    settings: Settings, alarms: AlarmBoard | None = None
+    settings: Settings, alarms: AlarmBoard | None = None, stores: Stores | None = None
 ) -> AsyncIterator[Erasing]:  # fmt: skip
-    """For the block; `alarms`: the process's own. `KeyringError`, `ConfigError`, `StoreError`."""
+    """For the block; `alarms` and `stores`: a service's own, which stay open. `KeyringError`,
+    `ConfigError`, `StoreError`."""
     ring, alarms = load_archive_keyring(settings, closed=True), alarms or alarm_board(settings)
-    store, subjects = archive_to_write(settings), subjects_to_write(settings)
+    opened = stores or stores_to_write(settings, alarms)
+    store, subjects = opened.archive, opened.subjects
     private = PrivateObjects(subjects, ring.keyring.index_key)
     segments = Segments(store, ring.trusted, ring.keyring.archive)
     counting = Counting(segments, subjects, private, ring.keyring.index_key, alarms)
@@ -181,5 +183,5 @@ async def erasing(
                 settings, ring, store, subjects, private, counting, segments, alarms, told
             )
     finally:
-        await store.close()
-        await subjects.close()
+        if stores is None:
+            await opened.close()

@@ -120,7 +120,7 @@ def build_gateway(
     )  # fmt: skip
     background = _Background(
         service=service, signer=signer, journal=journal, alarms=alarms,
-        sealed_into=archive_to_write(settings), seal_seconds=settings.journal_seal_seconds,
+        sealed_into=archive_to_write(settings, alarms), seal_seconds=settings.journal_seal_seconds,
         refresh_seconds=settings.gateway_refresh_seconds, reasons=reasons,
         reason_seconds=settings.gateway_quarantine_seconds,
         key_watch=_key_watch(settings, stores.private, registration, service, alarms),

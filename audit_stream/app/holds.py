@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.kept import keep
 from audit_stream.app.now import now
@@ -142,10 +143,12 @@ class HoldKeeper:
 
 
 @asynccontextmanager
-async def open_holds(settings: Settings) -> AsyncIterator[HoldKeeper]:
-    """The holds of the settings' archive, its stores open for the block."""
+async def open_holds(
+    settings: Settings, alarms: Alerts | None = None
+) -> AsyncIterator[HoldKeeper]:  # fmt: skip
+    """The holds of the settings' archive, its stores open for the block; `alarms`: a service's."""
     ring = load_archive_keyring(settings, closed=True)  # a service: it must keep no old cover
-    store, subjects = archive_to_write(settings), subject_store(settings)
+    store, subjects = archive_to_write(settings, alarms), subject_store(settings)
     try:
         yield HoldKeeper(settings, ring, store, subjects)
     finally:
@@ -155,13 +158,14 @@ async def open_holds(settings: Settings) -> AsyncIterator[HoldKeeper]:
 
 async def run_holds(settings: Settings, every: float) -> None:
     """Carry out and enforce every so many seconds, until SIGTERM or SIGINT."""
-    async with open_holds(settings) as keeper:
+    alarms = alarm_board(settings)
+    async with open_holds(settings, alarms) as keeper:
         passes = itertools.count()
 
         async def work(metrics: Metrics, _: Alerts) -> None:
             await _pass(keeper, metrics, recheck=next(passes) % _RECHECK_PASSES == 0)
 
-        await keep(settings, "holds", _KEEPING, work, every)
+        await keep(settings, "holds", _KEEPING, work, every, alarms)
 
 
 async def _pass(keeper: HoldKeeper, metrics: Metrics, *, recheck: bool) -> None:

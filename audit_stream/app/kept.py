@@ -21,11 +21,13 @@ Pass = Callable[[Metrics, AlarmBoard], Awaitable[None]]
 
 
 async def keep(
-    settings: Settings, name: str, alarm: tuple[str, str], work: Pass, every: float
-) -> None:
+    settings: Settings, name: str, alarm: tuple[str, str], work: Pass, every: float,
+    alarms: AlarmBoard | None = None,
+) -> None:  # fmt: skip
     """Every so many seconds, until SIGTERM or SIGINT. `name` is a condition of readiness, which a
-    pass that fails takes away; `alarm`: key, and what did not go well. No failure ends it."""
-    metrics, health, alarms = Metrics(), Health(name), alarm_board(settings)
+    pass that fails takes away; `alarm`: key, and what did not go well; `alarms`: the process's, if
+    it has some already. No failure ends it."""
+    metrics, health, alarms = Metrics(), Health(name), alarms or alarm_board(settings)
     tell_standing(metrics, health, alarms)
     web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stop = asyncio.Event()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from audit_stream.app.second import SECOND, mirrored, second_store, tell_diverged
-from audit_stream.ports import SubjectStore, WormStore
+from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.access import StoreAccess
 from audit_stream.stores.attempts import RetryPolicy
@@ -41,14 +42,18 @@ def archive_to_read(settings: Settings) -> ResilientStore:
     return retrying(archive_store(settings, read_only=True))
 
 
-def archive_to_write(settings: Settings) -> WormStore:
-    """The archive for a command that writes, with its second store; reads are tried again for half
-    a minute."""
-    primary = retrying(archive_store(settings))
+def archive_to_write(settings: Settings, alarms: Alerts | None = None) -> WormStore:
+    """The archive, with its second store, for a command that writes, or a pass of a service: what
+    may pass is tried again for half a minute. `alarms`: the service's, for its breakers."""
+    primary = retrying(archive_store(settings), alarms=alarms)
+    primary.be_brief()
     if settings.archive_secondary is None:
         return primary
-    told = tell_diverged(AlarmBoard("command"))
-    return mirrored(settings, primary, retrying(second_store(settings), SECOND), told)
+    secondary = retrying(second_store(settings), SECOND, alarms=alarms)
+    both = mirrored(settings, primary, secondary, tell_diverged(alarms or AlarmBoard("command")))
+    if both.is_strict:
+        secondary.be_brief()  # else the copies come behind, and nobody waits for them
+    return both
 
 
 def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
@@ -57,12 +62,17 @@ def store_to_read(url: str, access: StoreAccess) -> ResilientStore:
 
 
 def retrying(
-    store: WormStore, target: str = "archive", policy: RetryPolicy | None = None
-) -> ResilientStore:
-    """A store as a command uses it: behind a breaker of its own, whose alarms go nowhere."""
+    store: WormStore, target: str = "archive", policy: RetryPolicy | None = None,
+    alarms: Alerts | None = None,
+) -> ResilientStore:  # fmt: skip
+    """A store behind a breaker of its own. Without `alarms`, as a command uses it: they go
+    nowhere."""
     clock = SystemClock()
-    breaker = CircuitBreaker(target, clock=clock, alerts=AlarmBoard("command"))
-    return ResilientStore(store, breaker, clock=clock, policy=policy)
+    return ResilientStore(store, _breaker(target, clock, alarms), clock=clock, policy=policy)
+
+
+def _breaker(target: str, clock: SystemClock, alarms: Alerts | None) -> CircuitBreaker:
+    return CircuitBreaker(target, clock=clock, alerts=alarms or AlarmBoard("command"))
 
 
 def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
@@ -70,11 +80,31 @@ def subject_store(settings: Settings, turn: Turn = at_once) -> SubjectStore:
     return open_subjects(settings.subjects, settings.store_access("subjects", turn=turn))
 
 
-def subjects_to_write(settings: Settings) -> ResilientSubjectStore:
-    """The subject objects for a command that rewrites them: what may pass is tried again."""
+def subjects_to_write(settings: Settings, alarms: Alerts | None = None) -> ResilientSubjectStore:
+    """The subject objects for a command that rewrites them, or a pass of a service, likewise."""
     clock = SystemClock()
-    breaker = CircuitBreaker("subjects", clock=clock, alerts=AlarmBoard("command"))
-    return ResilientSubjectStore(subject_store(settings), breaker, clock=clock)
+    breaker = _breaker("subjects", clock, alarms)
+    store = ResilientSubjectStore(subject_store(settings), breaker, clock=clock)
+    store.be_brief()
+    return store
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Both, to write to."""
+
+    archive: WormStore
+    subjects: SubjectStore
+
+    async def close(self) -> None:
+        """Close both."""
+        await self.archive.close()
+        await self.subjects.close()
+
+
+def stores_to_write(settings: Settings, alarms: Alerts | None = None) -> Stores:
+    """As `archive_to_write` and `subjects_to_write` open them."""
+    return Stores(archive_to_write(settings, alarms), subjects_to_write(settings, alarms))
 
 
 @contextmanager

@@ -49,11 +49,11 @@ def _group() -> None:
 def compare(
     a: Annotated[
         str | None,
-        typer.Argument(metavar="[A", help="URL, as file:///… or azure://….", show_default=False),
+        typer.Argument(metavar="A", help="URL, as file:///… or azure://….", show_default=False),
     ] = None,
     b: Annotated[
         str | None,
-        typer.Argument(metavar="B]", help="URL of the other one.", show_default=False),
+        typer.Argument(metavar="B", help="URL of the other one.", show_default=False),
     ] = None,
     objects: Annotated[
         bool, typer.Option("--objects", help="Of A and B, too, compare every object.")

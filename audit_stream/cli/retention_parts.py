@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.holds import holds_reader
-from audit_stream.app.places import archive_to_write, subjects_to_write
+from audit_stream.app.places import stores_to_write
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
@@ -99,7 +99,8 @@ def _longest_days(settings: Settings) -> int:
 async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
     """The parts, for the block."""
     ring = load_archive_keyring(settings, closed=True)
-    store, subjects = archive_to_write(settings), subjects_to_write(settings)
+    stores = stores_to_write(settings)
+    store, subjects = stores.archive, stores.subjects
     disposer = disposer_of_both(settings, tag)
     try:
         archived = Archived(
@@ -112,8 +113,7 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
         yield Parts(settings, archived, subjects, private)
     finally:
         await disposer.close()
-        await subjects.close()
-        await store.close()
+        await stores.close()
 
 
 async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:

@@ -121,7 +121,8 @@ class Deliverer:
 
     async def _turn(self, lane: Lane) -> bool:
         try:
-            return await lane.turn()
+            more = await lane.turn()
+            return more or lane.ended  # then the next generation may begin
         except (ForkAlarm, FormatError) as error:
             place = f"{lane.chain.stream.topic}/{lane.chain.partition}"
             self._stop(str(lane), place, error)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -51,6 +53,7 @@ class HttpDelivery:
         self._endpoint, self._token, self._tls = endpoint, token, tls
         self._clock, self._now = clock, now
         self._session: aiohttp.ClientSession | None = None
+        self._proxy = _proxy_for(endpoint.url)
 
     @property
     def target(self) -> str:
@@ -127,7 +130,7 @@ class HttpDelivery:
     ) -> Answer:
         try:
             async with self._opened().request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as answer:
                 held = {name.lower(): value for name, value in answer.headers.items()}
                 return Answer(status=answer.status, headers=held, body=await _beginning(answer))
@@ -150,9 +153,17 @@ class HttpDelivery:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=self._endpoint.request_limit),
-                trust_env=True,
             )
         return self._session
+
+
+def _proxy_for(url: str) -> str | None:
+    """The environment's proxy for the URL, read once. aiohttp's own way (`trust_env`) also reads
+    ``~/.netrc`` for each request, and refuses to send a token to a host that it finds there."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _with(token: str | None, headers: dict[str, str]) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Lane:
         self._saved = self.position = position
         self._entries: list[Undeliverable] = []
         self._unsaved, self._saved_at, self._looked_at = 0, 0.0, -_HOLE_SECONDS
+        self._writing: asyncio.Future[None] | None = None
         self.ended = False  # no segment will ever come
         self.oldest_ms: int | None = None  # Kafka time of the segment at work; None: nothing is
 
@@ -62,6 +63,7 @@ class Lane:
 
         What is settled when it fails and was not written is delivered again, under the same keys.
         """
+        await self._settle_writing()
         self.position, self._unsaved = self._saved, 0
         self._entries.clear()
         until = self._now() + _TURN_SECONDS
@@ -134,6 +136,17 @@ class Lane:
             await self._save()
 
     async def _save(self) -> None:
+        """Write down how far it is. A turn that is cancelled leaves no write half known."""
+        self._writing = asyncio.ensure_future(self._write())
+        await asyncio.shield(self._writing)
+
+    async def _settle_writing(self) -> None:
+        """Wait for the write that a cancelled turn left under way; its failure is that turn's."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+            self._writing.exception()
+
+    async def _write(self) -> None:
         """Keep what was refused, then say how far all is settled: never the other way round."""
         rejected = len(self._entries)
         if self._entries:

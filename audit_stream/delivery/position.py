@@ -118,12 +118,22 @@ class Positions:
             asdict(position) | {"at": self._now(), "v": VERSION, "writer": self._writer}
         )
         after = await written(self._store, name, data, etag)
+        if after is None and (mine := await self._own_tag(name)) != etag:
+            # An earlier write of ours stands there, whose outcome was never heard.
+            after = await written(self._store, name, data, mine)
         if after is None:
             raise DeliveryConflict(
                 f"another process delivers to {position.target}: it has moved {name}",
                 hint="run one `deliver siem` for each AUDIT_DELIVERY_NAME, and stop the other",
             )
         self._tags[name] = (position, after)
+
+    async def _own_tag(self, name: str) -> str | None:
+        """Of what stands there if this process wrote it; else the tag it knew."""
+        found = await self._store.get(name)
+        if found is not None and parse_line(found.data, name)["writer"] == self._writer:
+            return found.etag
+        return self._tags[name][1]
 
 
 async def written(store: SubjectStore, name: str, data: bytes, etag: str | None) -> str | None:

@@ -17,13 +17,14 @@ from audit_stream.erasure.batch import JOURNAL, Batch, Step, decode_batch
 from audit_stream.erasure.installation import Installation
 from audit_stream.erasure.listing import NOTICES, read_part
 from audit_stream.erasure.notice import Notice, acknowledged, notice_body, notice_key, waived
-from audit_stream.errors import NoticeError, RequestError, StoreError
+from audit_stream.errors import FormatError, NoticeError, RequestError, StoreError
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.ports import Delivery, Rejected
 from audit_stream.privacy.private_object import FOLDER
 
 _TOLD: Final = f"{NOTICES}told/"
 _EXCUSED: Final = f"{FOLDER}excused-receivers/"
+_LONGEST_REASON: Final = 200
 _TOLD_VERSION, _EXCUSE_VERSION = "audit-told/1", "audit-receiver-excuse/1"
 
 
@@ -124,6 +125,8 @@ async def excuse_receiver(
     """
     check_actor(by)
     check_receiver(target)
+    if not reason.strip() or len(reason) > _LONGEST_REASON or not reason.isprintable():
+        raise FormatError(f"a reason has 1 to {_LONGEST_REASON} printable characters")
     known = for_good and await forget_receiver(private, target, by, reason, at)
     batch = await _batch(private)
     waited_for = [] if batch is None else await how_far(private, batch)
@@ -196,7 +199,7 @@ class _Telling:
         try:
             answer = await delivery.deliver(body, notice_key(self.notice, part))
         except StoreError as error:
-            return f"does not answer: {error.message}"
+            return f"cannot be told: {error.message}"
         if isinstance(answer, Rejected):  # its text may repeat what was posted
             return f"refused the notice with status {answer.status}"
         self.place.hook("notified", "between")

@@ -27,13 +27,16 @@ async def read_undeliverable(
     connection: KafkaConnection, ranges: Mapping[int, tuple[int, int]]
 ) -> AsyncIterator[tuple[int, int, bytes]]:
     """Partition, offset and value of each entry in ``[start, end)`` of each partition, in order."""
+    wanted = {at: (start, end) for at, (start, end) in ranges.items() if start < end}
+    if not wanted:  # a consumer that is stopped before it did anything raises CancelledError
+        return
     async with translated(connection):
         consumer = AIOKafkaConsumer(
             **connection.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
         )
         await consumer.start()
         try:
-            for partition, (start, end) in ranges.items():
+            for partition, (start, end) in wanted.items():
                 tp = TopicPartition(TOPIC, partition)
                 consumer.assign([tp])
                 consumer.seek(tp, start)

@@ -143,7 +143,7 @@ class Settings(
                 raise ValueError("archives: a class's container must not be the archive's")
             if _within(self.subjects_place, place):
                 raise ValueError("subjects: must lie outside the archive, which is never rewritten")
-        if _within(place_of(self.positions_url), self.archive_place):
+        if self.delivery_positions and _within(place_of(self.positions_url), self.archive_place):
             raise ValueError("delivery_positions: must lie outside the archive")
         if self.archive_secondary is not None:
             second = place_of(self.archive_secondary)

@@ -50,6 +50,7 @@ class Attempts:
         self._prober: asyncio.Task[None] | None = None
         self._closed = False
         self.patient = False  # reads wait as writes do, for rights to be given back, too
+        self.brief = False  # writes end as reads do: somebody waits for the answer
         breaker.add_listener(self._on_change)
 
     def close(self) -> None:
@@ -57,6 +58,10 @@ class Attempts:
         self._closed = True
         if self._prober is not None:
             self._prober.cancel()
+
+    async def write(self, call: Call[R]) -> R:
+        """Try for as long as it fails, or as a read if `brief`."""
+        return await (self.read(call) if self.brief else self.until_done(call))
 
     async def until_done(self, call: Call[R]) -> R:
         """Try for as long as it fails."""

@@ -112,7 +112,8 @@ class Copier:
                 chain.last = at = between
 
     async def _agreed(self, folder: str) -> str:
-        """Where the chain ends on the second store: both must have the same there."""
+        """Where the chain ends on the second store: both must have the same there. Up to the
+        number alone: what stands beside the last one under its number is to be looked at, too."""
         newest = await self._order.newest(self._secondary, folder)
         if newest is None:
             return ""
@@ -123,7 +124,7 @@ class Copier:
                 raise self._diverged(newest, "stands on the second store alone")
         elif ours != await self._secondary.get(newest):
             raise self._diverged(newest, "has other bytes on the second store")
-        return newest
+        return folder + newest.removeprefix(folder).partition(".")[0]
 
     async def _copy(self, name: str, data: bytes | None, metadata: Mapping[str, str]) -> None:
         data = await self._primary.get(name) if data is None else data

@@ -2,7 +2,7 @@
 
 A write is never skipped and never fails for what may pass: it starts again with the same bytes.
 That also settles an ambiguous one, whose answer was lost. Reads give up after a time limit, until
-`be_patient`.
+`be_patient`; after `be_brief` writes do, too.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class _Resilient(Generic[S]):
         """From now on reads wait, too: a worker that has started outlasts its store's outages."""
         self._attempts.patient = True
 
+    def be_brief(self) -> None:
+        """From now on writes end as reads do, refused or after the time limit: for a command, which
+        has somebody to tell, and may hold a lock."""
+        self._attempts.brief = True
+
     async def close(self) -> None:
         """See the port. Writes that wait are for their owners to cancel."""
         self._attempts.close()
@@ -77,12 +82,10 @@ class ResilientStore(_Resilient[WormStore]):
         return self._inner.url
 
     async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
-        """See `ports.WormStore`; waits for as long as the store fails."""
+        """See `ports.WormStore`; waits for as long as the store fails, unless brief."""
         check_name(name)
         check_body(name, data)
-        return await self._attempts.until_done(
-            lambda: self._inner.put_if_absent(name, data, metadata)
-        )
+        return await self._attempts.write(lambda: self._inner.put_if_absent(name, data, metadata))
 
     async def get(self, name: str) -> bytes | None:
         """See `ports.WormStore`; `StoreTransient` after the time limit."""
@@ -121,10 +124,10 @@ class ResilientSubjectStore(_Resilient[SubjectStore]):
     """
 
     async def create(self, name: str, data: bytes) -> bool:
-        """See `ports.SubjectStore`; waits for as long as the store fails."""
+        """See `ports.SubjectStore`; waits for as long as the store fails, unless brief."""
         check_name(name)
         check_body(name, data)
-        return await self._attempts.until_done(lambda: self._inner.create(name, data))
+        return await self._attempts.write(lambda: self._inner.create(name, data))
 
     async def get(self, name: str) -> Versioned | None:
         """See `ports.SubjectStore`; `StoreTransient` after the time limit."""
@@ -132,15 +135,15 @@ class ResilientSubjectStore(_Resilient[SubjectStore]):
         return await self._attempts.read(lambda: self._inner.get(name))
 
     async def replace(self, name: str, data: bytes, etag: str) -> bool:
-        """See `ports.SubjectStore`; waits for as long as the store fails."""
+        """See `ports.SubjectStore`; waits for as long as the store fails, unless brief."""
         check_name(name)
         check_body(name, data)
-        return await self._attempts.until_done(lambda: self._inner.replace(name, data, etag))
+        return await self._attempts.write(lambda: self._inner.replace(name, data, etag))
 
     async def remove(self, name: str, etag: str) -> bool:
-        """See `ports.SubjectStore`; waits for as long as the store fails."""
+        """See `ports.SubjectStore`; waits for as long as the store fails, unless brief."""
         check_name(name)
-        return await self._attempts.until_done(lambda: self._inner.remove(name, etag))
+        return await self._attempts.write(lambda: self._inner.remove(name, etag))
 
     async def findings(self) -> Sequence[Finding]:
         """See `ports.SubjectStore`; `StoreTransient` after the time limit."""

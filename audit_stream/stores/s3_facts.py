@@ -150,7 +150,8 @@ def policy_of(text: str) -> Policy:
         return Policy()
     denied = [each for each in _several(document.get("Statement")) if each.get("Effect") == "Deny"]
     tls = [each for each in denied if "aws:securetransport" in _condition(each)]
-    others = [each for each in denied if each not in tls]
+    old_tls = [each for each in denied if "s3:tlsversion" in _condition(each)]
+    others = [each for each in denied if each not in (*tls, *old_tls)]
     return Policy(
         needs_condition=any(
             "s3:if-none-match" in _condition(each) and _covers(each, "s3:putobject")

@@ -11,12 +11,14 @@ output "settings" {
       AUDIT_RETENTION = join(", ", [for tag, each in var.class_buckets : "${tag}=${each.days}d"])
       AUDIT_ARCHIVES  = join(", ", [for tag, each in var.class_buckets : "${tag}=s3://${each.bucket}"])
     },
+    { for each in var.secondary[*] : "AUDIT_ARCHIVE_SECONDARY" => "s3://${each.bucket}" },
     { for each in var.secondary[*] : "AUDIT_S3_SECONDARY_REGION" => each.region },
+    { for bucket in var.positions_bucket[*] : "AUDIT_DELIVERY_POSITIONS" => "s3://${bucket}" },
   )
 }
 
 output "urls" {
-  description = "Each bucket as a URL: that of `secondary` is the second store's."
+  description = "Each bucket as a URL: that of `positions` is for who delivers to a SIEM."
   value       = { for key, each in local.buckets : key => "s3://${each.bucket}" }
 }
 

@@ -9,17 +9,14 @@ locals {
   subjects     = local.buckets["subjects"].arn
 
   # An object that is not there answers so only to who may list.
-  sees = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketVersions"]
+  sees = ["s3:ListBucket", "s3:ListBucketVersions"]
 
   # What a process asks of its bucket before it trusts it. It changes nothing.
   posture = [
     "s3:GetBucketObjectLockConfiguration",
-    "s3:GetBucketOwnershipControls",
     "s3:GetBucketPolicy",
-    "s3:GetBucketPolicyStatus",
     "s3:GetBucketPublicAccessBlock",
     "s3:GetBucketVersioning",
-    "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
     "s3:GetReplicationConfiguration",
   ]

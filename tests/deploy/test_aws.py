@@ -43,6 +43,7 @@ WANTED: Facts = {
         "AUDIT_ARCHIVE": "s3://contoso-audit-archive", "AUDIT_SUBJECTS": "s3://contoso-audit-subjects",
         "AUDIT_RETENTION_DAYS": "2557", "AUDIT_RETENTION": "CALLS_V1=3653d",
         "AUDIT_ARCHIVES": "CALLS_V1=s3://contoso-audit-calls", "AUDIT_S3_REGION": "eu-central-1",
+        "AUDIT_ARCHIVE_SECONDARY": "s3://contoso-audit-second",
         "AUDIT_S3_SECONDARY_REGION": "eu-west-1",
     },
     "urls": {

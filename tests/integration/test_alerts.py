@@ -28,6 +28,7 @@ from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.integration.test_bad_days import run
 from tests.monitoring.test_dashboard import concrete, queries
 from tests.support.alert_scene import (
+    DELIVERER,
     ERASER,
     GATEWAY,
     HOLDER,
@@ -41,6 +42,7 @@ from tests.support.events import Events, Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 from tests.support.prometheus import Alertmanager, Prometheus, alerts
+from tests.support.siem import Mode
 from tests.support.watched import Watched
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -241,6 +243,16 @@ async def erasure_is_due(fleet: Installation, watched: Watched) -> None:
     await watched.ends("ErasureDue", **here)
 
 
+async def receiver_refuses(fleet: Installation, watched: Watched) -> None:
+    """It takes no token from the beginning; then it takes it, and rejects some records."""
+    here, names = fleet.instance(DELIVERER), ("DeliveryBreakerOpen", "DeliveryBehind")
+    await watched.silent(*names, "Undeliverable", **here)
+    await watched.fires(*names, **here)
+    fleet.receiver.be(Mode(refuse={":DELIVERED": 422}))
+    await watched.ends(*names, **here)
+    await watched.fires("Undeliverable", **here)
+
+
 async def second_store(fleet: Installation, watched: Watched) -> None:
     """It is away for a while; then the archive alone has what does not verify."""
     events, worker, sweeps = Events(6, fleet.topic), fleet.instance(0), fleet.instance(MIRROR)
@@ -357,6 +369,7 @@ async def everything_breaks(
         group.create_task(second_store(fleets["twin"], watched))
         group.create_task(holds_on_a_folder(fleets["records"], watched))
         group.create_task(erasure_is_due(fleets["records"], watched))
+        group.create_task(receiver_refuses(fleets["records"], watched))
 
 
 async def broker_freezes(

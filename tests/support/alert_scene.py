@@ -24,10 +24,11 @@ from audit_stream.kafka.partitioner import partition_of
 from tests.support.events import Line
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
+from tests.support.siem import TOKEN, Mode, Siem
 from tests.support.switched_worker import Switches
 
 SECONDS_OF_DAY = 86_400
-NOTARY, GATEWAY, HOLDER, ERASER, MIRROR = 9, 10, 11, 12, 13  # behind every worker
+NOTARY, GATEWAY, HOLDER, ERASER, DELIVERER, MIRROR = 9, 10, 11, 12, 13, 14  # behind every worker
 
 
 class Installation(Fleet):
@@ -35,6 +36,7 @@ class Installation(Fleet):
 
     ports: dict[int, int]  # by index
     faults: Switches
+    receiver: Siem  # of its records, where it has one
 
     @property
     def jobs(self) -> dict[str, list[int]]:
@@ -42,7 +44,8 @@ class Installation(Fleet):
         a job of their own."""
         jobs = {
             NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
-            ERASER: "audit-stream-keeper", MIRROR: "audit-stream-keeper",
+            ERASER: "audit-stream-keeper", DELIVERER: "audit-stream-deliverer",
+            MIRROR: "audit-stream-keeper",
         }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
@@ -147,9 +150,10 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     """The installations with their workers running."""
     found = {
         name: await install(broker, folder, name, *indices)
-        for name, indices in (("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER, ERASER)),
-                              ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)),
-                              ("twin", (0, MIRROR)))
+        for name, indices in (
+            ("store", (0, NOTARY, GATEWAY)), ("records", (0, HOLDER, ERASER, DELIVERER)),
+            ("workers", (0, 1)), ("machine", (0,)), ("fork", (0, NOTARY)), ("twin", (0, MIRROR)),
+        )
     }  # fmt: skip
     often = {"AUDIT_LOG_BATCH_SECONDS": "1", "AUDIT_LOG_PROBE_SECONDS": "1"}
     found["fork"].extra = dict(often)
@@ -158,7 +162,13 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
         "AUDIT_RAW_RETENTION_DAYS": str(40 / SECONDS_OF_DAY),
         **_gateway_settings(found["store"].folder),
     }  # fmt: skip
-    found["records"].extra = {"AUDIT_QUARANTINE_BRAKE_RUN": "100"}
+    found["records"].receiver = receiver = await asyncio.to_thread(Siem, folder / "siem")
+    receiver.be(Mode(status=401))
+    found["records"].extra = {
+        "AUDIT_QUARANTINE_BRAKE_RUN": "100", "AUDIT_DELIVERY_URL": receiver.url,
+        "AUDIT_DELIVERY_TOKEN": TOKEN, "AUDIT_DELIVERY_SYNCHRONOUS": "true",
+        "AUDIT_DELIVERY_BRAKE_RUN": "100000", "AUDIT_DELIVERY_POLL_SECONDS": "0.5",
+    }  # fmt: skip
     found["workers"].extra = {"AUDIT_SESSION_TIMEOUT_SECONDS": "15"}
     found["machine"].extra = {
         "AUDIT_ALLOW_ASSURANCE": "worm_unlocked", "AUDIT_ASSURANCE_CHECK_SECONDS": "1",
@@ -180,6 +190,8 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
                     fleet.run(HOLDER, "holder")
                 elif index == ERASER:
                     fleet.run(ERASER, "eraser")
+                elif index == DELIVERER:
+                    fleet.run(DELIVERER, "deliverer")
                 elif index == MIRROR:
                     fleet.run(MIRROR, "mirror")
                 elif name in ("store", "machine"):
@@ -193,6 +205,7 @@ async def scene(broker: str, folder: Path) -> AsyncIterator[dict[str, Installati
     finally:
         for fleet in found.values():
             await fleet.close()
+        receiver.die()
 
 
 def _gateway_settings(folder: Path) -> dict[str, str]:

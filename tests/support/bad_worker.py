@@ -3,8 +3,8 @@
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
 ``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``, ``eraser``,
-``mirror``: no worker but who keeps the holds, who erases, who sweeps the second store;
-``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
+``deliverer``, ``mirror``: no worker but who keeps the holds, erases, delivers, sweeps the second
+store; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
 ``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing.
 """
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_stream.app import run as run_module
+from audit_stream.app.deliverer import run_deliverer
 from audit_stream.app.eraser import run_erasures
 from audit_stream.app.holds import run_holds
 from audit_stream.app.redundant import Keys, keep_mirrored
@@ -170,6 +171,8 @@ def main() -> None:
         asyncio.run(run_holds(settings, 0.5))
     elif kind == "eraser":
         asyncio.run(run_erasures(settings, 0.5))
+    elif kind == "deliverer":
+        asyncio.run(run_deliverer(settings))
     elif kind == "mirror":
         keys = Keys(trusted_keys(settings, []), log_key_of(settings, None))
         asyncio.run(keep_mirrored(settings, keys, 0.5))

@@ -39,7 +39,7 @@ SCENARIOS = (
     one("shadow", Hit(kind="shadow", method="PUT", container=ARCHIVE), opens=(), whole=True),
     one("forbidden", refuses=True, hint=_RIGHTS),
     one("missing", Hit(kind="missing", method="PUT"), refuses=True, hint="check AUDIT_ARCHIVE"),
-    one("proxy_403", refuses=True, hint="a proxy or a firewall's SNI list refused"),
+    one("proxy_403", refuses=True, hint="the answer is not S3's"),
     one("cut_body", Hit(kind="cut_body", method="GET"), opens=("archive",)),
     one(
         "slow_body",

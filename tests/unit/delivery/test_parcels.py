@@ -72,6 +72,11 @@ def test_no_two_records_of_a_stream_share_a_key(one, two, first, second):
         assert keys[0] != keys[1]
 
 
+def test_an_id_that_looks_escaped_is_not_another_ids():
+    one, two = ({"message_uuid": each} for each in ("é", "%C3%A9"))
+    assert key_of(one, KeyForm.MESSAGE) != key_of(two, KeyForm.MESSAGE)
+
+
 def test_the_usual_key_is_the_id_and_the_status_as_they_are():
     pub = {"message_uuid": "8f3a9c21-4b5e", "delivery_status": "READ", "source": "t/1/0/4"}
     assert key_of(pub, KeyForm.STATUS) == "8f3a9c21-4b5e:READ"

@@ -7,7 +7,7 @@ import pytest
 
 from audit_stream.delivery.position import Position, Positions, all_positions, parse_position
 from audit_stream.delivery.retried import Retries
-from audit_stream.errors import DeliveryConflict, FormatError
+from audit_stream.errors import DeliveryConflict, FormatError, StoreTransient
 from audit_stream.evidence.canonical import canonical
 from audit_stream.seal.builder import Link
 from audit_stream.stores.memory_subjects import MemorySubjectStore
@@ -93,3 +93,28 @@ async def test_entries_tried_again_are_passed_once(store):
     assert (await two.at(3)).next == 5
     assert (await two.at(2)).next == 0
     assert (await Retries(store, "siem", "made anew", now).at(3)).next == 0
+
+
+async def test_an_own_write_that_was_never_heard_of_is_no_conflict(store):
+    class Deaf(MemorySubjectStore):
+        """Stores, and loses the answer of the first look behind a write."""
+
+        def __init__(self):
+            super().__init__()
+            self.deaf = False
+
+        async def get(self, name):
+            if self.deaf:
+                self.deaf = False
+                raise StoreTransient("no answer")
+            return await super().get(name)
+
+    deaf = Deaf()
+    positions = Positions(deaf, now)
+    await positions.open(BEGIN)
+    for offset in (9, 10):
+        deaf.deaf = True
+        with pytest.raises(StoreTransient):
+            await positions.move(BEGIN.inside(LEAF, offset))
+        await positions.move(BEGIN.inside(LEAF, offset))
+    assert (await all_positions(deaf, "siem"))[0].settled == 10

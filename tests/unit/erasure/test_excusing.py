@@ -6,7 +6,7 @@ import pytest
 
 from audit_stream.archive.receivers import note_receiver
 from audit_stream.erasure.notifying import excuse_receiver
-from audit_stream.errors import NoticeError, RequestError
+from audit_stream.errors import FormatError, NoticeError, RequestError
 from tests.support.erasing import ANOTHER, RECORDS, SOMEBODY
 from tests.support.keeping import AT, Kept
 from tests.support.told import ToldReceiver
@@ -98,3 +98,11 @@ async def test_a_receiver_that_left_the_settings_is_not_left_out(noted: Kept) ->
     with pytest.raises(NoticeError, match="siem is in no setting"):
         await noted.run()
     assert await noted.certificates() == []
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 201])
+async def test_a_reason_that_cannot_stand_in_a_certificate_is_refused(
+    noted: Kept, reason: str
+) -> None:
+    with pytest.raises(FormatError, match="printable"):
+        await excuse_receiver(noted.private, "siem", "operator", reason, AT, for_good=True)

@@ -141,7 +141,7 @@ async def test_a_receiver_that_is_away_is_waited_for_and_the_keys_are_gone_all_t
 ) -> None:
     await noted.file("R-1", SOMEBODY)
     receiver.answer = lambda _, count: (201, {}, b"") if count == 1 else (503, {}, b"")
-    with pytest.raises(NoticeError, match="siem does not answer"):
+    with pytest.raises(NoticeError, match="siem cannot be told"):
         await noted.run()
     assert (await noted.certificates(), noted.destroyed) == ([], [1])
     assert [alarm["key"] for alarm in noted.alarms.open()] == ["erasure:receiver:siem"]
@@ -153,6 +153,16 @@ async def test_a_receiver_that_is_away_is_waited_for_and_the_keys_are_gone_all_t
     assert len(await noted.certificates()) == 1
     assert noted.alarms.open() == []
     assert await waiting_for_receivers(noted.private) == 0
+
+
+async def test_how_far_another_notice_had_come_is_not_taken_for_this_ones(
+    noted: Kept, receiver: ToldReceiver
+) -> None:
+    value = {"at": AT, "done": 99, "notice_id": "en-0123456789abcdef", "v": "audit-told/1"}
+    await noted.private.create("private/notices/told/siem", value)
+    await noted.file("R-1", SOMEBODY)
+    await noted.run()
+    assert told(receiver) == wanted(SOMEBODY)
 
 
 async def test_a_lost_answer_is_asked_for_again_under_the_same_key(

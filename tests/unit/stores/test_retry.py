@@ -357,6 +357,51 @@ async def test_a_patient_store_outlasts_any_outage_with_its_reads_too(
     assert await read == b"one"
 
 
+async def test_a_brief_store_says_a_refusal_at_once_and_is_not_asked_again_for_it(
+    store: ResilientStore, inner: TimedStore, clock: FakeClock, alerts: RecordedAlerts
+) -> None:
+    store.be_brief()
+    inner.broken = StoreRefused("no rights")
+    with pytest.raises(StoreRefused, match="no rights"):
+        await store.put_if_absent("a", b"one", {})
+    assert inner.times == [0]
+    assert alerts.events == [("raise", "breaker:archive")]
+
+
+async def test_a_brief_store_outlasts_what_passes_within_the_time_of_reads(
+    store: ResilientStore, inner: TimedStore, clock: FakeClock
+) -> None:
+    store.be_brief()
+    inner.broken = StoreTransient("away")
+    put = asyncio.create_task(store.put_if_absent("a", b"one", {}))
+    await clock.advance(10)
+    assert not put.done()
+    inner.broken = None
+    await clock.advance(10)
+    assert await put is PutResult.STORED
+    inner.broken = StoreTransient("away")
+    with pytest.raises(StoreTransient):
+        await clock.run(store.put_if_absent("b", b"two", {}))
+
+
+async def test_brief_subject_stores_end_their_writes_too(
+    clock: FakeClock, alerts: RecordedAlerts
+) -> None:
+    inner = MemorySubjectStore()
+    breaker = CircuitBreaker("subjects", clock=clock, alerts=alerts, chance=lambda: 0.0)
+    store = ResilientSubjectStore(inner, breaker, clock=clock, chance=lambda: 0.0)
+    store.be_brief()
+    assert await store.create("a", b"one")
+    for write in (
+        lambda: store.create("b", b"two"),
+        lambda: store.replace("a", b"two", entity_tag(b"one")),
+        lambda: store.remove("a", entity_tag(b"one")),
+    ):
+        inner.fail_next(100, False)
+        with pytest.raises(StoreTransient):
+            await clock.run(write())
+
+
 async def test_a_subject_store_has_a_breaker_of_its_own(
     clock: FakeClock, alerts: RecordedAlerts
 ) -> None:

@@ -26,7 +26,7 @@ every_metric = pytest.mark.parametrize(
 # A label must be bounded: never a message, a tenant, a person.
 BOUNDED = {
     "topic", "partition", "disposition", "held", "came", "reason", "outcome", "target", "version",
-    "condition", "folder", "code", "anchor", "route", "status", "profile", "state",
+    "condition", "folder", "code", "anchor", "route", "status", "profile", "state", "verdict",
 }  # fmt: skip
 
 
