@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ async def test_nothing_goes_before_its_time_and_then_all_versions_go(
     assert target.server.versions(target.bucket, "a/b/") == []
     assert {each["Key"] for each in target.server.versions(target.bucket)} == {"a/bb"}
     assert await disposer.remove_expired("a/b")  # again: it is gone
+
+
+async def test_what_was_put_in_front_does_not_outlast_the_object(
+    target: BucketTarget, disposer: S3Disposer
+) -> None:
+    """It is kept for longer by whoever put it: the object stays, or that would be the object."""
+    store = briefly(target)
+    for name in ("a/b", "last"):
+        await store.put_if_absent(name, b"one", META)
+    target.client.put_object(
+        Bucket=target.bucket, Key="a/b", Body=b"evil", ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
+    )  # fmt: skip
+    await eventually(removal(disposer, "last"))
+    assert not await disposer.remove_expired("a/b")
+    assert await store.get("a/b") == b"one"
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 1000])
