@@ -27,6 +27,7 @@ from audit_stream.stores.s3_errors import (
     doubt,
     error_code,
     is_ambiguous,
+    no_answer,
 )
 from audit_stream.stores.s3_judge import judge_archive
 from audit_stream.stores.s3_protection import COMPLIANCE, checksum, is_held, retention_of
@@ -143,7 +144,10 @@ class S3Store:
                 if error_code(error) in ABSENT:  # its time was over, and it was disposed of
                     return None
                 raise
-        return bytes(answer["Body"])
+        data = bytes(answer["Body"])
+        if len(data) != version.size:
+            raise no_answer(f"reading {name}")
+        return data
 
     async def _oldest(self, name: str) -> Version | None:
         with self._connection.errors(f"looking at {name}"):

@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 from audit_stream import __version__
 from audit_stream.errors import ConfigError, StoreRefused
 from audit_stream.stores.offload import Offload
-from audit_stream.stores.s3_errors import store_errors
+from audit_stream.stores.s3_errors import SDK_ERRORS, store_errors
 from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
 
 Answer = dict[str, Any]
@@ -64,6 +64,8 @@ class Connection:
             answer: Answer = call(Bucket=self._target.bucket, **parameters)
             if "Body" in answer:
                 answer["Body"] = answer["Body"].read()
+        except SDK_ERRORS:  # some are one of the following, too
+            raise
         except HTTPError as error:  # the SDK lets it pass where a refusal's own body breaks off
             raise HTTPClientError(error=error) from error
         except (OSError, RuntimeError) as error:  # and here, where a role's token cannot be had

@@ -21,6 +21,7 @@ from audit_stream.stores.s3_errors import (
     doubt,
     error_code,
     is_ambiguous,
+    no_answer,
 )
 from audit_stream.stores.s3_facts import Attempt
 from audit_stream.stores.s3_judge import judge_subjects
@@ -64,6 +65,8 @@ class S3SubjectStore:
                 if error_code(error) in ABSENT:
                     return None
                 raise
+        if "ETag" not in found:
+            raise no_answer(f"reading {name}")
         return Versioned(bytes(found["Body"]), str(found["ETag"]))
 
     async def replace(self, name: str, data: bytes, etag: str) -> bool:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audit_stream.errors import StoreRefused, StoreTransient
+from audit_stream.errors import StoreRefused
 from audit_stream.stores.s3_client import Answer, Connection
+from audit_stream.stores.s3_errors import no_answer
 
 _PAGE = 1000  # entries; the service gives no more at once
 _FEW = 4  # enough for a name with one version, and to see that another name follows
@@ -102,9 +103,7 @@ def check_page(page: Answer) -> None:
     """`StoreTransient` for an answer that is no listing: an empty body, or a page that is not the
     service's, reads as one of nothing, and no name may be taken for free by it."""
     if "IsTruncated" not in page:
-        raise StoreTransient(
-            "the answer is no listing", hint="look at the proxies in between, and at the service"
-        )
+        raise no_answer("listing")
 
 
 def _entries(page: Answer) -> list[Version]:
