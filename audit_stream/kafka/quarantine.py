@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from audit_stream.kafka.ask import topic_ends
 from audit_stream.kafka.connect import KafkaConnection, translated
 from audit_stream.kafka.partitioner import partition_of
+from audit_stream.kafka.reading import read_ranges
 from audit_stream.seal.judge import ORIGIN_HEADER
 
 TOPIC = "audit-quarantine"
-_FETCH_MS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,26 +48,12 @@ class Quarantined:
 
 async def read_quarantine(connection: KafkaConnection) -> AsyncIterator[Quarantined]:
     """Every copy that lies in quarantine now, once each: a redo leaves a copy twice."""
-    ends = await topic_ends(connection, [TOPIC])
     seen: set[str] = set()
-    async with translated(connection):
-        consumer = AIOKafkaConsumer(
-            **connection.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            for (topic, partition), (start, end) in ends.items():
-                tp = TopicPartition(topic, partition)
-                consumer.assign([tp])
-                consumer.seek(tp, start)
-                while await consumer.position(tp) < end:
-                    for record in (await consumer.getmany(tp, timeout_ms=_FETCH_MS)).get(tp, ()):
-                        found = _parse(record)
-                        if found.source not in seen:
-                            seen.add(found.source)
-                            yield found
-        finally:
-            await consumer.stop()
+    async for record in read_ranges(connection, await topic_ends(connection, [TOPIC])):
+        found = _parse(record)
+        if found.source not in seen:
+            seen.add(found.source)
+            yield found
 
 
 def _parse(record: object) -> Quarantined:

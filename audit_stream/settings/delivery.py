@@ -94,8 +94,9 @@ class DeliverySettings(BaseModel):
     )
     delivery_positions: str | None = Field(
         None,
-        description="Where its positions lie, rewritable: `azure://account/container` (reached "
-        "like the subject objects) or `file:///path`. Never within the archive.",
+        description="Where its positions lie, rewritable: `azure://account/container`, "
+        "`s3://bucket` (reached like the subject objects) or `file:///path`. Never within the "
+        "archive.",
         json_schema_extra=shown("the folder `delivery` under the state directory"),
     )
     delivery_position_records: int = Field(

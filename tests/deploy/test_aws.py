@@ -45,6 +45,7 @@ WANTED: Facts = {
         "AUDIT_ARCHIVES": "CALLS_V1=s3://contoso-audit-calls", "AUDIT_S3_REGION": "eu-central-1",
         "AUDIT_ARCHIVE_SECONDARY": "s3://contoso-audit-second",
         "AUDIT_S3_SECONDARY_REGION": "eu-west-1",
+        "AUDIT_DELIVERY_POSITIONS": "s3://contoso-audit-positions",
     },
     "urls": {
         "archive": "s3://contoso-audit-archive", "class CALLS_V1": "s3://contoso-audit-calls",
