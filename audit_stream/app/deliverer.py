@@ -81,6 +81,7 @@ def deliverer_of(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tup
         brake=Brake(settings.delivery_brake_run), told=told, clock=SystemClock(),
         archive=settings.archive_name, key_form=settings.delivery_idempotency_key,
         save_records=settings.delivery_position_records,
+        longest_turn=2 * settings.delivery_limit_seconds + settings.delivery_status_seconds + 30,
     )  # fmt: skip
     return Deliverer(place.store, place.trusted, work, alarms), work
 
@@ -145,6 +146,7 @@ async def _until_stopped(
     while not stop.is_set():
         busy = False
         try:
+            await place.noted()
             busy = await _pass(deliverer, work, stop, settings)
         except DeliveryConflict as error:
             alarms.raise_alarm(key, str(error))

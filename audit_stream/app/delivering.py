@@ -70,11 +70,17 @@ class Delivering:
         records = [(at.encode(), each.encode()) for at, each in zip(places, entries, strict=True)]
         await write_undeliverable(self.connection, records)
 
+    async def noted(self) -> None:
+        """Before posts: a person may have had the receiver forgotten meanwhile, and is to be put
+        right before it has anything more. `StoreError`: then nothing may be sent."""
+        if self.held is not None:
+            await note(self.settings, self.held.private)
+
     async def adopt(self, newer: LoadedKeyring) -> None:
         """Go on with these keys; posts under way with the ones before are waited for."""
         assert self.held is not None
         keys = await asyncio.to_thread(with_covers, self.settings, newer)
-        await note(self.settings, self.held.private)
+        await self.noted()
         async with self.gate.closed():
             self.held.fields.use(keys.ring.keyring, keys.cover_of)
 

@@ -6,17 +6,28 @@ a run that was cut off is not taken for one that was answered: its probe is give
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from audit_stream.delivery.outcome import Answer
-from audit_stream.delivery.probing import Check, Judgement, Probe, Verdict, judge, parse_check, seen
+from audit_stream.delivery.probing import (
+    Check,
+    Judgement,
+    Probe,
+    Seen,
+    Verdict,
+    judge,
+    parse_check,
+    seen,
+)
 from audit_stream.errors import StoreRefused
 from audit_stream.evidence.encoding import time_text
 from audit_stream.ports import SubjectStore, Versioned
 
 FOLDER: Final = "checks/"
+_LOOKS, _LOOK_SECONDS = 30, 1.0  # for a count that lags
 #: Posts a body under a key, and returns the receiver's first answer once the post is final.
 Observe = Callable[[bytes, str], Awaitable[Answer]]
 #: How many posts the receiver has under a key.
@@ -35,6 +46,7 @@ class Checker:
     count: Count | None = None
     now: Callable[[], float]  # Unix seconds
     draw: Callable[[], str]  # 16 random hexadecimal digits
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> Check:
         """Whatever is due: nothing, a new probe, or the last post of the one at work."""
@@ -56,7 +68,7 @@ class Checker:
                 check, soon=before.soon, later=before.later, remembered=before.remembered
             )
         kept = await self._keep(check, kept)
-        first = seen(await self.observe(probe.body, probe.key), probe)
+        first = await self._seen(probe)
         if not first.accepted:
             raise StoreRefused(f"the receiver answered a probe with HTTP {first.status}")
         check = replace(check, first=first)
@@ -72,11 +84,24 @@ class Checker:
 
     async def _judged(self, check: Check, when: str) -> Judgement:
         assert check.first is not None
-        other = check.probe.beside(when)
-        again = seen(await self.observe(check.probe.body, check.probe.key), check.probe)
-        beside = seen(await self.observe(other.body, other.key), other)
-        count = None if self.count is None else await self.count(check.probe.key)
-        return judge(check.first, again, beside, count)
+        before, after = check.probe.others(when)
+        seen_before = await self._seen(before)
+        again = await self._seen(check.probe)
+        others = [seen_before, await self._seen(after)]
+        return judge(check.first, again, others, await self._counted(check.probe.key, after.key))
+
+    async def _seen(self, probe: Probe) -> Seen:
+        return seen(await self.observe(probe.body, probe.key), probe)
+
+    async def _counted(self, key: str, after: str) -> int | None:
+        """How many it has under a key, once it counts what was posted after: it may count late."""
+        if self.count is None:
+            return None
+        for _ in range(_LOOKS):
+            if await self.count(after):
+                return await self.count(key)
+            await self.sleep(_LOOK_SECONDS)
+        return 0
 
     async def _keep(self, check: Check, kept: Versioned | None) -> Versioned | None:
         """Durable on return. `StoreRefused` when another process checks the same receiver."""

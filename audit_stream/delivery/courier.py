@@ -16,7 +16,7 @@ from audit_stream.delivery.body import body_of
 from audit_stream.delivery.fields import Fields
 from audit_stream.delivery.gate import Gate
 from audit_stream.delivery.parcel import Parcel
-from audit_stream.delivery.undeliverable import Undeliverable, without
+from audit_stream.delivery.undeliverable import Undeliverable, kept
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import Delivery, Receipt, Rejected
 from audit_stream.stores.attempts import Attempts
@@ -61,7 +61,7 @@ class Courier:
                 raise
             if isinstance(outcome, Receipt):
                 return outcome
-            return replace(outcome, answer=without(outcome.answer, personal.values()))
+            return replace(outcome, answer=kept(outcome.answer, personal.values()))
 
     def _refused(self, parcel: Parcel, said: Rejected) -> Undeliverable:
         header = parcel.header

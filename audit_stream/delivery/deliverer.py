@@ -47,21 +47,28 @@ class Deliverer:
         return list(self._stopped)
 
     async def catch_up(self) -> bool:
-        """Give each partition one turn; whether any of them may have more.
+        """Give each partition a turn, and those that have more another one for as long as a first
+        one lasts: a post that comes to no end holds up its partition and no other. Whether any
+        partition may have more.
 
         `AuditError` when a store, the broker or the receiver fails for longer than they are waited
         for: what was settled until then is kept.
         """
         await self._open_new()
-        waiting = deque(lane for lane in self.lanes if self._may_go_on(lane))
-        busy = False
+        queue = deque(lane for lane in self.lanes if self._may_go_on(lane))
+        first, busy = set(queue), False  # turns that are not over
 
         async def work() -> None:
             nonlocal busy
-            while waiting and not self._work.stopping.is_set():
-                busy |= await self._turn(waiting.popleft())
+            while queue and not self._work.stopping.is_set():
+                lane = queue.popleft()
+                more = await self._turn(lane)
+                first.discard(lane)
+                busy = busy or more  # read behind the `await`: what others found stays
+                if more and first and self._may_go_on(lane):
+                    queue.append(lane)
 
-        workers = [asyncio.ensure_future(work()) for _ in range(min(_OPEN, len(waiting)))]
+        workers = [asyncio.ensure_future(work()) for _ in range(min(_OPEN, len(queue)))]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -122,11 +129,13 @@ class Deliverer:
     async def _turn(self, lane: Lane) -> bool:
         try:
             more = await lane.turn()
-            return more or lane.ended  # then the next generation may begin
         except (ForkAlarm, FormatError) as error:
             place = f"{lane.chain.stream.topic}/{lane.chain.partition}"
             self._stop(str(lane), place, error)
-            return False
+            more = False
+        stream = lane.chain.stream
+        next_one = (stream.topic, stream.generation + 1)
+        return more or (not self._may_go_on(lane) and next_one in self._lanes)
 
     def _stop(self, what: str, place: str, error: AuditError) -> None:
         if what not in self._stopped:

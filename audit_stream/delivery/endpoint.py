@@ -14,7 +14,15 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from audit_stream.delivery.outcome import Answer, Pending, Stored, Verdict, polled, posted
+from audit_stream.delivery.outcome import (
+    Answer,
+    Pending,
+    Stored,
+    Verdict,
+    is_this_machine,
+    polled,
+    posted,
+)
 from audit_stream.delivery.token import Token
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.evidence.encoding import time_text
@@ -90,17 +98,19 @@ class HttpDelivery:
             self._session = None
 
     async def _until_final(self, pending: Pending) -> Stored | Rejected:
+        """Looked at when the receiver says, and at the limit at the latest, whatever it says: how
+        long it asks us to wait for one post's status is no word about others."""
         deadline = self._clock.monotonic() + self._endpoint.poll_limit
         delay = _FIRST_POLL
         verdict: Verdict = pending
         while isinstance(verdict, Pending):
-            wait = delay if verdict.wait is None else max(verdict.wait, _FIRST_POLL)
-            if self._clock.monotonic() + wait > deadline:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
                 raise StoreTransient(
-                    f"an accepted post came to no end within {self._endpoint.poll_limit:g} s",
-                    retry_after=verdict.wait,
+                    f"an accepted post came to no end within {self._endpoint.poll_limit:g} s"
                 )
-            await self._clock.sleep(wait)
+            wait = delay if verdict.wait is None else max(verdict.wait, _FIRST_POLL)
+            await self._clock.sleep(min(wait, left))
             delay = min(2 * delay, _LAST_POLL)
             verdict = await self._status(pending.location)
         return verdict
@@ -159,8 +169,11 @@ class HttpDelivery:
 
 def _proxy_for(url: str) -> str | None:
     """The environment's proxy for the URL, read once. aiohttp's own way (`trust_env`) also reads
-    ``~/.netrc`` for each request, and refuses to send a token to a host that it finds there."""
+    ``~/.netrc`` for each request, and refuses to send a token to a host that it finds there. What
+    goes to this machine without TLS stays on it: a proxy would read the token."""
     parts = urlsplit(url)
+    if parts.scheme == "http" and is_this_machine(parts.hostname or ""):
+        return None
     if proxy_bypass(parts.netloc):
         return None
     return getproxies().get(parts.scheme)

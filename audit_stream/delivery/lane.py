@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from audit_stream.delivery.undeliverable import Undeliverable
 from audit_stream.errors import ForkAlarm
 from audit_stream.ports import Clock
 
+log = logging.getLogger(__name__)
 SAVE_SECONDS = 1.0  # a position that moves is written so often, if not before
 _TURN_SECONDS = 10.0  # then another partition has its turn
 _HOLE_SECONDS = 60.0  # between two looks whether segments stand behind a free name
@@ -40,6 +42,7 @@ class Work:
     archive: str  # its name
     key_form: KeyForm = KeyForm.STATUS
     save_records: int = 500
+    longest_turn: float = 300.0  # seconds, for what is under way at the end of a turn, too
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -61,22 +64,33 @@ class Lane:
     async def turn(self) -> bool:
         """Deliver for some seconds; whether there may be more at once.
 
-        What is settled when it fails and was not written is delivered again, under the same keys.
+        What is settled when it fails and was not written is delivered again, under the same keys;
+        so is what a receiver comes to no end with, in a later turn.
         """
         await self._settle_writing()
         self.position, self._unsaved = self._saved, 0
         self._entries.clear()
-        until = self._now() + _TURN_SECONDS
         self._saved_at = self._now()
-        more = True
-        while more and self._now() < until and not self._work.stopping.is_set():
-            found = await self._next()
-            if found is None:
-                more = False
-            else:
-                await self._deliver(found, until)
+        try:
+            async with asyncio.timeout(self._work.longest_turn) as longest:
+                more = await self._go_on(self._now() + _TURN_SECONDS)
+        except TimeoutError:
+            if not longest.expired():
+                raise
+            await self._settle_writing()
+            log.warning("%s: the posts from offset %d on come to no end, others have their turn",
+                        self, self.position.settled)  # fmt: skip
+            more = True
         await self._save()
         return more
+
+    async def _go_on(self, until: float) -> bool:
+        while self._now() < until and not self._work.stopping.is_set():
+            found = await self._next()
+            if found is None:
+                return False
+            await self._deliver(found, until)
+        return True
 
     async def _next(self) -> Found | None:
         """The segment to go on with, checked as far as a reader of one segment can."""

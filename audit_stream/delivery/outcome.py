@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import orjson
@@ -29,7 +30,7 @@ from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import Rejected
 
 MOST_WAIT = 3600.0  # seconds: a ``Retry-After`` beyond it counts as this
-MOST_ANSWER = 1000  # characters of an answer that are kept
+MOST_ANSWER = 8000  # characters of an answer that are looked at
 _MOST_PLACE = 200  # characters of a ``Location`` that are kept in a receipt
 _CREDENTIALS = frozenset({401, 403, 407})
 _MAY_PASS = frozenset({408, 425, 429})
@@ -141,6 +142,14 @@ def origin(url: str) -> tuple[str, str, int]:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("no http URL")
     return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a URL's host is the machine itself, by its name or a loopback address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _may_pass(status: int) -> bool:

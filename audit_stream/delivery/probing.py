@@ -1,15 +1,16 @@
 """Whether a receiver honours idempotency keys, judged by how it answers probes. Pure.
 
-A probe is posted twice under one key, and a day later again; each time another probe under another
-key goes beside it. A receiver that remembers a key answers as it did the first time: by the place
-where it keeps the post, by an id in its answer, by a header, or by a conflict. What is the same for
-the probe under the other key says nothing, and neither does an answer that repeats what was posted.
-Where the receiver can be asked how many posts it has under a key, that alone counts.
+A probe is posted twice under one key, and a day later again; each time it is posted under two other
+keys, before and after. A receiver that remembers a key answers as it did the first time: by the
+place where it keeps the post, by an id in its answer, by a header, or by a conflict. What is not
+different for each of those keys says nothing: it may be of the body, of the moment, or of one of a
+few machines. Neither does an answer that repeats what was posted. Where the receiver can be asked
+how many posts it has under a key, that alone counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
@@ -75,11 +76,12 @@ class Probe:
     archive: str
     probe_id: str
     at: str  # RFC 3339
+    beside: str = ""  # which of those under other keys
 
     @property
     def key(self) -> str:
         """Its idempotency key."""
-        return f"audit-probe:{self.probe_id}"
+        return f"audit-probe:{self.probe_id}{self.beside}"
 
     @property
     def body(self) -> bytes:
@@ -89,9 +91,10 @@ class Probe:
             "v": PROBE,
         })  # fmt: skip
 
-    def beside(self, when: str) -> Probe:
-        """Another one, under another key."""
-        return replace(self, probe_id=f"{self.probe_id}-{when}")
+    def others(self, when: str) -> tuple[Probe, Probe]:
+        """The same bodies under other keys."""
+        one, two = (replace(self, beside=f"-{when}-{number}") for number in (1, 2))
+        return one, two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,18 +155,18 @@ def seen(answer: Answer, probe: Probe) -> Seen:
         place = ""  # where it says how a request goes may be named after the request
     return Seen(
         answer.status, replayed, _digest(place) if place else None,
-        _members(answer.body, {probe.key, probe.probe_id, probe.at, probe.archive, PROBE, _NOTE}),
+        _members(answer.body, {probe.probe_id, probe.at, PROBE, _NOTE}),
     )  # fmt: skip
 
 
-def judge(first: Seen, again: Seen, other: Seen, count: int | None) -> Judgement:
-    """Of two posts under one key, and one under another. `count`: how many the receiver says it has
-    under the key; None: it cannot be asked."""
+def judge(first: Seen, again: Seen, others: Sequence[Seen], count: int | None) -> Judgement:
+    """Of two posts under one key, and those under other ones. `count`: how many the receiver says
+    it has under the key; None: it cannot be asked."""
     if count is not None:
         return _by_count(count)
-    if again.replayed:
+    if again.replayed and not any(other.replayed for other in others):
         return Judgement(Verdict.HONOURED, "it says that it repeats its first answer")
-    if again.status == 409:
+    if again.status == 409 and all(other.accepted for other in others):
         return Judgement(
             Verdict.HONOURED, "it knows the key (HTTP 409); a post that is repeated will stand in "
             "audit-undeliverable"
@@ -171,8 +174,8 @@ def judge(first: Seen, again: Seen, other: Seen, count: int | None) -> Judgement
     if not again.accepted:
         return _unknown(f"it answered the repeated post with HTTP {again.status}")
     return (
-        _by_place(first, again, other)
-        or _by_members(first, again, other)
+        _by_place(first, again, others)
+        or _by_members(first, again, others)
         or _unknown("its answers do not tell one post from another: set AUDIT_DELIVERY_CHECK_URL")
     )
 
@@ -198,29 +201,35 @@ def _by_count(count: int) -> Judgement:
         return Judgement(Verdict.HONOURED, "it has one post under the key")
     if count:
         return Judgement(Verdict.NOT_HONOURED, f"it has {count} posts under one key")
-    return _unknown("it says that it has no post under the key")
+    return _unknown("it does not count what it has just been sent")
 
 
-def _by_place(first: Seen, again: Seen, other: Seen) -> Judgement | None:
+def _by_place(first: Seen, again: Seen, others: Sequence[Seen]) -> Judgement | None:
     if first.place is None or again.place is None:
         return None
     if first.place != again.place:
         if 202 in (first.status, again.status):
             return None  # of each request it may say how that one goes
         return Judgement(Verdict.NOT_HONOURED, "each post under one key has a place of its own")
-    if again.place == other.place:
+    if not _differ([again.place, *(other.place for other in others)]):
         return None
     return Judgement(Verdict.HONOURED, "both posts under the key have one place")
 
 
-def _by_members(first: Seen, again: Seen, other: Seen) -> Judgement | None:
+def _by_members(first: Seen, again: Seen, others: Sequence[Seen]) -> Judgement | None:
     both = first.members.keys() & again.members.keys()
     same = {name for name in both if first.members[name] == again.members[name]}
-    if any(other.members.get(name, again.members[name]) != again.members[name] for name in same):
-        return Judgement(Verdict.HONOURED, "both posts under the key were given one id")
+    for name in same:
+        if _differ([again.members[name], *(other.members.get(name) for other in others)]):
+            return Judgement(Verdict.HONOURED, "both posts under the key were given one id")
     if both & _IDS - same:
         return Judgement(Verdict.NOT_HONOURED, "each post under one key was given an id of its own")
     return None
+
+
+def _differ(values: Sequence[str | None]) -> bool:
+    """Whether each is there and like no other."""
+    return None not in values and len(set(values)) == len(values)
 
 
 def _unknown(why: str) -> Judgement:
@@ -244,7 +253,8 @@ def _members(body: bytes, sent: Collection[str]) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     found = [(name, each) for name, each in sorted(value.items()) if type(each) in (str, int)]
-    told = [(name, str(each)) for name, each in found if each not in sent]
+    texts = [(name, str(each)) for name, each in found]
+    told = [each for each in texts if not any(part.lower() in each[1].lower() for part in sent)]
     return {name[:64]: _digest(each) for name, each in told[:_MOST_MEMBERS]}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from audit_stream.archive.chain import Chain, Found, check_whole
 from audit_stream.archive.streams import read_stream
-from audit_stream.delivery.body import KeyForm
+from audit_stream.delivery.body import KeyForm, key_of
 from audit_stream.delivery.courier import Courier
 from audit_stream.delivery.lane import Keep
 from audit_stream.delivery.parcel import Parcel, parcels
@@ -48,8 +48,8 @@ class RecordReader:
         self._last: tuple[str, Mapping[int, Parcel]] | None = None
 
     async def of(self, entry: Undeliverable) -> Parcel | None:
-        """The record, with the entry's key; None when it was disposed of. `FormatError`,
-        `ForkAlarm`."""
+        """The record, with the entry's key, which goes into a header and must be one of its own;
+        None when it was disposed of. `FormatError`, `ForkAlarm`."""
         if self._last is None or self._last[0] != entry.segment:
             self._last = (entry.segment, await self._read(entry))
         records = self._last[1]
@@ -57,7 +57,10 @@ class RecordReader:
             return None
         if entry.offset not in records:
             raise FormatError(f"{entry.segment} has no record of offset {entry.offset}")
-        return replace(records[entry.offset], key=entry.key)
+        found = records[entry.offset]
+        if entry.key not in {key_of(found.record.pub, form) for form in KeyForm}:
+            raise FormatError(f"the undeliverable entry of {found.key} has another record's key")
+        return replace(found, key=entry.key)
 
     async def _read(self, entry: Undeliverable) -> Mapping[int, Parcel]:
         name = parse_segment_name(entry.segment)

@@ -5,10 +5,12 @@ The record itself is never copied there: who tries again reads it from the archi
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from urllib.parse import quote, quote_plus
+from html import escape, unescape
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import orjson
 
@@ -16,7 +18,9 @@ from audit_stream.errors import FormatError
 from audit_stream.evidence.canonical import canonical, check_members, parse_line
 
 VERSION = "audit-undeliverable/1"
+MOST_KEPT = 1000  # characters of an answer, some more where a value stands at the end of them
 _REPLACED = "[personal]"
+_ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
 _INTEGERS = ("generation", "offset", "partition", "status")
 
 
@@ -53,19 +57,38 @@ def parse_undeliverable(value: bytes, what: str) -> Undeliverable:
     return Undeliverable(**{name: found[name] for name in _MEMBERS - {"v"}})
 
 
-def without(answer: str, values: Iterable[str]) -> str:
-    """The answer without the values that were posted, however it spells them: as they are, as in
-    JSON, as in a URL; in whatever case."""
+def kept(answer: str, values: Collection[str]) -> str:
+    """What is kept of an answer: its first `MOST_KEPT` characters, and no value that was posted.
+
+    A value is taken out however it is spelt: as it is, as in JSON, HTML or a URL, in whatever case,
+    and whole where the end would cut it. An answer that shows one in yet another way is left out.
+    """
     spellings = {spelling for value in values if value for spelling in _spellings(value)}
     if not spellings:
-        return answer
+        return answer[:MOST_KEPT]
     longest_first = sorted(spellings, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), _REPLACED, answer, flags=re.IGNORECASE)
+    found = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    parts, end = list[str](), 0
+    for match in found.finditer(answer):
+        if match.start() >= MOST_KEPT:
+            break
+        parts += [answer[end : match.start()], _REPLACED]
+        end = match.end()
+    text = "".join([*parts, answer[end:MOST_KEPT]])
+    return _REPLACED if _shows(text.replace(_REPLACED, "\0"), values) else text
+
+
+def _shows(text: str, values: Collection[str]) -> bool:
+    """Whether a value can be read in a text once its escapes are undone, whatever they are of."""
+    plain = _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), unescape(text))
+    plain = plain.replace("\\", "")
+    seen = [each.casefold() for each in (text, plain, unquote(plain), unquote_plus(plain))]
+    return any(value.casefold() in each for value in values if value for each in seen)
 
 
 def _spellings(value: str) -> set[str]:
     escaped = value.encode("unicode_escape").decode("ascii")
     return {
-        value, orjson.dumps(value).decode()[1:-1], escaped, quote(value), quote(value, safe=""),
-        quote_plus(value), " ".join(value.split()),
+        value, orjson.dumps(value).decode()[1:-1], json.dumps(value)[1:-1], escaped, escape(value),
+        quote(value), quote(value, safe=""), quote_plus(value), " ".join(value.split()),
     } - {""}  # fmt: skip

@@ -73,7 +73,10 @@ async def notify(place: Installation, archive: str, batch: Batch) -> Sequence[di
     why = await asyncio.gather(*(
         _Telling(place, archive, notice, receiver).go_on(told)
         for receiver, told in zip(notice.receivers, before, strict=True)
-    ))  # fmt: skip
+    ), return_exceptions=True)  # fmt: skip
+    for failure in why:  # once nobody writes any more: the next run begins where all of them are
+        if isinstance(failure, BaseException):
+            raise failure
     after = await how_far(place.private, batch)
     waiting = []
     for told, reason in zip(after, why, strict=True):

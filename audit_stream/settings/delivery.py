@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from audit_stream.delivery.body import KeyForm
+from audit_stream.delivery.outcome import is_this_machine
 from audit_stream.delivery.token import FileToken, StaticToken, Token, is_token
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.record import PERSONAL_FIELDS
@@ -189,9 +189,4 @@ class DeliverySettings(BaseModel):
 def _is_safe(url: str) -> bool:
     """Whether nobody else is on the way: TLS, or this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or is_this_machine(parts.hostname or "")

@@ -216,7 +216,10 @@ class Siem:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    whole = path.read_text().rpartition("\n")[0]  # the last line may be being written
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager

@@ -43,7 +43,7 @@ async def test_a_deliverer_checks_where_it_is_told_to(
     assert (receiver.posts, told(metrics)) == ([], {})  # somebody else's to do, and not done yet
     await tell_check(settings(receiver, tmp_path, delivery_check=True), metrics, alarms)
     assert told(metrics) == {"honoured": 1, "not_honoured": 0, "unknown": 0, "memory": 0}
-    assert len(receiver.posts) == 3
+    assert len(receiver.posts) == 4
     assert alarms.open() == []
 
 

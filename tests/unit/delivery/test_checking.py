@@ -72,18 +72,18 @@ async def test_a_receiver_that_honours_keys_is_found_to_for_as_long_as_it_was_sh
     check = await checking.run()
     assert judged(check) == (Verdict.HONOURED, None)
     assert check.remembered == 0
-    assert len(receiver.posts) == 3
-    [key, again, other] = [key for key, _ in receiver.posts]
-    assert key == again != other
-    assert receiver.posts[0] == receiver.posts[1]
+    [key, before, again, after] = [key for key, _ in receiver.posts]
+    assert key == again
+    assert len({key, before, after}) == 3
+    assert receiver.posts[0] == receiver.posts[2]
     assert await checking.run(3_600) == check  # run every hour, it waits for its day
-    assert len(receiver.posts) == 3
+    assert len(receiver.posts) == 4
     check = await checking.run(DAY)
     assert judged(check) == (Verdict.HONOURED, Verdict.HONOURED)
     assert check.remembered == DAY + 3_600
-    assert receiver.posts[3] == receiver.posts[0]
+    assert receiver.posts[5] == receiver.posts[0]
     assert {len(stored) for stored in receiver.stored.values()} == {1}
-    assert receiver.posts[5][0] != key  # and a new probe is at work
+    assert receiver.posts[7][0] not in {key, before, after}  # and a new probe is at work
 
 
 async def test_a_receiver_that_forgets_over_night_is_found_out(
@@ -124,7 +124,36 @@ async def test_a_receiver_whose_answers_say_nothing_is_unknown_until_it_can_be_c
     assert judged(await counting.run()) == (Verdict.NOT_HONOURED, Verdict.NOT_HONOURED)
 
 
-@pytest.mark.parametrize("posts", [0, 1, 2])
+async def test_a_count_that_lags_is_waited_for(checking: Checking, receiver: ToldReceiver) -> None:
+    receiver.remembers = False
+    receiver.answer = lambda *_: (200, {}, b"")
+    shown = 1  # of the posts, as long as nothing was waited for
+
+    async def count(key: str) -> int:
+        return sum(each == key for each, _ in receiver.posts[:shown])
+
+    async def sleep(_: float) -> None:
+        nonlocal shown
+        shown += 1
+
+    counting = replace(checking.checker, count=count, sleep=sleep)
+    assert judged(await counting.run()) == (Verdict.NOT_HONOURED, None)
+
+
+async def test_a_count_that_never_comes_tells_nothing(
+    checking: Checking, receiver: ToldReceiver
+) -> None:
+    async def count(key: str) -> int:
+        return int(key == receiver.posts[0][0])
+
+    async def sleep(_: float) -> None:
+        pass
+
+    counting = replace(checking.checker, count=count, sleep=sleep)
+    assert judged(await counting.run()) == (Verdict.UNKNOWN, None)
+
+
+@pytest.mark.parametrize("posts", [0, 1, 2, 3])
 async def test_a_run_that_was_cut_off_gives_its_probe_up(
     checking: Checking, receiver: ToldReceiver, posts: int
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from audit_stream.delivery.endpoint import LONGEST, Endpoint, HttpDelivery
+from audit_stream.delivery.outcome import MOST_ANSWER
 from audit_stream.delivery.token import FileToken, StaticToken, is_token
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
 from audit_stream.ports import Receipt, Rejected
@@ -53,7 +54,7 @@ async def delivering(
 ) -> AsyncIterator[HttpDelivery]:  # fmt: skip
     url = f"{scheme}://{HOST}:{server.port}{PATH}?tenant=hush"
     made = HttpDelivery(
-        Endpoint(name="siem", url=url, **{"synchronous": True, **options}),  # type: ignore[arg-type]
+        Endpoint(name="siem", **{"url": url, "synchronous": True, **options}),  # type: ignore[arg-type]
         token or StaticToken(TOKEN), tls_context(ca_file), clock=SystemClock(), now=time.time,  # type: ignore[arg-type]
     )  # fmt: skip
     yield made
@@ -137,6 +138,29 @@ async def test_a_status_that_comes_to_no_end_is_no_receipt() -> None:
             await target.deliver(b"{}", "k")
 
 
+@pytest.mark.parametrize("wait", ["60", "3600"])
+async def test_a_status_is_looked_at_before_its_time_is_over_however_long_it_says(wait) -> None:
+    post = answers(202, Location="/j/1", Retry_After=wait)
+    done = answers(200, b'{"status":"stored"}')
+    async with (
+        serving(Server(post=post, get=done)) as server,
+        delivering(server, poll_limit=0.3) as target,
+    ):
+        assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert [each.method for each in server.seen] == ["POST", "GET"]
+
+
+async def test_a_status_that_asks_for_patience_does_not_hold_up_other_posts() -> None:
+    later = answers(202, Location="/j/1", Retry_After="600")
+    async with (
+        serving(Server(post=later, get=later)) as server,
+        delivering(server, poll_limit=0.3) as target,
+    ):
+        with pytest.raises(StoreTransient, match="no end") as failure:
+            await target.deliver(b"{}", "k")
+        assert failure.value.retry_after is None
+
+
 async def test_a_huge_answer_is_cut() -> None:
     async with (
         serving(Server(post=answers(422, b"x" * 50 * LONGEST))) as server,
@@ -145,7 +169,7 @@ async def test_a_huge_answer_is_cut() -> None:
         found = await target.deliver(b"{}", "k")
         assert isinstance(found, Rejected)
         assert found.answer == "x" * len(found.answer)
-        assert len(found.answer) <= 1000
+        assert len(found.answer) <= MOST_ANSWER
         assert isinstance(await target.deliver(b"{}", "k"), Rejected)  # the session is of use still
 
 
@@ -243,6 +267,25 @@ async def test_logins_of_other_programs_are_left_alone(tmp_path, monkeypatch) ->
 async def test_the_environments_proxy_is_used_unless_the_host_is_left_out(monkeypatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    host = "0.0.0.0"  # this machine, and no loopback address
+    async with (
+        serving(Server(post=answers(201))) as proxy,
+        serving(Server(post=answers(201))) as server,
+    ):
+        url = f"http://{host}:{server.port}/"
+        monkeypatch.setenv("http_proxy", f"http://{HOST}:{proxy.port}")
+        async with delivering(server, url=url) as target:
+            assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert (len(proxy.seen), len(server.seen)) == (1, 0)
+        monkeypatch.setenv("no_proxy", host)
+        async with delivering(server, url=url) as target:
+            assert isinstance(await target.deliver(b"{}", "k"), Receipt)
+        assert (len(proxy.seen), len(server.seen)) == (1, 1)
+
+
+async def test_a_token_without_tls_does_not_leave_this_machine_for_a_proxy(monkeypatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
     async with (
         serving(Server(post=answers(201))) as proxy,
         serving(Server(post=answers(201))) as server,
@@ -250,8 +293,4 @@ async def test_the_environments_proxy_is_used_unless_the_host_is_left_out(monkey
         monkeypatch.setenv("http_proxy", f"http://{HOST}:{proxy.port}")
         async with delivering(server) as target:
             assert isinstance(await target.deliver(b"{}", "k"), Receipt)
-        assert (len(proxy.seen), len(server.seen)) == (1, 0)
-        monkeypatch.setenv("no_proxy", HOST)
-        async with delivering(server) as target:
-            assert isinstance(await target.deliver(b"{}", "k"), Receipt)
-        assert (len(proxy.seen), len(server.seen)) == (1, 1)
+        assert (len(proxy.seen), len(server.seen)) == (0, 1)

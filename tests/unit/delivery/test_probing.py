@@ -23,7 +23,7 @@ from audit_stream.delivery.probing import (
 from audit_stream.errors import FormatError, UnknownVersion
 
 PROBE = Probe("test.example/archive", "0123456789abcdef", "2026-11-26T08:00:00.000Z")
-OTHER = PROBE.beside("soon")
+BEFORE, AFTER = PROBE.others("soon")
 YES, NO, UNKNOWN = Verdict.HONOURED, Verdict.NOT_HONOURED, Verdict.UNKNOWN
 
 
@@ -35,49 +35,64 @@ def saying(**members: object) -> Answer:
     return Answer(status=200, body=json.dumps(members).encode())
 
 
-def judged(
-    first: Answer, again: Answer, other: Answer, count: int | None = None
-) -> Verdict:  # fmt: skip
-    found = judge(seen(first, PROBE), seen(again, PROBE), seen(other, OTHER), count)
+def judged(first: Answer, before: Answer, again: Answer, after: Answer,
+           count: int | None = None) -> Verdict:  # fmt: skip
+    others = [seen(before, BEFORE), seen(after, AFTER)]
+    found = judge(seen(first, PROBE), seen(again, PROBE), others, count)
     assert found.why
     return found.verdict
 
 
-@pytest.mark.parametrize(("first", "again", "other", "verdict"), [
-    (at("/r/1"), at("/r/1"), at("/r/2"), YES),
-    (at("https://siem.example/r/1"), at("/r/1"), at("/r/2"), YES),
-    (at("/r/1"), at("/r/2"), at("/r/3"), NO),
-    (at("/r/1"), at("/r/1", 200), at("/r/2"), YES),
-    (at("/r"), at("/r"), at("/r"), UNKNOWN),  # the same for any post
-    (at("/status/1", 202), at("/status/2", 202), at("/status/3", 202), UNKNOWN),  # of requests
-    (at("/status/1", 202), at("/status/1", 202), at("/status/2", 202), YES),
-    (at(f"/status/{PROBE.key}", 202), at(f"/status/{PROBE.key}", 202),
-     at(f"/status/{OTHER.key}", 202), UNKNOWN),  # of the key that was posted
-    (saying(id="a"), saying(id="a"), saying(id="b"), YES),
-    (saying(id=1, at="1"), saying(id=1, at="2"), saying(id=2, at="3"), YES),
-    (saying(id="a"), saying(id="b"), saying(id="c"), NO),
-    (saying(request_id="a"), saying(request_id="b"), saying(request_id="c"), UNKNOWN),
-    (saying(status="ok"), saying(status="ok"), saying(status="ok"), UNKNOWN),
-    (saying(key=PROBE.key), saying(key=PROBE.key), saying(key=OTHER.key), UNKNOWN),  # an echo
-    (saying(probe_id=PROBE.probe_id), saying(probe_id=PROBE.probe_id),
-     saying(probe_id=OTHER.probe_id), UNKNOWN),
-    (Answer(status=200), Answer(status=200), Answer(status=200), UNKNOWN),
-    (Answer(status=200, body=b"[1]"), Answer(status=200, body=b"[1]"), Answer(status=200), UNKNOWN),
-    (Answer(status=200), Answer(status=409), Answer(status=200), YES),
-    (Answer(status=200), Answer(status=422), Answer(status=200), UNKNOWN),
-    (Answer(status=200), Answer(status=200, headers={"idempotent-replayed": "true"}),
-     Answer(status=200), YES),
-    (Answer(status=200), Answer(status=200, headers={"idempotent-replayed": "false"}),
-     Answer(status=200), UNKNOWN),
+def replayed(said: str) -> Answer:
+    return Answer(status=200, headers={"idempotent-replayed": said})
+
+
+OK = Answer(status=200)
+
+
+@pytest.mark.parametrize(("answers", "verdict"), [
+    ([at("/r/1"), at("/r/2"), at("/r/1"), at("/r/3")], YES),
+    ([at("https://siem.example/r/1"), at("/r/2"), at("/r/1"), at("/r/3")], YES),
+    ([at("/r/1"), at("/r/2"), at("/r/3"), at("/r/4")], NO),
+    ([at("/r/1"), at("/r/2"), at("/r/1", 200), at("/r/3")], YES),
+    ([at("/r")] * 4, UNKNOWN),  # the same for any post
+    ([at("/sha/of-the-body")] * 4, UNKNOWN),
+    ([at("/a/1"), at("/b/1"), at("/a/1"), at("/b/1")], UNKNOWN),  # two machines in turns
+    ([at("/status/1", 202), at("/status/2", 202), at("/status/3", 202), at("/status/4", 202)],
+     UNKNOWN),  # of requests
+    ([at("/status/1", 202), at("/status/2", 202), at("/status/1", 202), at("/status/3", 202)], YES),
+    ([at(f"/status/{each.key}", 202) for each in (PROBE, BEFORE, PROBE, AFTER)],
+     UNKNOWN),  # of the key that was posted
+    ([saying(id=each) for each in "abac"], YES),
+    ([saying(id=each, at=str(n)) for n, each in enumerate([1, 2, 1, 3])], YES),
+    ([saying(id=each) for each in "abcd"], NO),
+    ([saying(request_id=each) for each in "abcd"], UNKNOWN),
+    ([saying(status="ok")] * 4, UNKNOWN),
+    ([saying(second=each) for each in (1, 1, 1, 2)], UNKNOWN),  # a clock that ticks at the end
+    ([saying(node=each) for each in "abab"], UNKNOWN),
+    ([saying(node=each) for each in "abcabc"[:4]], UNKNOWN),
+    ([saying(sum="of the body", bytes=186)] * 4, UNKNOWN),
+    ([saying(key=each.key) for each in (PROBE, BEFORE, PROBE, AFTER)], UNKNOWN),  # an echo
+    ([saying(said=f"took {each.key}.") for each in (PROBE, BEFORE, PROBE, AFTER)], UNKNOWN),
+    ([saying(said=f"took {each.key.upper()}.") for each in (PROBE, BEFORE, PROBE, AFTER)], UNKNOWN),
+    ([OK] * 4, UNKNOWN),
+    ([Answer(status=200, body=b"[1]"), OK, Answer(status=200, body=b"[1]"), OK], UNKNOWN),
+    ([OK, OK, Answer(status=409), OK], YES),
+    ([OK, Answer(status=409), Answer(status=409), Answer(status=409)], UNKNOWN),  # to anything
+    ([OK, OK, Answer(status=422), OK], UNKNOWN),
+    ([OK, OK, replayed("true"), OK], YES),
+    ([replayed("true")] * 4, UNKNOWN),
+    ([OK, OK, replayed("false"), OK], UNKNOWN),
 ])  # fmt: skip
-def test_answers(first: Answer, again: Answer, other: Answer, verdict: Verdict) -> None:
-    assert judged(first, again, other) is verdict
+def test_answers(answers: list[Answer], verdict: Verdict) -> None:
+    first, before, again, after = answers
+    assert judged(first, before, again, after) is verdict
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(0, UNKNOWN), (1, YES), (2, NO), (3, NO)])
 def test_where_it_can_be_counted_the_count_alone_counts(count: int, verdict: Verdict) -> None:
     for again in (at("/r/1"), at("/r/2")):
-        assert judged(at("/r/1"), again, at("/r/3"), count) is verdict
+        assert judged(at("/r/1"), at("/r/3"), again, at("/r/4"), count) is verdict
 
 
 @given(st.integers(200, 599), st.text(max_size=20), st.dictionaries(st.text(), st.text()))
@@ -85,8 +100,7 @@ def test_what_is_the_same_for_every_post_never_shows_that_a_key_is_honoured(
     status: int, place: str, members: dict[str, str]
 ) -> None:
     answer = Answer(status=status, headers={"location": place}, body=json.dumps(members).encode())
-    verdict = judged(answer, answer, answer)
-    assert verdict is (YES if status == 409 else UNKNOWN)
+    assert judged(answer, answer, answer, answer) is UNKNOWN
 
 
 def test_a_probe_is_clearly_one_and_each_post_of_it_the_same() -> None:
@@ -94,7 +108,9 @@ def test_a_probe_is_clearly_one_and_each_post_of_it_the_same() -> None:
     assert value["v"] == "audit-probe/1"
     assert "no message and no person" in value["note"]
     assert (PROBE.body, PROBE.key) == (Probe(*_parts(PROBE)).body, "audit-probe:0123456789abcdef")
-    assert len({PROBE.key, OTHER.key, PROBE.beside("later").key}) == 3
+    probes = [PROBE, BEFORE, AFTER, *PROBE.others("later")]
+    assert len({each.key for each in probes}) == 5
+    assert {each.body for each in probes} == {PROBE.body}  # only the keys differ
 
 
 def _parts(probe: Probe) -> tuple[str, str, str]:
