@@ -136,7 +136,8 @@ class WormStore(Protocol):
     async def held(self, name: str) -> bool | None:
         """Whether a legal hold of its own stands on the object, read back from the service.
 
-        None where objects have no holds of their own; else `StoreRefused` when the name is free.
+        None where objects have no holds of their own, and where of two stores one alone has it;
+        else `StoreRefused` when the name is free.
         """
         ...
 

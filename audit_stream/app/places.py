@@ -42,15 +42,19 @@ def archive_to_read(settings: Settings) -> ResilientStore:
     return retrying(archive_store(settings, read_only=True))
 
 
-def archive_to_write(settings: Settings, alarms: Alerts | None = None) -> WormStore:
+def archive_to_write(
+    settings: Settings, alarms: Alerts | None = None, *, strict: bool = False
+) -> WormStore:
     """The archive, with its second store, for a command that writes, or a pass of a service: what
-    may pass is tried again for half a minute. `alarms`: the service's, for its breakers."""
+    may pass is tried again for half a minute. `alarms`: the service's, for its breakers. `strict`:
+    nothing counts as stored that is not on both, whatever the settings say."""
     primary = retrying(archive_store(settings), alarms=alarms)
     primary.be_brief()
     if settings.archive_secondary is None:
         return primary
     secondary = retrying(second_store(settings), SECOND, alarms=alarms)
-    both = mirrored(settings, primary, secondary, tell_diverged(alarms or AlarmBoard("command")))
+    told = tell_diverged(alarms or AlarmBoard("command"))
+    both = mirrored(settings, primary, secondary, told, strict=strict)
     if both.is_strict:
         secondary.be_brief()  # else the copies come behind, and nobody waits for them
     return both
@@ -102,9 +106,12 @@ class Stores:
         await self.subjects.close()
 
 
-def stores_to_write(settings: Settings, alarms: Alerts | None = None) -> Stores:
+def stores_to_write(
+    settings: Settings, alarms: Alerts | None = None, *, strict: bool = False
+) -> Stores:
     """As `archive_to_write` and `subjects_to_write` open them."""
-    return Stores(archive_to_write(settings, alarms), subjects_to_write(settings, alarms))
+    archive = archive_to_write(settings, alarms, strict=strict)
+    return Stores(archive, subjects_to_write(settings, alarms))
 
 
 @contextmanager

@@ -81,8 +81,9 @@ async def compare(sides: Sides, keys: Keys, told: Told) -> Outcome:
 async def add_missing(
     sides: Sides, keys: Keys, to: Side, told: Told, *, dry: bool, whole: bool, after: str = ""
 ) -> Outcome:
-    """Add to one store what only the other has."""
-    judge = _judge(sides, keys)
+    """Add to one store what only the other has. `whole`: read what stands on both, too, and all of
+    the log; a sweep reads neither."""
+    judge = Judge(sides, keys.segments, keys.log, against_log=whole)
     pairing = Pairing(sides, judge, add_to=to, dry=dry, whole=whole)
     try:
         return await pairing.run(told, after=after)

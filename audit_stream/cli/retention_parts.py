@@ -96,10 +96,12 @@ def _longest_days(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts]:
-    """The parts, for the block."""
+async def open_parts(
+    settings: Settings, tag: str | None, *, strict: bool = False
+) -> AsyncIterator[Parts]:
+    """The parts, for the block; `strict`: what is put, or gone on from, stands on both stores."""
     ring = load_archive_keyring(settings, closed=True)
-    stores = stores_to_write(settings)
+    stores = stores_to_write(settings, strict=strict)
     store, subjects = stores.archive, stores.subjects
     disposer = disposer_of_both(settings, tag)
     try:
@@ -117,11 +119,12 @@ async def open_parts(settings: Settings, tag: str | None) -> AsyncIterator[Parts
 
 
 async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
-    """Every purge that is approved or owed, under the keyring's lock."""
+    """Every purge that is approved or owed, under the keyring's lock. Nothing is removed from a
+    second store before the header that is kept and the certificate stand there, too."""
     read_master(settings.keyring)  # refuses a view before anything is done
     with keyring_lock(settings.keyring):
         ring = load_archive_keyring(settings, closed=True)
-        async with open_parts(settings, None) as parts:
+        async with open_parts(settings, None, strict=True) as parts:
             await check_reader(parts.archived.store, parts.private, ring)  # no older one is led on
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
             await _tell_everybody(parts)  # where a run ended before it came to that

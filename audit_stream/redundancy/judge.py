@@ -8,12 +8,11 @@
     log batch         the signed root over all leaves up to it
     tile, anchor, part of an access journal   the hash the log has of it
 
-That signed bytes are the ones that were logged is asked where two stores have different ones.
+What the log has another leaf of is wrong, signed or not: whoever stole a key can sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import sha256
 
 from audit_stream.errors import FormatError
@@ -29,8 +28,8 @@ from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject, decode_stream
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.redundancy.log_facts import LogFacts
-from audit_stream.redundancy.log_walk import BatchJudge, logged_leaf
-from audit_stream.redundancy.sides import Side, Sides
+from audit_stream.redundancy.log_walk import BatchJudge
+from audit_stream.redundancy.sides import Sides
 from audit_stream.redundancy.word import GOOD, Judgement, unproven, wrong
 from audit_stream.verify.register import KINDS
 from audit_stream.verify.report import Failed
@@ -53,10 +52,14 @@ def is_known(name: str) -> bool:
 
 class Judge:
     """Judges objects; asked in the order of names it reads the log twice at most. Raises what the
-    stores raise. `log_key` None: of the log's objects nothing can be told."""
+    stores raise. `log_key` None: of the log's objects nothing can be told. `against_log`: signed
+    objects are held against it, too."""
 
-    def __init__(self, sides: Sides, keys: TrustedKeys, log_key: NoteKey | None) -> None:
+    def __init__(
+        self, sides: Sides, keys: TrustedKeys, log_key: NoteKey | None, *, against_log: bool = True
+    ) -> None:
         self._sides, self._keys, self._log_key = sides, keys, log_key
+        self._against_log = against_log and log_key is not None
         if log_key is not None:
             self._batches, self._facts = BatchJudge(sides, log_key), LogFacts(sides, log_key)
         self._streams: dict[str, StreamObject | None] = {}
@@ -65,7 +68,10 @@ class Judge:
     async def judge(self, name: str, data: bytes) -> Judgement:
         """Of bytes that lie under a known name."""
         try:
-            return await self._judge(name, data)
+            found = await self._judge(name, data)
+            if found.is_good and await self._is_contradicted(name, data):
+                return wrong("is signed, and not what was logged")
+            return found
         except Failed as failed:
             said = f"{failed.step}: {failed.what}"
             return unproven(said) if failed.unknown else wrong(said)
@@ -89,21 +95,13 @@ class Judge:
             return GOOD if same else wrong("does not have the hash that its name says")
         return await self._judge_logged(name, data)
 
-    async def decide(
-        self, name: str, judged: Mapping[Side, Judgement], data: Mapping[Side, bytes | None]
-    ) -> Mapping[Side, Judgement]:
-        """Of different bytes that are all good by themselves: the log has one first line alone."""
-        good = [side for side, each in judged.items() if each.is_good]
-        if len(good) < 2 or self._log_key is None or parse_batch_name(name) is not None:
-            return judged
-        leaf = await logged_leaf(self._sides, self._log_key, name)
-        if leaf is None:
-            return judged
-        others = {
-            side: wrong("is signed, and not what was logged")
-            for side in good if _first_leaf(name, data[side] or b"") != leaf
-        }  # fmt: skip
-        return {**judged, **others}
+    async def _is_contradicted(self, name: str, data: bytes) -> bool:
+        """Whether the log has another first line under the name."""
+        if not self._against_log or parse_batch_name(name) is not None:
+            return False
+        kept = layout.parse_disposed_name(name)
+        leaf = await self._facts.leaf_of(name if kept is None else str(kept))
+        return leaf is not None and _first_leaf(name, data) != leaf
 
     async def _judge_logged(self, name: str, data: bytes) -> Judgement:
         if self._log_key is None:

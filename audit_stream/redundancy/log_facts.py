@@ -1,7 +1,7 @@
-"""What a proven log says of the objects that it vouches for by hash alone.
+"""What a proven log says of objects.
 
 Tiles, anchors and parts of access journals carry no signature. Of each the log gives a hash; those
-hashes are kept here, some hundred bytes an object, and none of segments.
+hashes are kept here, some hundred bytes an object. Of what is signed its leaf is kept.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from audit_stream.evidence.log_names import (
 )
 from audit_stream.evidence.note import NoteKey, parse_note
 from audit_stream.evidence.tree import root_hash
+from audit_stream.redundancy.leaves import Leaves
 from audit_stream.redundancy.log_walk import LogWalk
 from audit_stream.redundancy.sides import Sides
 from audit_stream.redundancy.word import GOOD, Judgement, unproven, wrong
@@ -44,11 +45,16 @@ class LogFacts:
         self._parts: dict[Part, bytes] = {}  # leaf hash
         self._ends: dict[str, int] = {}  # journal -> the first number that is not logged
         self._size = 0
+        self._leaves = Leaves()
+
+    async def leaf_of(self, name: str) -> bytes | None:
+        """The leaf hash of an object whose first line is a leaf; None: it is not in the log."""
+        await self._gather()
+        return self._leaves.of(name)
 
     async def judge(self, name: str, data: bytes) -> Judgement:
         """Of bytes under the name of a tile, an anchor or a journal's part."""
-        if not self._read:
-            await self._gather()
+        await self._gather()
         if parse_tile_name(name) is not None:
             return self._judge_tile(name, data)
         if (anchor := parse_anchor_name(name)) is not None:
@@ -56,6 +62,8 @@ class LogFacts:
         return await self._judge_part(name, data)
 
     async def _gather(self) -> None:
+        if self._read:
+            return
         walk = LogWalk(self._sides, self._key)
         while (batch := await walk.next()) is not None:
             self._take(batch)
@@ -67,8 +75,8 @@ class LogFacts:
         for index, leaf in enumerate(batch.leaves, batch.old_size):
             self._add(0, index, leaf.hash)
             if leaf.name is not None:
-                continue
-            if is_access_line(leaf.line):
+                self._leaves.add(leaf.name, leaf.hash)
+            elif is_access_line(leaf.line):
                 for journal, head in decode_access_line(leaf.line, "a leaf").heads.items():
                     self._parts[journal, head.next - 1] = head.leaf
                     self._ends[journal] = head.next

@@ -88,16 +88,6 @@ class BatchJudge:
         return GOOD
 
 
-async def logged_leaf(sides: Sides, key: NoteKey, name: str) -> bytes | None:
-    """The leaf hash that the log has of an object; reads the log up to there."""
-    walk = LogWalk(sides, key)
-    while (batch := await walk.next()) is not None:
-        for leaf in batch.leaves:
-            if leaf.name == name:
-                return leaf.hash
-    return None
-
-
 def name_of(leaf: Leaf) -> str | None:
     """The name of the object whose first line a leaf is, as the line says it; None: of none.
     `FormatError` for a line that does not say it."""

@@ -164,11 +164,10 @@ class Pairing:
             await self._settle(read)
 
     async def _settle(self, read: _Read) -> None:
-        judged: Mapping[Side, Judgement] = {
+        judged = {
             side: await self._judge.judge(read.name, data)
             for side, data in read.data.items() if data is not None
         }  # fmt: skip
-        judged = await self._judge.decide(read.name, judged, read.data)
         found = Difference(name=read.name, judged={**judged, **read.unreadable})
         wanted = found.alone_on is not None and other(found.alone_on) == self._add_to
         if wanted and found.good and await self._add(read.name, found.good[0], read.data):

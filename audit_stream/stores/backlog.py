@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from audit_stream.errors import StoreError
 from audit_stream.ports import Clock
 
+log = logging.getLogger(__name__)
 _COPIES_AT_A_TIME = 8
+_AGAIN_SECONDS = 8.0  # a store's own last delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,9 @@ Copy = Callable[[str, bytes | None, Mapping[str, str]], Awaitable[None]]
 class Backlog:
     """Copies in the order of each lane, of some lanes at a time.
 
-    `copy` tries for as long as it may help; what it raises ends the queue, and is raised to whoever
-    adds to it from then on. Belongs to one event loop; `lag` and `objects` may be read from any
-    thread.
+    What a store gives up on is copied again later, for reads give up that writes wait for. What
+    else `copy` raises ends the queue, and is raised to whoever adds to it from then on. Belongs to
+    one event loop; `lag` and `objects` may be read from any thread.
     """
 
     def __init__(
@@ -108,9 +112,14 @@ class Backlog:
         items = self._lanes[lane]
         try:
             while items and self._error is None:
-                async with self._slots:
-                    await self._copy(items[0].name, items[0].data, items[0].metadata)
-                self._forget(items.popleft())
+                try:
+                    async with self._slots:
+                        await self._copy(items[0].name, items[0].data, items[0].metadata)
+                except StoreError as error:
+                    log.warning("%s is not on the second store yet: %s", items[0].name, error)
+                    await self._clock.sleep(_AGAIN_SECONDS)
+                else:
+                    self._forget(items.popleft())
             del self._lanes[lane]
         except Exception as error:
             self._error = error

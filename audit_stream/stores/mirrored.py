@@ -100,11 +100,13 @@ class MirroredStore:
             await self._secondary.set_hold(name, held)
 
     async def held(self, name: str) -> bool | None:
-        """See `ports.WormStore`: on both, where both have holds."""
+        """See `ports.WormStore`: on both, where both have holds. None where they differ: a hold is
+        neither set nor lifted as long as one store has it."""
         held = await self._primary.held(name)
-        if not held or await self._secondary.hold_level() is not HoldLevel.OBJECT:
+        if held is None or await self._secondary.hold_level() is not HoldLevel.OBJECT:
             return held
-        return await self._is_there(name) and bool(await self._secondary.held(name))
+        theirs = await self._is_there(name) and await self._secondary.held(name)
+        return held if theirs is held else None
 
     async def _keeps(self, name: str) -> bool:
         """Whether the second store has the object and keeps objects one by one. What is not

@@ -27,6 +27,7 @@ from audit_stream.stores.s3_errors import (
     doubt,
     error_code,
     is_ambiguous,
+    no_answer,
 )
 from audit_stream.stores.s3_judge import judge_archive
 from audit_stream.stores.s3_protection import COMPLIANCE, checksum, is_held, retention_of
@@ -36,7 +37,6 @@ from audit_stream.stores.s3_versions import Version, list_names, oldest_version
 
 #: Signed requests are refused when our clock is off by more: dates of ours are never earlier.
 _SKEW = timedelta(minutes=15)
-_UNVERSIONED = "null"
 
 
 class S3Store:
@@ -84,7 +84,8 @@ class S3Store:
     async def _put(
         self, name: str, data: bytes, metadata: Mapping[str, str]
     ) -> str | StoreTransient:
-        """Store; the new version's id when the service said so, else what left it in doubt."""
+        """Store; the new version's id when the service said so, "" where it named none, else what
+        left it in doubt."""
         with self._connection.errors(f"storing {name}"):
             kept = self._kept() if await self._has_lock() else {}
             try:
@@ -99,7 +100,7 @@ class S3Store:
                 if is_ambiguous(error):
                     return doubt(f"storing {name}", error)
                 raise
-        return str(answer.get("VersionId", _UNVERSIONED))
+        return str(answer.get("VersionId", ""))
 
     def _kept(self) -> dict[str, Any]:
         until = datetime.fromtimestamp(self._now(), UTC) + _SKEW
@@ -109,8 +110,9 @@ class S3Store:
         }
 
     async def _has_lock(self) -> bool:
-        """Whether the bucket has Object Lock; yes where it does not tell, so that a bucket without
-        it says so at the first put. Asked again until it has: it may be turned on."""
+        """Whether the bucket has Object Lock. No only where it says so: what is put without a
+        retention is never given one, and a bucket without the lock refuses those that bring one.
+        Asked again until it has: it may be turned on."""
         if not self._locks:
             try:
                 found = await self._connection.ask("get_object_lock_configuration")
@@ -120,7 +122,7 @@ class S3Store:
                 return error_code(error) == DENIED
             state = found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled")
             self._locks = state == "Enabled"
-        return self._locks
+        return True
 
     async def _is(self, name: str, version: Version, data: bytes) -> bool:
         """Whether a version is these bytes; what metadata say of them is their writer's word."""
@@ -142,7 +144,10 @@ class S3Store:
                 if error_code(error) in ABSENT:  # its time was over, and it was disposed of
                     return None
                 raise
-        return bytes(answer["Body"])
+        data = bytes(answer["Body"])
+        if len(data) != version.size:
+            raise no_answer(f"reading {name}")
+        return data
 
     async def _oldest(self, name: str) -> Version | None:
         with self._connection.errors(f"looking at {name}"):
@@ -160,7 +165,8 @@ class S3Store:
         until = datetime.fromtimestamp(-(-until_ms // 1000), UTC)
         with self._connection.errors(f"extending the retention of {name}"):
             standing = await retention_of(self._connection, version)
-            if standing.get("Mode") == COMPLIANCE and standing["RetainUntilDate"] >= until:
+            until = max(until, standing.get("RetainUntilDate", until))
+            if standing == {"Mode": COMPLIANCE, "RetainUntilDate": until}:
                 return
             await self._connection.ask(
                 "put_object_retention", Key=name, VersionId=version.id,

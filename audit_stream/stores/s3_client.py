@@ -19,7 +19,7 @@ from typing import Any
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import CredentialRetrievalError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader
 from botocore.utils import get_environ_proxies
@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 from audit_stream import __version__
 from audit_stream.errors import ConfigError, StoreRefused
 from audit_stream.stores.offload import Offload
-from audit_stream.stores.s3_errors import store_errors
+from audit_stream.stores.s3_errors import SDK_ERRORS, store_errors
 from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
 
 Answer = dict[str, Any]
@@ -64,8 +64,14 @@ class Connection:
             answer: Answer = call(Bucket=self._target.bucket, **parameters)
             if "Body" in answer:
                 answer["Body"] = answer["Body"].read()
+        except SDK_ERRORS:  # some are one of the following, too
+            raise
         except HTTPError as error:  # the SDK lets it pass where a refusal's own body breaks off
             raise HTTPClientError(error=error) from error
+        except (OSError, RuntimeError) as error:  # and here, where a role's token cannot be had
+            raise CredentialRetrievalError(
+                provider="a role", error_msg=type(error).__name__
+            ) from error
         self._note_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         return answer
 

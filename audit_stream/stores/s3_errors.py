@@ -108,6 +108,13 @@ def doubt(doing: str, error: Exception) -> StoreTransient:
     return StoreTransient(f"{doing}: {_what(error)}", hint=hint, retry_after=retry_after)
 
 
+def no_answer(doing: str) -> StoreTransient:
+    """The status is good and the rest is not S3's: an empty body, or a page of somebody else's."""
+    return StoreTransient(
+        f"{doing}: the answer is not S3's", hint="look at the proxies in between, and the service"
+    )
+
+
 def refused(doing: str, error: Exception) -> StoreRefused:
     """Repeating cannot help; the hint says where to look first."""
     code = error_code(error)

@@ -21,12 +21,14 @@ from audit_stream.stores.s3_errors import (
     doubt,
     error_code,
     is_ambiguous,
+    no_answer,
 )
 from audit_stream.stores.s3_facts import Attempt
 from audit_stream.stores.s3_judge import judge_subjects
 from audit_stream.stores.s3_protection import checksum
 from audit_stream.stores.s3_survey import survey_subjects
 from audit_stream.stores.s3_target import S3Target
+from audit_stream.stores.s3_versions import check_page
 
 _PAGE = 1000  # names; the service gives no more at once
 _CHANGED = CONDITION_FAILED | ABSENT
@@ -63,6 +65,8 @@ class S3SubjectStore:
                 if error_code(error) in ABSENT:
                     return None
                 raise
+        if "ETag" not in found:
+            raise no_answer(f"reading {name}")
         return Versioned(bytes(found["Body"]), str(found["ETag"]))
 
     async def replace(self, name: str, data: bytes, etag: str) -> bool:
@@ -99,8 +103,9 @@ class S3SubjectStore:
                 page = await self._connection.ask(
                     "list_objects_v2", Prefix=prefix, MaxKeys=size, **more
                 )  # fmt: skip
+                check_page(page)
                 found += (str(each["Key"]) for each in page.get("Contents", ()))
-                if not page.get("IsTruncated"):
+                if not page["IsTruncated"]:
                     break
                 more = {"ContinuationToken": page["NextContinuationToken"]}
         return found

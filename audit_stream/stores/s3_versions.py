@@ -14,6 +14,7 @@ from typing import Any
 
 from audit_stream.errors import StoreRefused
 from audit_stream.stores.s3_client import Answer, Connection
+from audit_stream.stores.s3_errors import no_answer
 
 _PAGE = 1000  # entries; the service gives no more at once
 _FEW = 4  # enough for a name with one version, and to see that another name follows
@@ -83,8 +84,9 @@ async def _pages(
         page = await connection.ask(
             "list_object_versions", Prefix=prefix, MaxKeys=size, **marker
         )  # fmt: skip
+        check_page(page)
         yield page
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
         if not page.get("NextKeyMarker"):
             raise StoreRefused(
@@ -95,6 +97,13 @@ async def _pages(
         if page.get("NextVersionIdMarker"):
             marker["VersionIdMarker"] = page["NextVersionIdMarker"]
         size = _PAGE
+
+
+def check_page(page: Answer) -> None:
+    """`StoreTransient` for an answer that is no listing: an empty body, or a page that is not the
+    service's, reads as one of nothing, and no name may be taken for free by it."""
+    if "IsTruncated" not in page:
+        raise no_answer("listing")
 
 
 def _entries(page: Answer) -> list[Version]:

@@ -95,10 +95,11 @@ def test_killed_at_any_time_a_put_that_returned_is_where_it_must_be(
 
 @pytest.mark.parametrize("mode", list(Mirroring))
 def test_the_next_writer_copies_what_a_killed_one_left(mode: Mirroring, tmp_path: Path) -> None:
-    for least in (5, 30):
-        _killed(mode, tmp_path, least)
     primary, secondary = FileStore(tmp_path / "one"), FileStore(tmp_path / "two")
-    for partition in range(4):
-        copied = _bases(secondary, partition)
-        assert copied == _bases(primary, partition)[: len(copied)]
-        assert copied
+    for least in (5, 30, 60, 120, 240):
+        _killed(mode, tmp_path, least)
+        for partition in range(4):
+            copied = _bases(secondary, partition)
+            assert copied == _bases(primary, partition)[: len(copied)]
+    # A busy machine may kill the first ones before they copied anything of a partition.
+    assert all(_bases(secondary, partition) for partition in range(4))

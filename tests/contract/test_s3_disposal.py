@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,28 @@ async def test_nothing_goes_before_its_time_and_then_all_versions_go(
     assert await disposer.remove_expired("a/b")  # again: it is gone
 
 
-async def test_it_tells_how_each_object_is_kept(target: BucketTarget, disposer: S3Disposer) -> None:
+async def test_what_was_put_in_front_does_not_outlast_the_object(
+    target: BucketTarget, disposer: S3Disposer
+) -> None:
+    """It is kept for longer by whoever put it: the object stays, or that would be the object."""
+    store = briefly(target)
+    for name in ("a/b", "last"):
+        await store.put_if_absent(name, b"one", META)
+    target.client.put_object(
+        Bucket=target.bucket, Key="a/b", Body=b"evil", ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
+    )  # fmt: skip
+    await eventually(removal(disposer, "last"))
+    assert not await disposer.remove_expired("a/b")
+    assert await store.get("a/b") == b"one"
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 1000])
+async def test_it_tells_how_each_object_is_kept(
+    target: BucketTarget, disposer: S3Disposer, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_stream.stores.disposal.s3._ASKED", at_a_time)
     store = target.open()
     for name in ("a/b", "a/c", "b/d"):
         await store.put_if_absent(name, name.encode(), META)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -20,59 +20,16 @@ from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult
 from audit_stream.stores.s3 import S3Store
 from audit_stream.stores.s3_subjects import S3SubjectStore
-from audit_stream.stores.s3_target import S3Access, S3Keys, S3Target
+from audit_stream.stores.s3_target import S3Access, S3Target
 from tests.contract.worm_store_contract import META
 from tests.support.certificates import identity
-
-KEYS = S3Keys(key_id="AKID", secret="s3cret")
-EMPTY = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>"
-LOCKED = (
-    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
-    "</ObjectLockConfiguration>"
-)
-
-
-@dataclass
-class Scripted:
-    """A bucket with Object Lock and nothing in it, whose puts are answered as told."""
-
-    put: Callable[[], web.Response] = web.Response
-    delete: Callable[[], web.Response] = web.Response
-    listing: Callable[[], web.Response] = field(default=lambda: web.Response(text=EMPTY))
-    seen: list[str] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.seen.append(request.method)
-        if request.method in ("PUT", "DELETE"):
-            self.headers, self.body = request.headers.copy(), await request.read()
-            return self.put() if request.method == "PUT" else self.delete()
-        if "object-lock" in request.query:
-            return web.Response(text=LOCKED)
-        return self.listing()
-
-    @property
-    def puts(self) -> int:
-        return self.seen.count("PUT")
-
-
-def said(status: int, code: str, **headers: str) -> web.Response:
-    text = f"<Error><Code>{code}</Code><Message>of s3cret</Message></Error>"
-    return web.Response(status=status, text=text, headers=headers, content_type="application/xml")
+from tests.support.scripted_s3 import EMPTY, KEYS, Scripted, one_version, said, scripted_store
 
 
 @pytest.fixture
 async def scripted() -> AsyncIterator[tuple[Scripted, S3Store]]:
-    bucket = Scripted()
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", bucket.handle)
-    async with TestServer(app) as server:
-        access = S3Access(
-            region="eu-central-1", endpoint=str(server.make_url("")).rstrip("/"), path_style=True,
-            keys=lambda: KEYS, read_seconds=2, connections=2,
-        )  # fmt: skip
-        store = S3Store(S3Target(bucket="audit", access=access))
-        yield bucket, store
-        await store.close()
+    async with scripted_store() as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -216,11 +173,7 @@ async def test_a_put_says_all_that_keeps_it(scripted: tuple[Scripted, S3Store]) 
     """The condition, the checksum, the mode and the date, in one request with the whole body."""
     bucket, store = scripted
     bucket.put = partial(web.Response, headers={"x-amz-version-id": "v1"})
-    entry = (
-        "<Version><Key>a/b</Key><VersionId>v1</VersionId><Size>3</Size><IsLatest>true</IsLatest>"
-        "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Version>"
-    )
-    bucket.listing = partial(web.Response, text=EMPTY.replace("<IsTr", f"{entry}<IsTr"))
+    bucket.listing = one_version("v1")
     assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
     assert bucket.seen == ["GET", "PUT", "GET"]  # once whether it locks, the put, what is oldest
     assert await store.put_if_absent("a/b", b"one", META) is PutResult.STORED
@@ -269,15 +222,32 @@ async def test_less_than_tls_1_3_is_refused_where_it_is_asked_for(tmp_path: Path
         await each.close()
 
 
-async def test_without_any_key_it_says_what_to_set(
-    scripted: tuple[Scripted, S3Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None anywhere the SDK looks."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_without_any_key_it_says_what_to_set() -> None:
     store = S3Store(S3Target(bucket="audit", access=S3Access(region="eu-central-1")))
     with pytest.raises(StoreRefused, match="AUDIT_S3_ACCESS_KEY_ID"):
+        await store.get("a/b")
+    await store.close()
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_role_whose_token_is_not_there_is_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It opens the breaker, and comes back when the token does; it ends no process."""
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/worker")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token")
+    store = S3Store(S3Target(bucket="audit", access=S3Access(region="eu-central-1")))
+    with pytest.raises(StoreRefused, match="CredentialRetrievalError"):
         await store.get("a/b")
     await store.close()

@@ -64,6 +64,9 @@ class TestVersitygw(SubjectStoreContract):
 
 
 class TestMoto(SubjectStoreContract):
+    #: It looks at the entity tag, then writes: of two rewriters at once both may be told yes.
+    test_no_update_is_lost = None
+
     @pytest.fixture
     async def target(self, moto: S3Server) -> AsyncIterator[BucketTarget]:
         found = BucketTarget(moto)

@@ -9,7 +9,7 @@ the first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audit_stream.ports import Kept
@@ -20,6 +20,7 @@ from audit_stream.stores.s3_protection import is_held, retention_of
 from audit_stream.stores.s3_target import S3Target
 from audit_stream.stores.s3_versions import Version, all_versions, standing
 
+_ASKED = 1000  # versions that are asked about at a time
 _LOOKED = timedelta(seconds=2)  # after a refusal; the service's clock is told in whole seconds
 
 
@@ -41,12 +42,11 @@ class S3Disposer:
         check_prefix(prefix)
         with self._connection.errors(f"listing {prefix or 'everything'}"):
             locked = await self._has_lock()
-            found = [each async for each in all_versions(self._connection, prefix)]
-            each_kept = await asyncio.gather(*(self._kept(each, locked) for each in found))
-        together: dict[str, Kept] = {}
-        for kept in each_kept:
-            there = together.get(kept.name)
-            together[kept.name] = kept if there is None else _both(there, kept)
+            together: dict[str, Kept] = {}
+            async for some in _by(_ASKED, all_versions(self._connection, prefix)):
+                for kept in await asyncio.gather(*(self._kept(each, locked) for each in some)):
+                    there = together.get(kept.name)
+                    together[kept.name] = kept if there is None else _both(there, kept)
         return list(together.values())
 
     async def _kept(self, version: Version, locked: bool) -> Kept:
@@ -113,6 +113,17 @@ class S3Disposer:
     async def close(self) -> None:
         """See `ports.Inventory`."""
         await self._connection.close()
+
+
+async def _by(count: int, versions: AsyncIterator[Version]) -> AsyncIterator[list[Version]]:
+    """So many at a time: a partition has millions."""
+    some: list[Version] = []
+    async for each in versions:
+        some.append(each)
+        if len(some) == count:
+            yield some
+            some = []
+    yield some
 
 
 def _both(one: Kept, other: Kept) -> Kept:

@@ -69,6 +69,44 @@ def messages_of(sample: Sample) -> dict[str, list[str]]:
     return found
 
 
+def test_a_second_store_loses_nothing_before_it_has_what_is_kept_of_it(
+    sample: Sample, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where copies come behind: cut off in between, the second store must verify alone."""
+    first = Path(sample.settings.archive_path)
+    second = Path(shutil.copytree(first, tmp_path / "second"))
+    monkeypatch.setenv("AUDIT_ARCHIVE_SECONDARY", second.as_uri())
+    _, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    assert run("retention", "approve", filed["purge"]["id"], "--by", "officer-2")[0] == 0
+
+    def segments(folder: Path) -> set[str]:
+        return {str(path.relative_to(folder)) for path in (folder / "segments").rglob("*.gz")}
+
+    before, in_the_way = segments(second), second / "disposed"
+    in_the_way.write_bytes(b"a file")
+    assert run("retention", "run")[0] != 0
+    assert segments(second) == segments(first) == before
+    in_the_way.unlink()
+    assert run("retention", "run")[0] == 0
+    assert segments(second) == segments(first) < before
+    assert run("verify", "--archive", second.as_uri())[0] == 0
+
+
+def test_a_notary_logs_only_what_stands_on_both(
+    sample: Sample, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where copies come behind: a log that is made anew copies all that it names."""
+    first, second = Path(sample.settings.archive_path), tmp_path / "second"
+    monkeypatch.setenv("AUDIT_ARCHIVE_SECONDARY", second.as_uri())
+    monkeypatch.setenv("AUDIT_BROKER", "kafka://127.0.0.1:1")
+    shutil.rmtree(first / "log")
+    assert run_command(["notary", "--once"]) == 0
+    for folder in ("segments", "streams", "log"):
+        assert {str(each.relative_to(first)) for each in (first / folder).rglob("*.*")} == {
+            str(each.relative_to(second)) for each in (second / folder).rglob("*.*")
+        }
+
+
 def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(
     sample: Sample, run: Run, tmp_path: Path
 ) -> None:

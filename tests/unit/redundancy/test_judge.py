@@ -16,7 +16,9 @@ from audit_stream.evidence.log_names import access_name
 from audit_stream.evidence.register import Register
 from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.notary import Notary
+from audit_stream.redundancy.composing import Composing
 from audit_stream.redundancy.judge import Judge
+from audit_stream.redundancy.leaves import Leaves
 from audit_stream.redundancy.log_facts import LogFacts
 from audit_stream.redundancy.pairing import Pairing
 from audit_stream.redundancy.sides import SIDES, Sides
@@ -163,7 +165,8 @@ async def put_segment(
     await store.put_if_absent(name, encode(line, maker.signer.signature_line(line), b""), {})
 
 
-async def test_of_two_signed_segments_the_logged_one_is_right() -> None:
+async def forked() -> tuple[tuple[MemoryWormStore, MemoryWormStore], str]:
+    """Two stores with another segment each, both signed, of which the first one's is logged."""
     stores = MemoryWormStore(), MemoryWormStore()
     for number, store in enumerate(stores):
         maker = ChainMaker(store, stream_of("t"))
@@ -173,11 +176,44 @@ async def test_of_two_signed_segments_the_logged_one_is_right() -> None:
     notary = Notary(stores[0], CHAINS_LOG, gatherer, nobody, lambda: "2026-11-25T00:00:00.000Z")
     await notary.resume()
     await notary.write()
+    return stores, name
+
+
+async def test_of_two_signed_segments_the_logged_one_is_right() -> None:
+    stores, name = await forked()
     sides = Sides(*stores)
     found = await Pairing(sides, Judge(sides, TRUSTED, CHAINS_LOG.key)).run()
     (difference,) = [each for each in found.differences if each.name == name]
     assert difference.good == ["primary"]
     assert "not what was logged" in difference.judged["secondary"].why
+
+
+async def test_an_archive_is_composed_of_the_logged_one_wherever_it_stands() -> None:
+    (logged, forged), name = await forked()
+    sides, into = Sides(forged, logged), MemoryWormStore()
+    assert (await Composing(sides, Judge(sides, TRUSTED, CHAINS_LOG.key), into).run()).lost == []
+    assert into.objects[name].data == logged.objects[name].data
+
+
+async def test_a_signed_segment_that_was_not_logged_is_not_copied() -> None:
+    """Who stole a worker's key forged it; whole archives are repaired from what the log says."""
+    (logged, forged), name = await forked()
+    del logged.objects[name]
+    logged.container.names.remove(name)
+    sides = Sides(logged, forged)
+    done = await Pairing(sides, Judge(sides, TRUSTED, CHAINS_LOG.key), add_to="primary").run()
+    assert name not in logged.objects
+    assert [each.name for each in done.differences if not each.good] == [name]
+
+
+def test_leaves_are_found_by_name() -> None:
+    leaves, names = Leaves(), [f"segments/t/{number}" for number in range(100)]
+    assert leaves.of(names[0]) is None
+    for name in reversed(names):
+        leaves.add(name, sha256(name.encode()).digest())
+    leaves.add(names[7], bytes(32))
+    assert [leaves.of(name) for name in names] == [sha256(each.encode()).digest() for each in names]
+    assert leaves.of("segments/t/100") is None
 
 
 async def test_what_was_disposed_of_is_missing_nowhere(tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ import pytest
 from audit_stream.errors import Diverged, StoreError
 from audit_stream.evidence.log_names import batch_name
 from audit_stream.evidence.register import Register
-from audit_stream.ports import Assurance, PutResult, Standing
+from audit_stream.ports import PutResult
 from audit_stream.stores.backlog import Bound
-from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.mirrored import MirroredStore, Mirroring
 from tests.support.clock import settle
 from tests.support.mirroring import Pair, segment
@@ -103,6 +102,20 @@ class TestBehind:
         await pair.clock.advance(400)
         assert await waiting is PutResult.STORED
         await wait_all(pair, "a", "b", "c")
+
+    async def test_a_second_store_that_is_away_at_the_start_ends_no_copying(self) -> None:
+        """Where a chain goes on is read from it, and reads give up; the next put must not be told
+        of that, and nothing may be left out when it is back."""
+        pair = Pair(Mirroring.BEHIND, Bound(seconds=900))
+        store = pair.open()
+        pair.secondary.outage = True
+        await store.put_if_absent(segment(0), b"x", {})
+        await pair.clock.advance(600)
+        await store.put_if_absent(segment(4), b"x", {})
+        assert store.backlog.objects == 2
+        pair.secondary.outage = False
+        await pair.clock.advance(200)
+        await wait_all(pair, segment(0), segment(4))
 
     @pytest.mark.parametrize("bound", [Bound(seconds=9e9, objects=2), Bound(seconds=9e9, bytes=4)])
     async def test_a_full_queue_makes_puts_wait(self, bound: Bound) -> None:
@@ -259,42 +272,3 @@ class TestDiverged:
 
     def test_it_is_not_tried_again(self) -> None:
         assert not issubclass(Diverged, StoreError)
-
-
-class TestKept:
-    @BOTH
-    async def test_holds_and_retention_go_to_both(self, mode: Mirroring) -> None:
-        pair = Pair(mode)
-        store = pair.open()
-        await store.put_if_absent("a", b"x", {})
-        await settle()
-        await store.set_hold("a", True)
-        await store.extend_retention("a", 4_102_444_800_000)
-        for each in (pair.primary, pair.secondary):
-            assert each.objects["a"].held
-            assert each.objects["a"].retain_until_ms == 4_102_444_800_000
-
-    async def test_a_hold_that_one_lacks_is_none(self) -> None:
-        pair = Pair(Mirroring.BEHIND)
-        store = pair.open()
-        pair.secondary.outage = True
-        await store.put_if_absent("a", b"x", {})
-        await pair.primary.set_hold("a", True)
-        pair.secondary.outage = False
-        assert await store.held("a") is False
-
-    async def test_the_assurance_is_the_primarys_and_the_seconds_is_said(self) -> None:
-        pair = Pair(Mirroring.BEFORE)
-        pair.secondary = MemoryWormStore(assurance=Assurance.MUTABLE)
-        posture = await pair.open().posture()
-        assert posture.assurance is Assurance.WORM_LOCKED
-        weak = [each for each in posture.findings if each.standing is Standing.WEAK]
-        assert "is mutable, the archive is worm_locked" in weak[-1].value
-        assert all(each.fact.startswith("second store") for each in weak)
-
-    async def test_a_second_store_that_is_away_is_said_to_be(self) -> None:
-        pair = Pair(Mirroring.BEHIND)
-        pair.secondary.outage = True
-        posture = await pair.clock.run(pair.open().posture())
-        assert posture.findings[-1].standing is Standing.UNKNOWN
-        assert posture.assurance is Assurance.WORM_LOCKED
