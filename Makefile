@@ -1,7 +1,7 @@
 # The only entry point; CI calls the same targets.
 PY ?= python3
 EVENTS ?= 20000
-JOBS ?= 2
+JOBS ?= 4  # twice the cores: the tests with a broker wait more than they compute
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
