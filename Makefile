@@ -1,7 +1,8 @@
 # The only entry point; CI calls the same targets.
 PY ?= python3
 EVENTS ?= 20000
-JOBS ?= 4  # twice the cores: the tests with a broker wait more than they compute
+# Twice CI's cores: the tests with a broker wait more than they compute.
+JOBS ?= 4
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
