@@ -15,8 +15,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 @pytest.fixture
 async def topic(connection: KafkaConnection, fresh: str) -> str:
+    """The broker keeps what it holds, however old its times say it is."""
     async with open_admin(connection) as admin:
-        await admin.create_topics([NewTopic(fresh, 1, 1)])
+        await admin.create_topics([NewTopic(fresh, 1, 1, topic_configs={"retention.ms": "-1"})])
     return fresh
 
 
