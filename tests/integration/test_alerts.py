@@ -50,6 +50,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 PACE, LONGEST = 30, 12  # see `shortened`
 HOUR_MS = 3_600_000
 _GATEWAYS = ("IndexBehind", "JournalUnsealed")
+#: Shown by promtool only (docs/how-to/monitoring.md): one takes an erasure, the other a day.
+NOT_HERE = {"AuditStreamErasureNotTold", "AuditStreamDeliveryKeys"}
 
 
 async def store_away(fleet: Installation, watched: Watched) -> None:
@@ -349,7 +351,7 @@ async def test_each_alert_fires_and_is_over(tmp_path: Path) -> None:
         prometheus.stop()
         manager.stop()
     print("", watched.table(), sep="\n")
-    assert {f"AuditStream{name}" for name in watched.fired} == set(alerts())
+    assert {f"AuditStream{name}" for name in watched.fired} == set(alerts()) - NOT_HERE
     for alert in watched.seen.values():
         texts = alert["annotations"]
         assert texts["runbook_url"].startswith("https://runbooks.example/audit-stream/")
