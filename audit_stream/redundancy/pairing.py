@@ -7,18 +7,18 @@ page at a time, objects a few at a time, differences up to a number; the rest is
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from audit_stream.archive.ahead import in_flight
 from audit_stream.ports import PutResult
 from audit_stream.redundancy.judge import Judge, is_known
 from audit_stream.redundancy.sides import SIDES, Side, Sides, Unreadable, other
 from audit_stream.redundancy.word import Judgement, unproven
 
 _KEPT = 1000  # differences
-_AHEAD = 8  # names whose objects are being read; a segment is some megabytes at most
+_AHEAD = 9  # names whose objects are being read; a segment is some megabytes at most
 #: Told each name behind which everything was looked at.
 Told = Callable[[str], None]
 
@@ -112,28 +112,17 @@ class Pairing:
     async def run(self, told: Told = lambda _: None, *, after: str = "") -> Outcome:
         """Walk through every name behind `after`. Raises what the stores raise; `outcome` then has
         what was found so far."""
-        async for read in self._reads(after):
-            await self._take(read)
-            self.outcome.last = read.name
-            told(read.name)
+        pairs = self._sides.pairs(after=after)
+        async with aclosing(in_flight(pairs, self._read, _AHEAD)) as reads:
+            async for read in reads:
+                await self._take(read)
+                self.outcome.last = read.name
+                told(read.name)
         return self.outcome
 
-    async def _reads(self, after: str) -> AsyncIterator[_Read]:
-        """Each name with its bytes, in order, some read ahead."""
-        tasks: deque[asyncio.Task[_Read]] = deque()
-        try:
-            async for name, standing in self._sides.pairs(after=after):
-                tasks.append(asyncio.create_task(self._read(name, standing)))
-                if len(tasks) > _AHEAD:
-                    yield await tasks.popleft()
-            while tasks:
-                yield await tasks.popleft()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _read(self, name: str, standing: Sequence[Side]) -> _Read:
+    async def _read(self, pair: tuple[str, Sequence[Side]]) -> _Read:
+        """A name with its bytes, on each side where it stands."""
+        name, standing = pair
         if not is_known(name) or (len(standing) > 1 and not self._whole):
             return _Read(name, dict.fromkeys(standing))
         data: dict[Side, bytes | None] = {}
