@@ -31,7 +31,6 @@ from audit_stream.stores.azure_facts import (
     Container,
     Grant,
     Policy,
-    Unread,
     account_of,
     container_of,
     grants_of,
@@ -39,6 +38,7 @@ from audit_stream.stores.azure_facts import (
     service_of,
 )
 from audit_stream.stores.azure_target import AzureTarget, Management
+from audit_stream.stores.observed import Unread
 
 STORAGE_API = "2024-01-01"
 _AUTHORIZATION_API = "2022-04-01"

@@ -16,7 +16,8 @@ from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
 from audit_stream.stores.azure_client import Connection
 from audit_stream.stores.azure_errors import error_code, is_ambiguous, refused
-from audit_stream.stores.azure_facts import Attempt, Outcome, Retained
+from audit_stream.stores.azure_facts import Retained
+from audit_stream.stores.observed import Attempt, Outcome
 
 NAME = layout.canary_name(__version__)
 BODY = canonical({"canary": f"audit-stream/{__version__}"})

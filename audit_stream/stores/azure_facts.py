@@ -8,19 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from audit_stream.stores.azure_roles import powers
+from audit_stream.stores.observed import Attempt, Unread
 
 EXTENSIONS = 5  # of a container's locked policy, in its lifetime
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A fact that could not be read, and why."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +68,6 @@ class Grant:
     role: str
     scope: str
     powers: tuple[str, ...]
-
-
-class Outcome(Enum):
-    """How an attack on the canary ended."""
-
-    REFUSED = "refused"
-    ACCEPTED = "accepted"
-    UNCLEAR = "unclear"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attack on the canary, and the service's code."""
-
-    attack: str
-    outcome: Outcome
-    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,17 +12,15 @@ from audit_stream.stores.azure_facts import (
     EXTENSIONS,
     Account,
     ArchiveFacts,
-    Attempt,
     BlobService,
     Container,
     Grant,
-    Outcome,
     Plane,
     Policy,
     Retained,
     SubjectsFacts,
-    Unread,
 )
+from audit_stream.stores.observed import Attempt, Outcome, Unread
 
 _OK, _NOTE, _WEAK, _BAD, _UNKNOWN = Standing
 _MUTABLE, _UNLOCKED = Assurance.MUTABLE, Assurance.WORM_UNLOCKED

@@ -19,9 +19,9 @@ from audit_stream.stores.azure_facts import (
     Grant,
     Plane,
     SubjectsFacts,
-    Unread,
 )
 from audit_stream.stores.azure_target import AzureTarget
+from audit_stream.stores.observed import Unread
 
 
 class _Managed(NamedTuple):

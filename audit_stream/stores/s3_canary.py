@@ -16,9 +16,10 @@ from audit_stream.errors import StoreTransient
 from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
 from audit_stream.ports import PutResult
+from audit_stream.stores.observed import Attempt, Outcome
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import DENIED, SDK_ERRORS, error_code, is_ambiguous
-from audit_stream.stores.s3_facts import Attempt, Outcome, Retained
+from audit_stream.stores.s3_facts import Retained
 from audit_stream.stores.s3_protection import COMPLIANCE, checksum, retention_of
 from audit_stream.stores.s3_versions import Version, oldest_version, standing
 

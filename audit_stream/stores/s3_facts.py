@@ -6,33 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A fact that could not be read, and why."""
-
-    reason: str
-
-
-class Outcome(Enum):
-    """How an attack on the canary ended."""
-
-    REFUSED = "refused"
-    SHADOWED = "shadowed"  # accepted, and the oldest version stands as it was
-    ACCEPTED = "accepted"
-    UNCLEAR = "unclear"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attack on the canary, and the service's code."""
-
-    attack: str
-    outcome: Outcome
-    code: str = ""
+from audit_stream.stores.observed import Attempt, Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

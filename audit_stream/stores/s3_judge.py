@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from audit_stream.ports import Assurance, Finding, Posture, Standing
+from audit_stream.stores.observed import Attempt, Outcome, Unread
 from audit_stream.stores.s3_facts import (
     ArchiveFacts,
-    Attempt,
     Lock,
-    Outcome,
     Policy,
     Retained,
     SubjectsFacts,
-    Unread,
     Versioning,
     Way,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from audit_stream.errors import StoreTransient
 from audit_stream.ports import Finding, Versioned
 from audit_stream.stores.names import check_body, check_name, check_prefix
+from audit_stream.stores.observed import Attempt
 from audit_stream.stores.s3_canary import BODY, NAME, attack_by
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import (
@@ -23,7 +24,6 @@ from audit_stream.stores.s3_errors import (
     is_ambiguous,
     no_answer,
 )
-from audit_stream.stores.s3_facts import Attempt
 from audit_stream.stores.s3_judge import judge_subjects
 from audit_stream.stores.s3_protection import checksum
 from audit_stream.stores.s3_survey import survey_subjects

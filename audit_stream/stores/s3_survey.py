@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from audit_stream.errors import StoreRefused
+from audit_stream.stores.observed import Attempt, Unread
 from audit_stream.stores.s3_canary import Puts, try_canary, try_retention
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import NO_LOCK, SDK_ERRORS, error_code, is_ambiguous
 from audit_stream.stores.s3_facts import (
     ArchiveFacts,
-    Attempt,
     Lock,
     Policy,
     Retained,
     SubjectsFacts,
-    Unread,
     Versioning,
     Way,
     expires,

@@ -18,9 +18,10 @@ from audit_stream.ports import Kept
 from audit_stream.stores.azure_arm import open_arm, unread
 from audit_stream.stores.azure_client import Connection
 from audit_stream.stores.azure_errors import check_container, error_code
-from audit_stream.stores.azure_facts import Unread
 from audit_stream.stores.azure_target import AzureTarget
+from audit_stream.stores.disposal.versions import both, in_ms
 from audit_stream.stores.names import check_name, check_prefix
+from audit_stream.stores.observed import Unread
 
 _KEPT = frozenset(("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"))
 _FACTS = ["immutabilitypolicy", "legalhold"]
@@ -53,7 +54,7 @@ class AzureDisposer:
             async for blob in blobs:
                 kept = _kept(blob, days, bool(found.has_legal_hold))
                 there = together.get(kept.name)
-                together[kept.name] = kept if there is None else _both(there, kept)
+                together[kept.name] = kept if there is None else both(there, kept)
             return list(together.values())
 
     async def _properties(self) -> Any:
@@ -110,20 +111,6 @@ def _kept(blob: BlobProperties, days: int | None, held: bool) -> Kept:
     if days is not None:
         until = created + timedelta(days=days)
     return Kept(
-        name=blob.name, size=blob.size, stored_ms=_ms(created),
-        until_ms=None if until is None else _ms(until), held=held or bool(blob.has_legal_hold),
+        name=blob.name, size=blob.size, stored_ms=in_ms(created),
+        until_ms=None if until is None else in_ms(until), held=held or bool(blob.has_legal_hold),
     )  # fmt: skip
-
-
-def _both(one: Kept, other: Kept) -> Kept:
-    """Two versions under one name: the name is free when the last of them is."""
-    ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
-    born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
-    return Kept(
-        name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
-        until_ms=max(ends, default=None), held=one.held or other.held,
-    )  # fmt: skip
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audit_stream.ports import Kept
+from audit_stream.stores.disposal.versions import both, in_ms
 from audit_stream.stores.names import check_name, check_prefix
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import ABSENT, DENIED, NO_LOCK, SDK_ERRORS, error_code
@@ -46,7 +47,7 @@ class S3Disposer:
             async for some in _by(_ASKED, all_versions(self._connection, prefix)):
                 for kept in await asyncio.gather(*(self._kept(each, locked) for each in some)):
                     there = together.get(kept.name)
-                    together[kept.name] = kept if there is None else _both(there, kept)
+                    together[kept.name] = kept if there is None else both(there, kept)
         return list(together.values())
 
     async def _kept(self, version: Version, locked: bool) -> Kept:
@@ -55,8 +56,8 @@ class S3Disposer:
             async with self._asking:
                 until, held = await self._protected(version)
         return Kept(
-            name=version.name, size=version.size, stored_ms=_ms(version.stored),
-            until_ms=None if until is None else _ms(until), held=held,
+            name=version.name, size=version.size, stored_ms=in_ms(version.stored),
+            until_ms=None if until is None else in_ms(until), held=held,
         )  # fmt: skip
 
     async def _protected(self, version: Version) -> tuple[datetime | None, bool]:
@@ -124,17 +125,3 @@ async def _by(count: int, versions: AsyncIterator[Version]) -> AsyncIterator[lis
             yield some
             some = []
     yield some
-
-
-def _both(one: Kept, other: Kept) -> Kept:
-    """Two versions under one name: the name is free when the last of them is."""
-    ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
-    born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
-    return Kept(
-        name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
-        until_ms=max(ends, default=None), held=one.held or other.held,
-    )  # fmt: skip
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -11,19 +11,17 @@ from audit_stream.ports import Assurance, Standing
 from audit_stream.stores.azure_facts import (
     Account,
     ArchiveFacts,
-    Attempt,
     BlobService,
     Container,
-    Outcome,
     Plane,
     Policy,
     Retained,
-    Unread,
     account_of,
     container_of,
     service_of,
 )
 from audit_stream.stores.azure_judge import judge_archive
+from audit_stream.stores.observed import Attempt, Outcome, Unread
 
 LOCKED, UNLOCKED, MUTABLE = Assurance.WORM_LOCKED, Assurance.WORM_UNLOCKED, Assurance.MUTABLE
 POLICY = Policy(locked=True, days=2557, etag="1")

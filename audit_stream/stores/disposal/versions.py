@@ -1,0 +1,22 @@
+"""Versions that stand under one name, as one object that is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from audit_stream.ports import Kept
+
+
+def both(one: Kept, other: Kept) -> Kept:
+    """Two versions under one name: the name is free when the last of them is."""
+    ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
+    born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
+    return Kept(
+        name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
+        until_ms=max(ends, default=None), held=one.held or other.held,
+    )  # fmt: skip
+
+
+def in_ms(moment: datetime) -> int:
+    """Unix milliseconds."""
+    return round(moment.timestamp() * 1000)
