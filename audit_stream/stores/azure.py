@@ -31,6 +31,7 @@ from audit_stream.stores.azure_judge import judge_archive
 from audit_stream.stores.azure_survey import survey_archive
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
+from audit_stream.stores.settling import still_unclear
 
 
 class AzureStore:
@@ -81,10 +82,7 @@ class AzureStore:
             standing = await self._oldest(name)
         except StoreTransient as error:
             # Unknown: the caller puts the same bytes again, which settles it.
-            raise StoreTransient(
-                f"{unclear.message}; then {error.message}", hint=unclear.hint or error.hint,
-                retry_after=unclear.retry_after or error.retry_after,
-            ) from error  # fmt: skip
+            raise still_unclear(unclear, error) from error
         if standing is None:
             raise unclear
         same = (

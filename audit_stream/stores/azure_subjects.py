@@ -13,7 +13,6 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
-from audit_stream.errors import StoreTransient
 from audit_stream.ports import Finding, Versioned
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import check_container, doubt, error_code, is_ambiguous
@@ -21,15 +20,12 @@ from audit_stream.stores.azure_judge import judge_subjects
 from audit_stream.stores.azure_survey import survey_subjects
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.names import check_body, check_name, check_prefix
+from audit_stream.stores.settling import Unclear, settle_removal, settle_write
 
 _CHANGED = frozenset(("BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"))
 #: A worker need not have the right to rewrite: the service then says so before it looks at the
 #: condition. Of a rewrite the same code is a refusal.
 _TAKEN = _CHANGED | {"UnauthorizedBlobOverwrite"}
-
-
-class _Unclear(StoreTransient):
-    """The answer was lost: what was asked for may have happened."""
 
 
 class AzureSubjectStore:
@@ -72,11 +68,8 @@ class AzureSubjectStore:
         try:
             removal = self._blob(name).delete_blob(**_if_match(etag))
             return await self._conditional(f"removing {name}", removal)
-        except _Unclear:
-            standing = await self.get(name)
-            if standing is not None and standing.etag == etag:
-                raise
-            return standing is None
+        except Unclear as unclear:
+            return await settle_removal(self, name, etag, unclear)
 
     async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
         """See `ports.SubjectStore`."""
@@ -97,18 +90,13 @@ class AzureSubjectStore:
             upload = self._connection.upload(name, data, **condition)
             no = _CHANGED if "etag" in condition else _TAKEN
             return await self._conditional(f"storing {name}", upload, no)
-        except _Unclear:
-            standing = await self.get(name)
-            if standing is not None and standing.data == data:
-                return True
-            if (standing.etag if standing else None) != condition.get("etag"):
-                return False  # somebody else's write came first
-            raise
+        except Unclear as unclear:
+            return await settle_write(self, name, data, condition.get("etag"), unclear)
 
     async def _conditional(
         self, doing: str, call: Awaitable[None], no: Collection[str] = _CHANGED
     ) -> bool:
-        """Whether its condition held; `no`: the codes that deny it. `_Unclear` when the answer was
+        """Whether its condition held; `no`: the codes that deny it. `Unclear` when the answer was
         lost."""
         with self._connection.errors(doing):
             try:
@@ -118,10 +106,7 @@ class AzureSubjectStore:
                 if error_code(error) in no:
                     return False
                 if is_ambiguous(error):
-                    lost = doubt(doing, error)
-                    raise _Unclear(
-                        lost.message, hint=lost.hint, retry_after=lost.retry_after
-                    ) from error
+                    raise Unclear.of(doubt(doing, error)) from error
                 raise
             return True
 

@@ -34,6 +34,7 @@ from audit_stream.stores.s3_protection import COMPLIANCE, checksum, is_held, ret
 from audit_stream.stores.s3_survey import survey_archive
 from audit_stream.stores.s3_target import S3Target
 from audit_stream.stores.s3_versions import Version, list_names, oldest_version
+from audit_stream.stores.settling import still_unclear
 
 #: Signed requests are refused when our clock is off by more: dates of ours are never earlier.
 _SKEW = timedelta(minutes=15)
@@ -74,7 +75,7 @@ class S3Store:
         except StoreTransient as error:
             if isinstance(put, str):
                 raise  # unknown: the caller puts the same bytes again, which settles it
-            raise _both(put, error) from error
+            raise still_unclear(put, error) from error
         if oldest is None:
             raise put if isinstance(put, StoreTransient) else _unlisted(name)
         if oldest.id == put or await self._is(name, oldest, data):
@@ -214,13 +215,6 @@ class S3Store:
     async def close(self) -> None:
         """See `ports.WormStore`."""
         await self._connection.close()
-
-
-def _both(put: StoreTransient, look: StoreTransient) -> StoreTransient:
-    return StoreTransient(
-        f"{put.message}; then {look.message}", hint=put.hint or look.hint,
-        retry_after=put.retry_after or look.retry_after,
-    )  # fmt: skip
 
 
 def _unlisted(name: str) -> StoreTransient:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from audit_stream.errors import StoreTransient
 from audit_stream.ports import Finding, Versioned
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.observed import Attempt
@@ -29,14 +28,11 @@ from audit_stream.stores.s3_protection import checksum
 from audit_stream.stores.s3_survey import survey_subjects
 from audit_stream.stores.s3_target import S3Target
 from audit_stream.stores.s3_versions import check_page
+from audit_stream.stores.settling import Unclear, settle_removal, settle_write
 
 _PAGE = 1000  # names; the service gives no more at once
 _CHANGED = CONDITION_FAILED | ABSENT
 _WRONG_TAG = f'"{"0" * 32}"'
-
-
-class _Unclear(StoreTransient):
-    """The answer was lost: what was asked for may have happened."""
 
 
 class S3SubjectStore:
@@ -84,11 +80,8 @@ class S3SubjectStore:
             return False
         try:
             return await self._holds("delete_object", f"removing {name}", Key=name, IfMatch=etag)
-        except _Unclear:
-            standing = await self.get(name)
-            if standing is not None and standing.etag == etag:
-                raise
-            return standing is None
+        except Unclear as unclear:
+            return await settle_removal(self, name, etag, unclear)
 
     async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
         """See `ports.SubjectStore`."""
@@ -143,18 +136,13 @@ class S3SubjectStore:
                 "put_object", f"storing {name}", no, Key=name, Body=data, **checksum(data),
                 **condition,
             )  # fmt: skip
-        except _Unclear:
-            standing = await self.get(name)
-            if standing is not None and standing.data == data:
-                return True
-            if (standing.etag if standing else None) != etag:
-                return False  # somebody else's write came first
-            raise
+        except Unclear as unclear:
+            return await settle_write(self, name, data, etag, unclear)
 
     async def _holds(
         self, operation: str, doing: str, no: Collection[str] = _CHANGED, **parameters: Any
     ) -> bool:
-        """Whether the request's condition held; `no`: the codes that deny it. `_Unclear` when the
+        """Whether the request's condition held; `no`: the codes that deny it. `Unclear` when the
         answer was lost, or another request was under way."""
         with self._connection.errors(doing):
             try:
@@ -163,9 +151,6 @@ class S3SubjectStore:
                 if error_code(error) in no:
                     return False
                 if is_ambiguous(error):
-                    lost = doubt(doing, error)
-                    raise _Unclear(
-                        lost.message, hint=lost.hint, retry_after=lost.retry_after
-                    ) from error
+                    raise Unclear.of(doubt(doing, error)) from error
                 raise
             return True
