@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.delivering import Delivering, delivering
 from audit_stream.app.now import now
 from audit_stream.app.probing import tell_check
-from audit_stream.app.repeated import repeated
+from audit_stream.app.repeated import beside, repeated
 from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.delivery.brake import Brake
@@ -52,7 +52,7 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
         async with delivering(settings, alarms) as place:
             deliverer, work = deliverer_of(place, metrics, alarms)
             _tell_breaker(place, metrics, health)
-            async with _beside(place, deliverer, metrics, alarms, once):
+            async with beside(_works(place, deliverer, metrics, alarms, once)):
                 if once:
                     await _pass(deliverer, work, stop, settings, to_the_end=True)
                 else:
@@ -96,10 +96,9 @@ def _tell_breaker(place: Delivering, metrics: Metrics, health: Health) -> None:
     tell(place.breaker.state, place.breaker.state, "")
 
 
-@contextlib.asynccontextmanager
-async def _beside(
+def _works(
     place: Delivering, deliverer: Deliverer, metrics: Metrics, alarms: AlarmBoard, once: bool
-) -> AsyncIterator[None]:
+) -> Sequence[Coroutine[Any, Any, None]]:
     """What runs beside the delivery: the keyring is watched, the lag is measured."""
     works: list[Coroutine[Any, Any, None]] = []
     if not once:
@@ -113,13 +112,7 @@ async def _beside(
         works.append(repeated(tell, _CHECK_SECONDS, alarms, *what))
     if place.held is not None:
         works.append(_key_watch(place, alarms).run())
-    tasks = [asyncio.create_task(each) for each in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return works
 
 
 def _key_watch(place: Delivering, alarms: AlarmBoard) -> KeyringWatch:

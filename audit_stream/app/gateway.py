@@ -29,7 +29,7 @@ from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
 from audit_stream.app.registered import index_key_of, registered
-from audit_stream.app.repeated import repeated
+from audit_stream.app.repeated import beside, repeated
 from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import Registration, newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
@@ -206,8 +206,7 @@ class _Background:
     reason_seconds: float
     key_watch: KeyringWatch
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """While it is entered."""
         works = (
             self.service.keep_fresh(self.refresh_seconds),
@@ -216,13 +215,7 @@ class _Background:
             repeated(self._renew, _RENEW_SECONDS, self.alarms, *_RENEWING),
             self.key_watch.run(),
         )
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return beside(works)
 
     async def _seal(self) -> None:
         """What was read goes into the archive."""

@@ -7,10 +7,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from audit_stream.app import interpreter
 from audit_stream.app.adoption import KeyringWatch
@@ -32,7 +31,7 @@ from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
 from audit_stream.app.registered import index_key_of, registered
-from audit_stream.app.repeated import repeated
+from audit_stream.app.repeated import beside, repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
 from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
@@ -227,15 +226,5 @@ async def _run(
         repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),
         keys.run(),
     )  # fmt: skip
-    await _beside(works, worker.run(stop))
-
-
-async def _beside(works: Iterable[Coroutine[Any, Any, None]], work: Awaitable[None]) -> None:
-    """Do some things for as long as another takes."""
-    tasks = [asyncio.create_task(each) for each in works]
-    try:
-        await work
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # its last word is that it left
+    async with beside(works):
+        await worker.run(stop)
