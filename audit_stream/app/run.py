@@ -217,10 +217,8 @@ async def _run(
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
     lag = Lag(pipeline, metrics, retention, timestamp_at)
     works = (
-        watch(
-            worker, pipeline, lag, metrics, health, alarms,
-            partial(_faults, connection, streams, pipeline),
-        ),
+        watch(worker, pipeline, lag, metrics, health, alarms,
+              partial(_faults, connection, streams, pipeline)),
         watch_disks(metrics, folders_of(settings)),
         AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings),
         repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),
