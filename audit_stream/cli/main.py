@@ -52,7 +52,9 @@ COMMANDS = {
     "index": Entry("index:app", "The gateway's index: made from the archive alone; how far it is."),
     "replay": Entry("replay:replay", "Does the raw log still give what the archive says?"),
     "backfill": Entry("backfill:backfill", "A second archive from the topics' history."),
-    "archive": Entry("archive:app", "How it is protected; lock it for ever; compare two."),
+    "archive": Entry(
+        "archive:app", "How it is protected; lock it for ever; compare two; its second store."
+    ),
     "retention": Entry("retention:app", "What has expired; disposing of it, by two people's word."),
     "doctor": Entry("doctor:doctor", "Ask your Azure account what its documents leave open."),
     "hold": Entry("holds:app", "Legal holds: declare, release by two persons, make them held."),
@@ -66,6 +68,10 @@ EPILOG = """First steps: audit-stream demo. For real: audit-stream keyring init;
 apply --dry-run; audit-stream topics apply; audit-stream worker; audit-stream reconcile;
 audit-stream verify. Settings are AUDIT_* variables or lines of a TOML file, the common ones flags
 too: see docs/reference/settings.md."""
+
+
+def _nothing() -> None:
+    """A group with a single command is one only if it has a callback."""
 
 
 class LazyGroup(click.Group):
@@ -82,13 +88,15 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = entry.target.partition(":")
         found: Any = getattr(importlib.import_module(f"audit_stream.cli.{module}"), attribute)
-        if not isinstance(found, typer.Typer):
-            single = typer.Typer(add_completion=False)
-            single.command(name=cmd_name)(found)
-            found = single
-        command: Any = typer.main.get_command(found)  # typer carries its own copy of click
-        command.name = cmd_name
-        return cast("click.Command", command)
+        # Below another one, or typer offers to install the completion of this command alone.
+        above = typer.Typer(add_completion=False)
+        above.callback()(_nothing)
+        if isinstance(found, typer.Typer):
+            above.add_typer(found, name=cmd_name)
+        else:
+            above.command(name=cmd_name)(found)
+        command: Any = typer.main.get_command(above)  # typer carries its own copy of click
+        return cast("click.Command", command.commands[cmd_name])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing anything."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audit_stream.erasure.filing import DryRun
     from audit_stream.erasure.request import Request
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)

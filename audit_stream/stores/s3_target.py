@@ -59,4 +59,7 @@ def check_bucket(bucket: str) -> None:
     """`ConfigError` unless it is a name S3 gives. Source: "General purpose bucket naming rules",
     Amazon S3 User Guide."""
     if not _BUCKET(bucket) or _ADDRESS(bucket):
-        raise ConfigError("an s3 URL names no bucket", hint="for example s3://bucket")
+        raise ConfigError(
+            "an s3 URL does not name a bucket",
+            hint="s3://bucket, 3 to 63 lower-case letters, digits, dots and hyphens, nothing else",
+        )

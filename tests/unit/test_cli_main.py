@@ -94,7 +94,9 @@ def test_help_loads_no_kafka_client_and_no_store() -> None:
 @every_command
 def test_each_command_has_help_that_teaches(name: str, capsys: Captured) -> None:
     assert run_command([name, "--help"]) == 0
-    assert f"audit-stream {name}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"audit-stream {name}" in said
+    assert "completion" not in said  # of a shell, for this command alone
 
 
 def test_version(capsys: Captured) -> None:
