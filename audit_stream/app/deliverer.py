@@ -18,7 +18,7 @@ from audit_stream.app.delivering import Delivering, delivering
 from audit_stream.app.now import now
 from audit_stream.app.probing import tell_check
 from audit_stream.app.repeated import beside, repeated
-from audit_stream.app.standing import tell_standing
+from audit_stream.app.standing import tell_breaker, tell_standing
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.delivery.brake import Brake
 from audit_stream.delivery.deliverer import Deliverer
@@ -26,7 +26,6 @@ from audit_stream.delivery.lane import Work
 from audit_stream.delivery.position import Positions
 from audit_stream.errors import AuditError, DeliveryConflict
 from audit_stream.settings import Settings
-from audit_stream.stores.breaker import BreakerState
 from audit_stream.stores.clock import SystemClock
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
@@ -51,7 +50,7 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
     try:
         async with delivering(settings, alarms) as place:
             deliverer, work = deliverer_of(place, metrics, alarms)
-            _tell_breaker(place, metrics, health)
+            tell_breaker(place.breaker, metrics, health, _CLOSED)
             async with beside(_works(place, deliverer, metrics, alarms, once)):
                 if once:
                     await _pass(deliverer, work, stop, settings, to_the_end=True)
@@ -84,16 +83,6 @@ def deliverer_of(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tup
         longest_turn=2 * settings.delivery_limit_seconds + settings.delivery_status_seconds + 30,
     )  # fmt: skip
     return Deliverer(place.store, place.trusted, work, alarms), work
-
-
-def _tell_breaker(place: Delivering, metrics: Metrics, health: Health) -> None:
-    def tell(_old: BreakerState, new: BreakerState, _reason: str) -> None:
-        closed = new is BreakerState.CLOSED
-        metrics.breaker_open.labels(place.breaker.target).set(0 if closed else 1)
-        health.set_ready(_CLOSED, closed)
-
-    place.breaker.add_listener(tell)
-    tell(place.breaker.state, place.breaker.state, "")
 
 
 def _works(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from audit_stream.app.places import archive_store, subject_store
 from audit_stream.app.second import SECOND, holds_up, measure, mirrored, second_store, tell_diverged
+from audit_stream.app.standing import tell_breaker
 from audit_stream.settings import Settings
-from audit_stream.stores.breaker import BreakerPolicy, BreakerState, CircuitBreaker
+from audit_stream.stores.breaker import BreakerPolicy, CircuitBreaker
 from audit_stream.stores.clock import SystemClock
 from audit_stream.stores.mirrored import MirroredStore
 from audit_stream.stores.pace import Pace
@@ -92,13 +93,5 @@ def _breaker(
         max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds
     )
     breaker = CircuitBreaker(target, clock=SystemClock(), alerts=alarms, policy=policy)
-
-    def tell(_old: BreakerState, new: BreakerState, _reason: str) -> None:
-        closed = new is BreakerState.CLOSED
-        metrics.breaker_open.labels(target).set(0 if closed else 1)
-        if condition is not None:
-            health.set_ready(condition, closed)
-
-    breaker.add_listener(tell)
-    tell(breaker.state, breaker.state, "")
+    tell_breaker(breaker, metrics, health, condition)
     return breaker

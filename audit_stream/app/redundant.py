@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from audit_stream.app.kept import keep
@@ -46,26 +46,25 @@ def need_second(settings: Settings) -> None:
         )
 
 
-@asynccontextmanager
-async def open_sides(settings: Settings, writing: Side | None = None) -> AsyncIterator[Sides]:
+def open_sides(
+    settings: Settings, writing: Side | None = None
+) -> AbstractAsyncContextManager[Sides]:
     """The settings' stores, each by itself; one may be written to."""
     need_second(settings)
-    sides = Sides(
+    return _opened(Sides(
         retrying(archive_store(settings, read_only=writing != "primary"), policy=_POLICY),
         retrying(second_store(settings, read_only=writing != "secondary"), SECOND, _POLICY),
-    )
-    try:
-        yield sides
-    finally:
-        await sides.primary.close()
-        await sides.secondary.close()
+    ))  # fmt: skip
+
+
+def open_archives(settings: Settings, a: str, b: str) -> AbstractAsyncContextManager[Sides]:
+    """Any two, to be read."""
+    access = settings.store_access()
+    return _opened(Sides(store_to_read(a, access), store_to_read(b, access)))
 
 
 @asynccontextmanager
-async def open_archives(settings: Settings, a: str, b: str) -> AsyncIterator[Sides]:
-    """Any two, to be read."""
-    access = settings.store_access()
-    sides = Sides(store_to_read(a, access), store_to_read(b, access))
+async def _opened(sides: Sides) -> AsyncIterator[Sides]:
     try:
         yield sides
     finally:
