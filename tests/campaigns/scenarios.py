@@ -1,6 +1,6 @@
 """A fault of the campaign: where it hits, and what the circuit breaker has to make of it.
 
-Which ones there are is said for each store in `stores`.
+Those that every store has are here, its own are said in `stores`.
 """
 
 from __future__ import annotations
@@ -49,3 +49,40 @@ class Scenario:
 def one(kind: str, hit: Hit | None = None, **more: Any) -> Scenario:
     """A scenario of one fault, named after it."""
     return Scenario(name=kind, hits=(hit or Hit(kind=kind),), **more)
+
+
+def everywhere(*, rights: str, stranger: str) -> tuple[Scenario, ...]:
+    """What any store does at times. Hints of the alarms: `rights` when the service refuses,
+    `stranger` when an answer is not the service's own."""
+    return (
+        one("drop_before"),
+        one("drop_after"),
+        one("busy"),
+        one("timeout"),
+        one("throttle"),
+        one("twin", Hit(kind="twin", method="PUT"), opens=(), whole=True),
+        one("rival", Hit(kind="rival", method="PUT", container=ARCHIVE), opens=()),
+        one("bit_flip", Hit(kind="bit_flip", method="PUT")),
+        # In doubt, and the question that would settle it fails as well, half of the time.
+        Scenario(
+            name="head_busy",
+            hits=(
+                Hit(kind="drop_after", method="PUT"),
+                Hit(kind="busy", method="HEAD", part=2.5),
+                Hit(kind="busy", method="GET"),
+            ),
+        ),
+        one("forbidden", refuses=True, hint=rights),
+        one("missing", Hit(kind="missing", method="PUT"), refuses=True, hint="check AUDIT_ARCHIVE"),
+        one("proxy_403", refuses=True, hint=stranger),
+        one("cut_body", Hit(kind="cut_body", method="GET"), opens=("archive",)),
+        one(
+            "slow_body",
+            Hit(kind="slow_body", method="GET", hold_seconds=TOO_LONG),
+            opens=("archive",),
+        ),
+        one("stall", Hit(kind="stall", method="PUT", hold_seconds=TOO_LONG)),
+        # Stored, and found to be: a lost answer alone is settled at once.
+        one("stall_after", Hit(kind="stall_after", method="PUT", hold_seconds=TOO_LONG), opens=()),
+        one("late", Hit(kind="late", method="PUT", hold_seconds=TOO_LONG)),
+    )
