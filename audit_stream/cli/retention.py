@@ -18,9 +18,10 @@ from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
     from audit_stream.cli.retention_parts import Parts
+    from audit_stream.retention.owed import Owed
     from audit_stream.retention.plan import Plan
     from audit_stream.retention.purge import Purge
-    from audit_stream.retention.purging import Carried, Owed
+    from audit_stream.retention.purging import Carried
 
 R = TypeVar("R")
 Id = Annotated[str, typer.Argument(metavar="ID", help="The purge's id, as status has it.")]

@@ -20,9 +20,10 @@ from audit_stream.keys.file import LoadedKeyring
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Disposer, SubjectStore, WormStore
+from audit_stream.retention.owed import Owed, owed_by
 from audit_stream.retention.plan import HeldBy, Plan, ReadHolds
 from audit_stream.retention.purges import Purges
-from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
+from audit_stream.retention.purging import Carried, Purging
 from audit_stream.retention.survey import Archived, Survey, judged_now
 from audit_stream.retention.years import destroy_years
 from audit_stream.settings import Settings

@@ -18,10 +18,11 @@ from audit_stream.notary.gather import Ends, Gatherer
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Disposer, SubjectStore, WormStore
+from audit_stream.retention.owed import Owed, owed_by
 from audit_stream.retention.plan import HeldBy, Plan
 from audit_stream.retention.purge import Purge
 from audit_stream.retention.purges import Purges, new_purge
-from audit_stream.retention.purging import Carried, Owed, Purging, owed_by
+from audit_stream.retention.purging import Carried, Purging
 from audit_stream.retention.survey import Archived, Survey, judged_now
 from audit_stream.retention.years import destroy_years
 from audit_stream.stores.memory import MemoryWormStore
