@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from audit_stream.app.guarded import GuardedStores
 from audit_stream.errors import AssuranceError, StoreError
-from audit_stream.ports import Alerts, Assurance, Finding, Posture, Standing, WormStore
+from audit_stream.ports import Alerts, WormStore
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.settings import Settings
 from audit_stream.stream.process import EXIT_INTERNAL
 from audit_stream.telemetry.metrics import Metrics

@@ -20,7 +20,7 @@ from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.ask import describe_topics
 from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection
 from audit_stream.keys.file import LoadedKeyring
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 from audit_stream.seal.builder import Limits, Origin
 from audit_stream.settings import Settings
 from audit_stream.stream.context import Brake, Context, StepHook

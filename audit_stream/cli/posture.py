@@ -11,7 +11,7 @@ import typer
 
 from audit_stream.cli.output import Output
 from audit_stream.errors import ConfigError, StoreError
-from audit_stream.ports import Assurance, Finding, Posture, Standing
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:

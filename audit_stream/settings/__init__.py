@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from audit_stream.errors import ConfigError
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 from audit_stream.settings.alerting import AlertSettings
 from audit_stream.settings.anchoring import AnchorSettings
 from audit_stream.settings.azure import AzureSettings

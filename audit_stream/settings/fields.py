@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 
 
 def _split(value: object) -> object:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 
 from audit_stream.errors import ConfigError
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 from audit_stream.settings.fields import Level, Names, Pairs, shown, vault_url
 from audit_stream.stores.open import Place, place_of
 

@@ -17,7 +17,8 @@ from azure.storage.blob import BlobProperties, ImmutabilityPolicy
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import HoldLevel, Posture, PutResult
+from audit_stream.ports import HoldLevel, PutResult
+from audit_stream.posture import Posture
 from audit_stream.stores import azure_canary
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import (

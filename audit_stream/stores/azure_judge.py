@@ -7,7 +7,7 @@ cannot be shown locked is `worm_unlocked`; without a policy, or over plain http,
 
 from __future__ import annotations
 
-from audit_stream.ports import Assurance, Finding, Posture, Standing
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.stores.azure_facts import (
     EXTENSIONS,
     Account,

@@ -13,7 +13,8 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
-from audit_stream.ports import Finding, Versioned
+from audit_stream.ports import Versioned
+from audit_stream.posture import Finding
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import check_container, doubt, error_code, is_ambiguous
 from audit_stream.stores.azure_judge import judge_subjects

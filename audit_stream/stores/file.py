@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from audit_stream.errors import StoreRefused
-from audit_stream.ports import Assurance, Finding, HoldLevel, Posture, PutResult, Standing
+from audit_stream.ports import HoldLevel, PutResult
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.stores.disk import Tree, store_errors
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.offload import TIME_LIMIT, Offload

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from audit_stream.errors import StoreError, StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Finding, HoldLevel, Posture, PutResult
+from audit_stream.ports import HoldLevel, PutResult
+from audit_stream.posture import Assurance, Finding, Posture
 from audit_stream.stores.names import check_body, check_name, check_prefix
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit_stream.errors import StoreError, StoreRefused
-from audit_stream.ports import Finding, Versioned
+from audit_stream.ports import Versioned
+from audit_stream.posture import Finding
 from audit_stream.stores.memory import Faults, SortedNames
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.subjects import entity_tag

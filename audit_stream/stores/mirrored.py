@@ -13,15 +13,8 @@ from dataclasses import replace
 from enum import Enum
 
 from audit_stream.errors import StoreError
-from audit_stream.ports import (
-    Assurance,
-    Clock,
-    Finding,
-    HoldLevel,
-    Posture,
-    PutResult,
-    Standing,
-)
+from audit_stream.ports import Clock, HoldLevel, PutResult
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.stores.backlog import Backlog, Bound
 from audit_stream.stores.copying import Copier, Order, Told
 from audit_stream.stores.retry import ResilientStore

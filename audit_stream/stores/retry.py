@@ -11,16 +11,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from audit_stream.ports import (
-    Clock,
-    Finding,
-    HoldLevel,
-    Posture,
-    PutResult,
-    SubjectStore,
-    Versioned,
-    WormStore,
-)
+from audit_stream.ports import Clock, HoldLevel, PutResult, SubjectStore, Versioned, WormStore
+from audit_stream.posture import Finding, Posture
 from audit_stream.stores.attempts import Attempts, RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.names import check_body, check_name, check_prefix

@@ -12,15 +12,8 @@ from dataclasses import replace
 from heapq import merge
 from itertools import islice
 
-from audit_stream.ports import (
-    Assurance,
-    Finding,
-    HoldLevel,
-    Posture,
-    PutResult,
-    Standing,
-    WormStore,
-)
+from audit_stream.ports import HoldLevel, PutResult, WormStore
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 
 _BY_TOPIC = ("segments/", "streams/")
 

@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import HoldLevel, Posture, PutResult
+from audit_stream.ports import HoldLevel, PutResult
+from audit_stream.posture import Posture
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import (

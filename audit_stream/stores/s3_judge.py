@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_stream.ports import Assurance, Finding, Posture, Standing
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.stores.observed import Attempt, Outcome, Unread
 from audit_stream.stores.s3_facts import (
     ArchiveFacts,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from audit_stream.ports import Finding, Versioned
+from audit_stream.ports import Versioned
+from audit_stream.posture import Finding
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.observed import Attempt
 from audit_stream.stores.s3_canary import BODY, NAME, attack_by

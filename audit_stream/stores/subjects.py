@@ -14,7 +14,8 @@ from pathlib import Path
 
 from audit_stream.durable import locked
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Finding, Standing, Versioned
+from audit_stream.ports import Versioned
+from audit_stream.posture import Finding, Standing
 from audit_stream.stores.disk import Tree, store_errors
 from audit_stream.stores.names import check_body, check_name, check_prefix
 from audit_stream.stores.offload import TIME_LIMIT, Offload

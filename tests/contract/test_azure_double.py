@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, PutResult, WormStore
+from audit_stream.ports import PutResult, WormStore
+from audit_stream.posture import Assurance
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 from tests.contract.azure_attacker import AzureAttacker, AzureContract
 from tests.contract.worm_store_contract import META, NAMES, Target

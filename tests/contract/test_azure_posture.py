@@ -9,7 +9,8 @@ import pytest
 
 from audit_stream.app.places import archive_store, subject_store
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, Finding, Posture, Standing, WormStore
+from audit_stream.ports import WormStore
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.stores.azure_canary import BODY, NAME
 from tests.support.blobs.cloud import SUBJECTS_ACCOUNT, Cloud
 from tests.support.blobs.management import Grant

@@ -16,7 +16,8 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, PutResult, WormStore
+from audit_stream.ports import PutResult, WormStore
+from audit_stream.posture import Assurance
 from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
 from tests.contract.azure_attacker import AzureAttacker, AzureContract

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from audit_stream.errors import StoreRefused
-from audit_stream.ports import Assurance, Finding, Standing
+from audit_stream.posture import Assurance, Finding, Standing
 from audit_stream.stores.s3 import S3Store
 from audit_stream.stores.s3_canary import NAME
 from audit_stream.stores.s3_target import S3Keys

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Standing
+from audit_stream.posture import Standing
 from audit_stream.stores.s3_subjects import S3SubjectStore
 from audit_stream.stores.s3_target import S3Keys, S3Target
 from tests.contract.subject_store_contract import NAME, SubjectStoreContract, SubjectTarget

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import StoreRefused
-from audit_stream.ports import Assurance, PutResult, WormStore
+from audit_stream.ports import PutResult, WormStore
+from audit_stream.posture import Assurance
 from audit_stream.stores.breaker import CircuitBreaker
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore

@@ -23,7 +23,8 @@ from audit_stream.app import gauges
 from audit_stream.app.notary import run_notary
 from audit_stream.app.run import run_worker
 from audit_stream.errors import StoreTransient
-from audit_stream.ports import Assurance, Finding, Posture, PutResult, Standing
+from audit_stream.ports import PutResult
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.settings import Settings
 from audit_stream.stores import open as stores
 from audit_stream.stores.file import FileStore

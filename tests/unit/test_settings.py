@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from audit_stream.errors import ConfigError
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 from audit_stream.settings import Settings, env_name
 from audit_stream.settings.groups import DEFAULT_TAG
 from audit_stream.settings.kafka import RAW_TOPICS

@@ -11,7 +11,7 @@ import pytest
 from audit_stream.app.assurance import AssuranceWatch, check_assurance
 from audit_stream.app.guarded import GuardedStores
 from audit_stream.errors import AssuranceError
-from audit_stream.ports import Assurance, Finding, Posture, Standing
+from audit_stream.posture import Assurance, Finding, Posture, Standing
 from audit_stream.settings import Settings
 from audit_stream.stores.attempts import RetryPolicy
 from audit_stream.stores.breaker import CircuitBreaker

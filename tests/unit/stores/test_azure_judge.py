@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit_stream.ports import Assurance, Standing
+from audit_stream.posture import Assurance, Standing
 from audit_stream.stores.azure_facts import (
     Account,
     ArchiveFacts,

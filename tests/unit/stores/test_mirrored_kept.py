@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audit_stream.ports import Assurance, Standing
+from audit_stream.posture import Assurance, Standing
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.mirrored import Mirroring
 from tests.support.clock import settle

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from audit_stream.errors import StoreRefused, StoreTransient
-from audit_stream.ports import Assurance, PutResult, Versioned
+from audit_stream.ports import PutResult, Versioned
+from audit_stream.posture import Assurance
 from audit_stream.stores.breaker import BreakerState, CircuitBreaker
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.memory_subjects import MemorySubjectStore

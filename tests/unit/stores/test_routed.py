@@ -8,7 +8,7 @@ import pytest
 
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
-from audit_stream.ports import Assurance
+from audit_stream.posture import Assurance
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.routed import RoutedStore
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit_stream.ports import Assurance, Standing
+from audit_stream.posture import Assurance, Standing
 from audit_stream.stores.observed import Attempt, Outcome, Unread
 from audit_stream.stores.s3_facts import (
     ArchiveFacts,
