@@ -11,7 +11,7 @@ from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.gateway_keys import Keys, load_keys, with_covers
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, subject_store
-from audit_stream.app.receiving import receiver
+from audit_stream.app.receiving import only_a_post_tells, receiver
 from audit_stream.app.registered import index_key_of, registered
 from audit_stream.app.trust import read_given
 from audit_stream.archive.fleet import Registration
@@ -21,7 +21,7 @@ from audit_stream.delivery.courier import Courier
 from audit_stream.delivery.fields import Fields, NoFields, PersonalFields
 from audit_stream.delivery.gate import Gate
 from audit_stream.delivery.undeliverable import Undeliverable
-from audit_stream.errors import ConfigError, FormatError, StoreTransient
+from audit_stream.errors import ConfigError, FormatError
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.undeliverable import write_undeliverable
@@ -94,7 +94,7 @@ async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delive
         bursts=True,
     )  # fmt: skip
     breaker = CircuitBreaker(f"siem:{name}", clock=clock, alerts=alarms, policy=policy)
-    attempts = Attempts(breaker, _only_a_post_tells, clock=clock, policy=RetryPolicy())
+    attempts = Attempts(breaker, only_a_post_tells, clock=clock, policy=RetryPolicy())
     delivery = receiver(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(delivery.close)
@@ -116,11 +116,6 @@ async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delive
             gate=gate, breaker=breaker, attempts=attempts, held=held,
             connection=KafkaConnection.from_settings(settings),
         )  # fmt: skip
-
-
-async def _only_a_post_tells() -> None:
-    """What an open breaker asks while no post waits: nothing else says that a receiver is back."""
-    raise StoreTransient("nothing waits to be posted")
 
 
 def trusted_keys(settings: Settings) -> TrustedKeys:

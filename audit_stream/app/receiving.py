@@ -56,7 +56,7 @@ async def told_receivers(settings: Settings) -> AsyncIterator[Mapping[str, Deliv
     breaker = CircuitBreaker(
         f"siem:{name}", clock=clock, alerts=AlarmBoard("command")
     )  # the keeper has its own
-    attempts = Attempts(breaker, _only_a_notice_tells, clock=clock)
+    attempts = Attempts(breaker, only_a_post_tells, clock=clock)
     try:
         yield {name: PatientDelivery(inner, attempts)}
     finally:
@@ -64,6 +64,6 @@ async def told_receivers(settings: Settings) -> AsyncIterator[Mapping[str, Deliv
         await inner.close()
 
 
-async def _only_a_notice_tells() -> None:
-    """What an open breaker asks while no notice waits: nothing else says that it is back."""
+async def only_a_post_tells() -> None:
+    """What an open breaker asks while no post waits: nothing else says that a receiver is back."""
     raise StoreTransient("nothing waits to be posted")

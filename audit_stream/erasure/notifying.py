@@ -17,7 +17,8 @@ from audit_stream.erasure.batch import JOURNAL, Batch, Step, decode_batch
 from audit_stream.erasure.installation import Installation
 from audit_stream.erasure.listing import NOTICES, read_part
 from audit_stream.erasure.notice import Notice, acknowledged, notice_body, notice_key, waived
-from audit_stream.errors import FormatError, NoticeError, RequestError, StoreError
+from audit_stream.erasure.request import check_words
+from audit_stream.errors import NoticeError, RequestError, StoreError
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.ports import Delivery, Rejected
 from audit_stream.privacy.private_object import FOLDER
@@ -128,8 +129,7 @@ async def excuse_receiver(
     """
     check_actor(by)
     check_receiver(target)
-    if not reason.strip() or len(reason) > _LONGEST_REASON or not reason.isprintable():
-        raise FormatError(f"a reason has 1 to {_LONGEST_REASON} printable characters")
+    check_words(reason, "a reason", _LONGEST_REASON)
     known = for_good and await forget_receiver(private, target, by, reason, at)
     batch = await _batch(private)
     waited_for = [] if batch is None else await how_far(private, batch)

@@ -150,6 +150,11 @@ def request_id(ref: str) -> str:
 
 def check_basis(text: str) -> str:
     """The legal basis, which stands in WORM: a citation, e.g. ``GDPR Art.17(1)(b)``."""
-    if not text.strip() or len(text) > _LONGEST_BASIS or not text.isprintable():
-        raise FormatError(f"a basis has 1 to {_LONGEST_BASIS} printable characters")
+    return check_words(text, "a basis", _LONGEST_BASIS)
+
+
+def check_words(text: str, what: str, longest: int) -> str:
+    """What a person wrote that goes into WORM; `FormatError`."""
+    if not text.strip() or len(text) > longest or not text.isprintable():
+        raise FormatError(f"{what} has 1 to {longest} printable characters")
     return text
