@@ -23,7 +23,7 @@ class BuildWithTopics(build_py):
 
 
 # Without a C compiler or OpenSSL's headers the installation goes on, and Python does the same work
-# more slowly (`audit_stream.privacy.primitives.COMPILED` tells).
+# more slowly (`audit_stream.privacy.primitives.COMPILED`, `audit_stream.evidence.compiled` tell).
 setup(
     cmdclass={"build_py": BuildWithTopics},
     ext_modules=[
@@ -34,7 +34,15 @@ setup(
             define_macros=[("Py_LIMITED_API", "0x030b0000")],
             py_limited_api=True,
             optional=True,
-        )
+        ),
+        Extension(
+            "audit_stream.evidence._compiled",
+            sources=["audit_stream/evidence/_compiled.c"],
+            libraries=["crypto"],
+            define_macros=[("Py_LIMITED_API", "0x030b0000")],
+            py_limited_api=True,
+            optional=True,
+        ),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -83,9 +83,10 @@ def signed_link(data: bytes, what: str, keys: TrustedKeys) -> Segment | End | No
 
 def decode_link_plain(plain: bytes, what: str) -> Segment | End:
     """As `decode_link`, from the uncompressed bytes."""
-    line, _, rest = plain.partition(b"\n")
-    if b'"v":"audit-end/' not in line:
+    end = plain.find(b"\n")
+    if b'"v":"audit-end/' not in plain[: len(plain) if end < 0 else end]:
         return decode_plain(plain, what)
+    line, _, rest = plain.partition(b"\n")
     signature, newline, body = rest.partition(b"\n")
     if not newline or body:
         raise FormatError(f"{what} does not have two lines")

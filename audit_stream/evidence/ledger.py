@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from audit_stream.errors import FormatError
 
@@ -58,12 +59,20 @@ def decode(ledger: object, span: int) -> list[tuple[int, str]]:
 def totals(ledger: object, span: int) -> dict[str, int]:
     """How many offsets each letter of `MEANING` has, zero included; as strict as `decode`, and
     several times faster."""
+    if not isinstance(ledger, str):
+        raise FormatError("ledger is not a string")
+    found = dict(zip(MEANING, _counted(ledger), strict=True))
+    _check_span(sum(found.values()), span)
+    return found
+
+
+@lru_cache(maxsize=4)  # who verifies a segment asks several times, of its header and of its records
+def _counted(ledger: str) -> tuple[int, ...]:
     text = _formed(ledger)
     found = {letter: text.count(letter) for letter in MEANING}
     for count, letter in _COUNTED.findall(text):
         found[letter] += int(count) - 1
-    _check_span(sum(found.values()), span)
-    return found
+    return tuple(found.values())
 
 
 def _formed(ledger: object) -> str:

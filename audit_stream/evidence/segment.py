@@ -135,16 +135,16 @@ def decode(data: bytes, what: str) -> Segment:
 
 def decode_plain(plain: bytes, what: str) -> Segment:
     """A segment from its uncompressed bytes."""
-    header_line, newline, rest = plain.partition(b"\n")
-    signature_line, second, body = rest.partition(b"\n")
-    if not newline or not second:
+    first = plain.find(b"\n")
+    second = plain.find(b"\n", first + 1)
+    if first < 0 or second < 0:
         raise FormatError(f"{what} lacks its header or signature line")
-    if body and not body.endswith(b"\n"):
+    if not plain.endswith(b"\n"):
         raise FormatError(f"{what} does not end with a newline")
+    header_line = plain[:first]
     header = parse_header(header_line, f"{what} line 1")
-    return Segment(
-        header, header_line, parse_signature_line(signature_line, f"{what} line 2"), body
-    )
+    signature = parse_signature_line(plain[first + 1 : second], f"{what} line 2")
+    return Segment(header, header_line, signature, plain[second + 1 :])  # copied once: it is large
 
 
 def lowest_assurance(levels: Iterable[str]) -> str | None:

@@ -18,7 +18,7 @@ from audit_stream.evidence.difference import (
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.segment import Header
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.evidence.tree import leaf_hash, root_hash
+from audit_stream.evidence.tree import record_root
 from audit_stream.seal.builder import Link, Origin, SegmentBuilder
 
 _NUMBERS = (int, type(None))
@@ -163,7 +163,7 @@ class _Explained:
 def _root_of(lines: Sequence[bytes]) -> str:
     """The root over stored record lines, whose integrity hashes must fit."""
     hashes = [parse_record(line, "a record").integrity_hash for line in lines]
-    return root_hash([leaf_hash(item) for item in hashes]).hex()
+    return record_root(hashes).hex()
 
 
 def _tell(name: str, value: object) -> str:
