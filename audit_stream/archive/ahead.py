@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -67,3 +74,60 @@ async def in_flight(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Expected:
+    """Objects that are fetched before they are asked for: up to `size` of those expected next.
+
+    Only for what is never changed once it stands. Who is done with it calls `drop`.
+    """
+
+    def __init__(self, get: Callable[[str], Awaitable[bytes | None]], size: int) -> None:
+        self._get, self._size = get, size
+        self._names: deque[str] = deque()
+        self._fetched: dict[str, asyncio.Future[bytes | None]] = {}
+
+    @property
+    def left(self) -> int:
+        """How many of the expected were not asked for yet."""
+        return len(self._names) + len(self._fetched)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """These come next, in this order."""
+        self._names.extend(names)
+        self._fill()
+
+    async def get(self, name: str) -> bytes | None:
+        """An object, expected or not; None when nothing stands there. Raises as `get` does."""
+        if name in self._fetched:
+            self._pass_over(name)
+        fetched = self._fetched.pop(name, None)
+        self._fill()
+        found = None if fetched is None else await fetched
+        return await self._get(name) if found is None else found
+
+    def drop(self) -> None:
+        """Expect nothing any more."""
+        self._names.clear()
+        for fetched in self._fetched.values():
+            fetched.cancel()
+        self._fetched.clear()
+
+    def _pass_over(self, name: str) -> None:
+        """Let go of what was expected before it, and nobody asked for."""
+        for other in list(self._fetched):
+            if other == name:
+                return
+            self._fetched.pop(other).cancel()
+
+    def _fill(self) -> None:
+        while self._names and len(self._fetched) < self._size:
+            name = self._names.popleft()
+            fetched = self._fetched[name] = asyncio.ensure_future(self._get(name))
+            fetched.add_done_callback(_seen)
+
+
+def _seen(fetched: asyncio.Future[bytes | None]) -> None:
+    """An error belongs to who asks; if nobody does, to nobody."""
+    if not fetched.cancelled():
+        fetched.exception()

@@ -6,10 +6,11 @@ The whole proof is `verify`'s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from audit_stream.archive.ahead import Expected
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError
@@ -22,6 +23,8 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 from audit_stream.seal.builder import Link
 
+Get = Callable[[str], Awaitable[bytes | None]]
+_AHEAD, _LISTED = 4, 64  # objects fetched ahead; names asked for at once
 _HINT = "read docs/runbooks/fork.md; audit-stream verify says more"
 
 
@@ -96,14 +99,16 @@ class Chain:
         """Where the chain begins."""
         return Link(next=self.stream.genesis[self.partition], seq=0, leaf=None)
 
-    async def at(self, base: int) -> Found | Free | Ended:
-        """What stands at `base`, passing over objects that are no segment of a trusted key."""
+    async def at(self, base: int, get: Get | None = None) -> Found | Free | Ended:
+        """What stands at `base`, passing over objects that are no segment of a trusted key; `get`
+        instead of the store's, if given."""
+        get = get or self._store.get
         void: list[dict[str, str]] = []
         while True:
             name = SegmentName(
                 self.stream.topic, self.stream.generation, self.partition, base, len(void)
             )
-            data = await self._store.get(str(name))
+            data = await get(str(name))
             if data is None:
                 header = await self._disposed.at(name)
                 if header is None:
@@ -133,12 +138,22 @@ class Chain:
                 hint="stop the fleet and read docs/runbooks/fork.md",
             )
 
-    async def follow(self, link: Link) -> AsyncIterator[Found]:
+    async def follow(self, link: Link) -> AsyncGenerator[Found, None]:
         """The stored segments that continue `link`, in order; `ForkAlarm` when one does not fit."""
-        while isinstance(found := await self.at(link.next), Found):
-            check_continues(found.segment, link, str(found.name))
-            yield found
-            link = found.link
+        expected, several = Expected(self._store.get, _AHEAD), False
+        try:
+            while isinstance(found := await self.at(link.next, expected.get), Found):
+                check_continues(found.segment, link, str(found.name))
+                if several and not expected.left:
+                    expected.expect(await self._behind(str(found.name)))
+                yield found
+                link, several = found.link, True
+        finally:
+            expected.drop()
+
+    async def _behind(self, name: str) -> list[str]:
+        """The names that come next, if there are any."""
+        return await self._store.names(self._folder, after=name, limit=_LISTED)
 
     async def follow_all(self, link: Link) -> AsyncIterator[Found]:
         """As `follow`; `FormatError` when it breaks off before the last segment there is."""

@@ -6,9 +6,10 @@ it could not follow.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from audit_stream.archive.chain import Chain, Found, check_continues, check_whole
+from audit_stream.archive.chain import Chain, Found, check_whole
 from audit_stream.archive.streams import read_stream
 from audit_stream.errors import AuditError, ForkAlarm, FormatError
 from audit_stream.evidence import layout
@@ -120,15 +121,15 @@ class Gatherer:
         leaves: list[Leaf] = []
         link = logged.link
         try:
-            while len(leaves) < limit:
-                at = await logged.chain.at(link.next)
-                if not isinstance(at, Found):
+            async with aclosing(logged.chain.follow(link)) as stored:
+                async for found in stored:
+                    check_whole(found, self._archive)
+                    leaves.append(Leaf(found.segment.header_line, str(found.name)))
+                    link = found.link
+                    if len(leaves) == limit:
+                        break
+                else:
                     await logged.chain.check_no_hole(link)
-                    break
-                check_continues(at.segment, link, str(at.name))
-                check_whole(at, self._archive)
-                leaves.append(Leaf(at.segment.header_line, str(at.name)))
-                link = at.link
         except (ForkAlarm, FormatError) as error:
             logged.stopped = True
             self._alarm(f"{place[0]}/{place[2]}", error)

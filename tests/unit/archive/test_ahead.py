@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from audit_stream.archive.ahead import in_flight
+from audit_stream.archive.ahead import Expected, in_flight
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -91,3 +91,73 @@ async def test_who_leaves_early_leaves_nothing_at_work() -> None:
             assert each == 0
             break
     assert work.cancelled == work.begun - 1 == 3
+
+
+class Shelf:
+    """Objects, who is asking for them now, and what was asked."""
+
+    def __init__(self, *names: str, broken: str = "") -> None:
+        self.names, self.broken = names, broken
+        self.asked: list[str] = []
+        self.go = asyncio.Event()
+
+    async def get(self, name: str) -> bytes | None:
+        self.asked.append(name)
+        await self.go.wait()
+        if name == self.broken:
+            raise OSError(name)
+        return name.encode() if name in self.names else None
+
+
+async def test_what_is_expected_is_fetched_before_it_is_asked_for() -> None:
+    shelf = Shelf(*"abcdef")
+    expected = Expected(shelf.get, 3)
+    expected.expect("abcdef")
+    await asyncio.sleep(0)
+    assert shelf.asked == ["a", "b", "c"]
+    shelf.go.set()
+    assert [await expected.get(name) for name in "abcdef"] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert shelf.asked == list("abcdef")  # each once
+    assert expected.left == 0
+
+
+async def test_what_is_not_expected_is_asked_for_all_the_same() -> None:
+    shelf = Shelf("a", "b", "x")
+    shelf.go.set()
+    expected = Expected(shelf.get, 2)
+    expected.expect(["a", "b"])
+    assert await expected.get("x") == b"x"
+    assert await expected.get("none") is None
+    assert await expected.get("b") == b"b"  # nobody asked for a
+    assert expected.left == 0
+
+
+async def test_what_stood_nowhere_when_it_was_expected_is_asked_for_again() -> None:
+    shelf = Shelf()
+    shelf.go.set()
+    expected = Expected(shelf.get, 2)
+    expected.expect(["late"])
+    await asyncio.sleep(0)
+    shelf.names = ("late",)
+    assert await expected.get("late") == b"late"
+
+
+async def test_an_error_is_the_askers() -> None:
+    shelf = Shelf("a", "b", broken="b")
+    shelf.go.set()
+    expected = Expected(shelf.get, 2)
+    expected.expect(["a", "b"])
+    assert await expected.get("a") == b"a"
+    with pytest.raises(OSError, match="b"):
+        await expected.get("b")
+
+
+async def test_what_is_dropped_is_not_fetched_to_its_end() -> None:
+    shelf = Shelf(*"abc")
+    expected = Expected(shelf.get, 2)
+    expected.expect("abc")
+    await asyncio.sleep(0)
+    expected.drop()
+    await asyncio.sleep(0)
+    assert expected.left == 0
+    assert len(asyncio.all_tasks()) == 1  # this one
