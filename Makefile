@@ -89,6 +89,15 @@ alerts: install
 audit: install
 	$(BIN)/pip-audit --skip-editable
 
+# Into dist/, which must be empty; of the last commit.
+.PHONY: release release-check
+release: install
+	$(BIN)/python -m deploy.release build dist
+
+# Twice, differently; with RELEASE=folder, a release against one that is built here.
+release-check: install
+	$(BIN)/python -m deploy.release check $(RELEASE)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
