@@ -167,3 +167,26 @@ def test_the_logs_root_is_that_of_its_two_leaves() -> None:
 def test_families_do_not_share_a_name() -> None:
     names = sorted(FAMILIES.values())
     assert [len(list(same)) for _, same in groupby(names)] == [1] * len(names)
+
+
+def _threats() -> list[tuple[str, str]]:
+    """Id and test cell of each threat."""
+    rows = re.findall(r"^\| (B[0-9]+\.[0-9]+) \|(.+)\|$", read("threat-model"), re.M)
+    return [(number, cells.split(" | ")[2]) for number, cells in rows]
+
+
+@pytest.mark.parametrize(("number", "cell"), _threats())
+def test_each_threats_control_is_shown_by_a_test_that_there_is(number: str, cell: str) -> None:
+    named = re.findall(r"`([^`]+)`", cell)
+    assert named, number
+    for test in named:
+        path, _, name = test.partition("::")
+        assert name in named_in(path) or (not name and named_in(path)), test
+
+
+def test_every_boundary_has_its_threats() -> None:
+    text = read("threat-model")
+    boundaries = re.findall(r"^### B([0-9]+) ", text, re.M)
+    assert boundaries == [str(number) for number in range(1, 12)]
+    assert {number.partition(".")[0] for number, _ in _threats()} == {f"B{n}" for n in boundaries}
+    assert len(_threats()) > 60
