@@ -86,8 +86,18 @@ topics: install
 alerts: install
 	$(BIN)/pytest -q -s tests/integration/test_alerts.py
 
+# Strict: a package that the service could not be asked about is a failure, not a pass.
 audit: install
-	$(BIN)/pip-audit --skip-editable
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
+# Into dist/, which must be empty; of the last commit.
+.PHONY: release release-check
+release: install
+	$(BIN)/python -m deploy.release build dist
+
+# Twice, differently; with RELEASE=folder, a release against one that is built here.
+release-check: install
+	$(BIN)/python -m deploy.release check $(RELEASE)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

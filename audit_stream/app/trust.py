@@ -19,7 +19,7 @@ def load_trust(policy: Path) -> Trust:
         trusted = load_authorities(roots) if roots.exists() else TrustedAuthorities()
         return Trust(parse_policy(read_given(policy), str(policy)), trusted)
     except FormatError as error:
-        raise ConfigError(error.message, hint="see docs/spec/formats.md, trust policy") from error
+        raise ConfigError(error.message, hint="see docs/spec/log.md, trust policy") from error
 
 
 def load_authorities(path: Path, what: str = "") -> TrustedAuthorities:

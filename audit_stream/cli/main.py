@@ -158,7 +158,12 @@ def _explain(error: AuditError) -> int:
     if error.hint:
         click.echo(f"  -> {error.hint}", err=True)
     _trace(error)
-    if isinstance(error, UnknownVersion):
+    return exit_code(type(error))
+
+
+def exit_code(error: type[AuditError]) -> int:
+    """What a command ends with that ends by such an error."""
+    if issubclass(error, UnknownVersion):
         return CANNOT_JUDGE
     return {Fault.OPERATOR: WRONG_USE, Fault.BUG: INTERNAL}.get(error.fault, FOUND)
 
