@@ -15,6 +15,9 @@ FOLDERS = ("audit_stream", "bench", "deploy", "docs", "tests", "topics")
 PAGES = sorted([
     *ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")),
 ])  # fmt: skip
+MODULES = [
+    f"/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+]
 INDEX = ROOT / "docs" / "README.md"
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -78,6 +81,12 @@ def reached(start: Path) -> set[Path]:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page: Path) -> None:
     assert list(broken(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_files_of_the_code_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"`([\w-]+(?:/[\w-]+)+\.py)`", _read(page)):
+        assert any(module.endswith(f"/{name}") for module in MODULES), name
 
 
 def test_every_page_is_found_from_the_index() -> None:
