@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("demo:demo", "Everything there is, on an embedded Kafka, in a minute."),
+    "broker": Entry("broker:broker", "A Kafka of one node that stays up, to try things on."),
     "keyring": Entry(
         "keyring:app", "Make the archive's keys; back them up; hand them out; renew them."
     ),

@@ -46,6 +46,9 @@ def list_(reason: Reason = None, as_json: Json = False, config: Config = None) -
 def retry(
     reason: Reason = None,
     source: Annotated[str | None, typer.Option(help="Only this source position.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent back; send nothing.")
+    ] = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -55,22 +58,27 @@ def retry(
     Retrying twice does no harm: the second is a duplicate. Exit 1 when anything was refused.
     """
     settings, out = Settings.load(config), Output(as_json)
-    sent, refused = asyncio.run(_retry(settings, reason, source))
-    out.document({"sent": sent, "refused": [{"source": c.source, "reason": why}
-                                            for c, why in refused]})  # fmt: skip
+    good, refused = asyncio.run(_judged(settings, reason, source))
+    sent = len(good) if dry_run else asyncio.run(_send(settings, good))
+    out.document({
+        "sent": sent, "dry_run": dry_run,
+        "refused": [{"source": c.source, "reason": why} for c, why in refused],
+    })  # fmt: skip
     out.table("Refused", ["source", "still"], [(c.source, why) for c, why in refused])
-    out.say(f"{sent} sent back, {len(refused)} refused")
+    out.say(f"{sent} {'would be ' if dry_run else ''}sent back, {len(refused)} refused")
     if refused:
         raise typer.Exit(1)
 
 
-async def _retry(
-    settings: Settings, reason: str | None, source: str | None
-) -> tuple[int, list[tuple[Quarantined, str]]]:
-    from audit_stream.app.topics import archived_topics
+Copies = list[tuple[Quarantined, bytes]]
 
+
+async def _judged(
+    settings: Settings, reason: str | None, source: str | None
+) -> tuple[Copies, list[tuple[Quarantined, str]]]:
+    """What is understood by now, each with its key; and what is not, each with why."""
     status_map = StatusMap.parse(settings.status_map_path.read_bytes())
-    good: list[tuple[Quarantined, bytes]] = []
+    good: Copies = []
     refused: list[tuple[Quarantined, str]] = []
     for copy in await _read(settings, reason):
         if source not in (None, copy.source):
@@ -80,9 +88,14 @@ async def _retry(
             good.append((copy, judged.message_uuid.encode()))
         else:
             refused.append((copy, judged or "intermediate"))
+    return good, refused
+
+
+async def _send(settings: Settings, good: Copies) -> int:
+    from audit_stream.app.topics import archived_topics
+
     targets = archived_topics(settings)
     connection = KafkaConnection.from_settings(settings)
-    sent = await send_back(
+    return await send_back(
         connection, good, settings.partitions, lambda topic: targets.get(topic, topic)
     )
-    return sent, refused
