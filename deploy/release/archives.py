@@ -6,6 +6,7 @@ import gzip
 import tarfile
 import time
 import zipfile
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -25,13 +26,16 @@ def normal_tar(path: Path, seconds: int) -> None:
     path.write_bytes(gzip.compress(packed.getvalue(), _LEVEL, mtime=0))
 
 
-def normal_wheel(path: Path, seconds: int, *, needed: str) -> None:
-    """Rewrite a wheel; `needed` is a file that it must have. Raises LookupError without it."""
+def normal_wheel(path: Path, seconds: int, *, needed: Sequence[str]) -> None:
+    """Rewrite a wheel; `needed` are files that it must have. Raises LookupError without one."""
     packed = BytesIO()
     when = time.gmtime(max(seconds, _ZIP_BEGINS))[:6]
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w") as new:
-        if needed not in old.namelist():
-            raise LookupError(f"{path.name} lacks {needed}: a C compiler or OpenSSL's headers?")
+        if missing := set(needed) - set(old.namelist()):
+            raise LookupError(
+                f"{path.name} lacks {', '.join(sorted(missing))}: install a C compiler and "
+                "OpenSSL's headers"
+            )
         for name in sorted(old.namelist(), key=_metadata_last):
             member = zipfile.ZipInfo(name, when)
             member.external_attr = 0o100644 << 16

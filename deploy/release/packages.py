@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from deploy.release.archives import normal_tar, normal_wheel
@@ -15,13 +16,11 @@ from deploy.release.source import ROOT, Commit
 _BACKEND = """
 import os, sys
 os.umask(0o022)
-tools, into = sys.argv[1:]  # before the backend, which writes its own words there
+tools, what, into = sys.argv[1:]  # before the backend, which writes its own words there
 sys.path.insert(0, tools)
 from setuptools import build_meta
-build_meta.build_sdist(into)
-build_meta.build_wheel(into)
+getattr(build_meta, what)(into)
 """
-_EXTENSION = "audit_stream/privacy/_compiled.abi3.so"
 
 
 def pinned(name: str) -> str:
@@ -43,21 +42,36 @@ def install_tools(into: Path) -> None:
 
 
 def build_packages(commit: Commit, work: Path, tools: Path, into: Path) -> list[Path]:
-    """Both packages of a commit; `work` is a folder that does not exist yet. Raises
-    RuntimeError with what the build said."""
+    """Both packages of a commit, the wheel from the source distribution; `work` is a folder that
+    does not exist yet. Raises RuntimeError with what the build said."""
     source = work / "source"
     commit.extract(source)
     into.mkdir(parents=True, exist_ok=True)
+    _run("build_sdist", commit, source, tools, into)
+    (sdist,) = into.glob("*.tar.gz")
+    normal_tar(sdist, commit.seconds)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(work / "unpacked", filter="data")
+    (unpacked,) = (work / "unpacked").iterdir()
+    _run("build_wheel", commit, unpacked, tools, into)
+    (wheel,) = into.glob("*.whl")
+    normal_wheel(wheel, commit.seconds, needed=compiled(source))
+    return [sdist, wheel]
+
+
+def compiled(source: Path) -> list[str]:
+    """The modules in C that a wheel must have: each has one `_compiled.c`."""
+    found = sorted((source / "audit_stream").rglob("_compiled.c"))
+    return [str(path.relative_to(source).with_suffix(".abi3.so")) for path in found]
+
+
+def _run(what: str, commit: Commit, source: Path, tools: Path, into: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-S", "-E", "-c", _BACKEND, str(tools), str(into)],
+        [sys.executable, "-S", "-E", "-c", _BACKEND, str(tools), what, str(into.absolute())],
         check=False, cwd=source, env=_environment(commit, source), capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"the build failed:\n{done.stdout}{done.stderr}")
-    (sdist,), (wheel,) = into.glob("*.tar.gz"), into.glob("*.whl")
-    normal_tar(sdist, commit.seconds)
-    normal_wheel(wheel, commit.seconds, needed=_EXTENSION)
-    return [sdist, wheel]
+        raise RuntimeError(f"{what} failed:\n{done.stdout}{done.stderr}")
 
 
 def _environment(commit: Commit, source: Path) -> dict[str, str]:

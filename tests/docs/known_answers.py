@@ -6,10 +6,12 @@ Each block of a page is here once, so that a page and the code cannot part.
 from __future__ import annotations
 
 import gzip
+import textwrap
 from hashlib import sha256
 from pathlib import Path
 
 from audit_stream.archive.receivers import Receiver
+from audit_stream.bundle.package import pack
 from audit_stream.delivery.body import KeyForm
 from audit_stream.delivery.probing import Probe
 from audit_stream.erasure.notice import Listed, Notice, notice_body, notice_key
@@ -118,7 +120,18 @@ def delivery() -> list[str]:
     return [notice_key(notice, 1), body.decode(), probe.key, probe.body.decode()]
 
 
+def bundle() -> list[str]:
+    """The manifest of a package of two files, and that package."""
+    file = b"record\n"
+    manifest = canonical({
+        "files": {"records/a.json": sha256(file).hexdigest()}, "v": "audit-bundle/1",
+    })  # fmt: skip
+    zipped = pack({"manifest.json": manifest, "records/a.json": file})
+    return [manifest.decode(), *textwrap.wrap(zipped.hex(), 96), sha256(zipped).hexdigest()]
+
+
 PAGES = {
+    "bundle": bundle,
     "record": record,
     "segment": segment,
     "stream": stream,

@@ -12,6 +12,7 @@ import pytest
 from audit_stream.cli.main import COMMANDS, exit_code, main
 from audit_stream.errors import AuditError
 from audit_stream.kafka.topics import load_topic, topics_dir
+from audit_stream.settings import Settings, env_name
 from audit_stream.telemetry.catalogue import CATALOGUE, PROCESS, RECONCILED, Metric
 from docs.generator import alerts, errors, healthy, markdown, metrics
 
@@ -106,3 +107,23 @@ def test_the_alerts_of_a_metric_are_found_through_what_is_recorded_of_it() -> No
 
 def test_a_cell_that_holds_the_tables_own_sign_stays_one_cell() -> None:
     assert markdown.table(["a"], [["b|c"]]).splitlines()[-1] == "| b\\|c |"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    rows = re.findall(r"^\| `(AUDIT_[A-Z0-9_]+)` \| (.*?) \| (.*) \|$", _page("settings"), re.M)
+    assert {name for name, _, _ in rows} == {env_name(name) for name in Settings.model_fields}
+    assert [
+        name for name, default, meaning in rows if not default or len(meaning.split()) < 2
+    ] == []
+
+
+def test_every_metric_has_its_unit_and_what_is_healthy() -> None:
+    rows = [row.split(" | ") for row in re.findall(r"^\| `audit_.+ \|$", _page("metrics"), re.M)]
+    assert len(rows) == len(CATALOGUE) + len(RECONCILED)
+    assert [row[0] for row in rows if not (row[2] and row[5])] == []
+
+
+def test_every_alert_is_one_row_with_its_runbook() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.+\| \[[a-z-]+\]\(\.\./runbooks/[a-z-]+\.md\) \|$",
+                      _page("alerts"), re.M)  # fmt: skip
+    assert rows == [rule["alert"] for rule in alerts.rules() if "alert" in rule]
