@@ -54,7 +54,7 @@ class KafkaSettings(BaseModel):
         None,
         ge=1,
         description="Replication factor of the topics we create.",
-        json_schema_extra=shown("3, or the number of brokers where there are fewer"),
+        json_schema_extra=shown("as each topic declares, 3; a smaller cluster has to say so"),
     )
     session_timeout_seconds: float = Field(
         20.0, ge=6, le=300, description="After so long without a heartbeat a worker is replaced."

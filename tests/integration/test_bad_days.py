@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from audit_stream.kafka.ask import topic_partitions
+from audit_stream.kafka.ask import topic_ends, topic_partitions
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
 from tests.support.events import Events
@@ -193,6 +193,11 @@ async def test_quarantine_is_listed_and_retried_once_the_map_knows_the_word(
     words["terminal"]["FAILED"].append("bounced")
     (tmp_path / "map.json").write_text(json.dumps(words))
     fleet.extra["AUDIT_STATUS_MAP"] = str(tmp_path / "map.json")
+    before = await topic_ends(KafkaConnection.from_settings(fleet.settings), [fleet.topic])
+    tried = await run(fleet, "quarantine", "retry", "--source", source, "--dry-run")
+    assert tried.stdout.endswith("1 would be sent back, 0 refused\n"), tried.stdout + tried.stderr
+    after = await topic_ends(KafkaConnection.from_settings(fleet.settings), [fleet.topic])
+    assert after == before
     sent = await run(fleet, "quarantine", "retry", "--source", source)
     assert sent.returncode == 0, sent.stderr
     fleet.start(0)
