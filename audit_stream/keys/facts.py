@@ -51,17 +51,19 @@ def file_facts(path: Path, ring: Keyring) -> Iterator[FileFacts]:
     covers = [folder / name for name in dict.fromkeys(tree.cover for tree in ring.trees)]
     for file in (path, *covers):
         if file.exists():  # a cover that is away is its tree's fault
-            yield _facts(file, is_open_to_others, f"open to others than its owner: chmod 600 {file}")
+            yield _facts(
+                file, is_open_to_others, f"open to others than its owner: chmod 600 {file}"
+            )
     if (public := folder / PUBLIC).exists():
-        yield _facts(public, is_writable_by_others, f"others can change who is trusted: chmod 600 {public}")
+        yield _facts(
+            public, is_writable_by_others, f"others can change who is trusted: chmod 600 {public}"
+        )
     for file in sorted({*folder.glob("cover-*.bin"), *folder.glob(".*.restoring")} - {*covers}):
         yield replace(_facts(file, is_open_to_others, ""), wrong=_STRAY)
 
 
 def _folder_facts(folder: Path) -> FileFacts:
-    found = _facts(
-        folder, is_writable_by_others, "others than its owner can replace what is in it"
-    )
+    found = _facts(folder, is_writable_by_others, "others than its owner can replace what is in it")
     # As mounted Secrets are: open to all by mode, and nobody can write.
     read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     return replace(found, wrong="") if read_only else found

@@ -1,8 +1,8 @@
 """Write what values.schema.json says of settings and files; ``--check`` fails when it is stale.
 
-Run it where audit_stream is installed: ``python deploy/helm/generate.py``. The rest of the schema is
-written by hand. Settings that the chart sets itself, and secrets, are left out, so nobody can give
-them: a secret is a file.
+Run it where audit_stream is installed: ``python deploy/helm/generate.py``. The rest of the schema
+is written by hand. Settings that the chart sets itself, and secrets, are left out, so nobody can
+give them: a secret is a file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ FILES = {
     "deliveryFiles": COMMON | {"Delivery to a SIEM"},
 }
 _KEYWORDS = {
-    "type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "const",
+    "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "pattern",
+    "type",
 }  # fmt: skip
 
 

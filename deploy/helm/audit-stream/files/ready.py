@@ -7,16 +7,19 @@ import time
 
 
 def ready(name: str) -> bool:
+    """Whether every pod behind the name does its work."""
     host, _, port = name.rpartition(":")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         print(name, error, flush=True)
         return False
-    return all([answers(name, place[4][0], int(port)) for place in found])
+    said = [answers(name, place[4][0], int(port)) for place in found]  # each, to be printed
+    return all(said)
 
 
 def answers(name: str, address: str, port: int) -> bool:
+    """Whether one pod does."""
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", "/readyz")

@@ -34,7 +34,8 @@ What a release is made of, as a list: each has
 {{- $found = append $found (dict "name" (printf "deliverer-%s" .name) "job" "audit-stream-deliverer" "identity" "deliverer"
       "view" (ternary "gateway" "" $personal)
       "processes" (list (dict "name" "deliverer" "args" (list "deliver" "siem") "port" 9464))
-      "egress" (append $stores "delivery") "values" . "receiver" (pick . "name" "url")) -}}
+      "egress" (append $stores "delivery") "receiver" (pick . "name" "url")
+      "values" (merge (deepCopy .) (dict "resources" $.Values.delivererResources))) -}}
 {{- end -}}
 {{- with .Values.mirror -}}
 {{- if .enabled -}}
