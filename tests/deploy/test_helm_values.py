@@ -75,6 +75,16 @@ BAD = {
     "a receiver's long name": (
         "deliverers", [{"name": "a" * 30, "url": "https://siem.example"}], "pattern",
     ),
+    "a receiver without a token": (
+        "deliverers", [{"name": "siem", "url": "https://siem.example", "files": {}}],
+        "delivery_token_file",
+    ),
+    "a deliverer that trusts nobody": (
+        "deliverers",
+        [{"name": "siem", "url": "https://siem.example",
+          "files": {"delivery_token_file": {"secret": "a", "key": "b"}}}],
+        "delivery_public_keys",
+    ),
     "a keeper's unknown receiver": ("keeper", {"enabled": True, "receiver": "x"}, "none of"),
     "a keeper without a claim": ("keeper.enabled", True, "existingClaim"),
     "a worker without a keyring": ("keyring.worker.existingSecret", "", "keyring.worker"),

@@ -31,6 +31,9 @@ What a release is made of, as a list: each has
 {{- end -}}
 {{- range .Values.deliverers -}}
 {{- $personal := hasKey (include "audit-stream.merged" (dict "root" $ "values" .) | fromYaml) "delivery_fields" -}}
+{{- if not (or $personal (hasKey .files "delivery_public_keys")) -}}
+{{- fail (printf "deliverers: %s needs files.delivery_public_keys, or settings.delivery_fields and with it a gateway's view of the keyring" .name) -}}
+{{- end -}}
 {{- $found = append $found (dict "name" (printf "deliverer-%s" .name) "job" "audit-stream-deliverer" "identity" "deliverer"
       "view" (ternary "gateway" "" $personal)
       "processes" (list (dict "name" "deliverer" "args" (list "deliver" "siem") "port" 9464))
