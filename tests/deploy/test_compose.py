@@ -220,14 +220,18 @@ def test_the_containers_made_are_those_the_settings_name() -> None:
 def test_prometheus_looks_for_services_that_there_are() -> None:
     text = (ROOT / "deploy" / "monitoring" / "prometheus.yaml").read_text("utf-8")
     config = yaml.safe_load(text)
-    groups = [job["static_configs"] for job in config["scrape_configs"]]
+    groups = [job.get("static_configs", []) for job in config["scrape_configs"]]
     groups += [manager["static_configs"] for manager in config["alerting"]["alertmanagers"]]
     targets = {target for group in groups for entry in group for target in entry["targets"]}
     always = [name for name in FOLLOWERS if name not in OPTIONAL]
     followers = {f"{name}:{settings_of(name).web_port}" for name in always}
     assert targets == {*followers, "localhost:9090", "alertmanager:9093"}
     assert all(settings_of(name).web_host == "0.0.0.0" for name in FOLLOWERS)
-    jobs = {job["job_name"]: str(job["static_configs"]) for job in config["scrape_configs"]}
+    found = [each for job in config["scrape_configs"] for each in job.get("dns_sd_configs", [])]
+    assert [(each["names"], each["port"]) for each in found] == [
+        ([name], settings_of(name).web_port) for name in OPTIONAL
+    ]
+    jobs = {job["job_name"]: str(job.get("static_configs")) for job in config["scrape_configs"]}
     for other in ("notary", "gateway"):  # one that runs is no fleet that does
         assert [name for name, found in jobs.items() if other in found] == [f"audit-stream-{other}"]
 

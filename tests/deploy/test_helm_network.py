@@ -25,8 +25,6 @@ from tests.support.helm import (
 
 GUARDED = tuple(name for name in CASES if name != "demo")  # which switches them off
 every_case = pytest.mark.parametrize("name", GUARDED)
-#: Components that need no Kafka broker.
-WITHOUT_KAFKA = {"mirror", "gateway"}
 WITHOUT_STORES = {"topics"}
 
 
@@ -56,8 +54,8 @@ def needed(found: Settings, each: Pod) -> Iterator[int]:
         yield url.port or {"https": 443, "http": 80}[url.scheme]
     for witness in found.anchor_witnesses:
         yield urlsplit(str(witness).rpartition("@")[2]).port or 443
-    if each.component not in WITHOUT_KAFKA or found.gateway_quarantine_seconds:
-        yield from (int(server.rpartition(":")[2]) for server in found.bootstrap_servers)
+    # Everybody: alarms go to a topic, too.
+    yield from (int(server.rpartition(":")[2]) for server in found.bootstrap_servers)
 
 
 @every_case
@@ -95,16 +93,9 @@ def test_a_process_reaches_what_its_settings_name(name: str) -> None:
             assert set(needed(settings_of(container), each)) <= opened, each.component
 
 
-@every_case
-def test_only_who_speaks_to_kafka_reaches_it(name: str) -> None:
-    found = case(name)
-    for each in pods(found):
-        brokers = {9092, 9093, 9094, 9194} & ports(rules(found, each, "egress"), each)
-        counts = "AUDIT_GATEWAY_QUARANTINE_SECONDS" in str(each.template)
-        assert bool(brokers) == (
-            not each.is_test and (each.component not in WITHOUT_KAFKA or counts)
-        )  # fmt: skip
-    topics = rules(case("everything"), pod(case("everything"), "topics"), "egress")
+def test_who_only_makes_topics_reaches_no_store() -> None:
+    found = case("everything")
+    topics = rules(found, pod(found, "topics"), "egress")
     assert {port["port"] for rule in topics for port in rule["ports"]} == {53, 9093, 9194, 8200}
 
 

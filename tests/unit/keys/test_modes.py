@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import KeyringError
+from audit_stream.keys.facts import file_facts
 from audit_stream.keys.file import create_keyring, load_keyring
 from audit_stream.keys.modes import is_open_to_others, is_writable_by_others
+from audit_stream.privacy.keyring import parse_keyring
 
 OURS = 10001
 FILES = ("keyring.json", "cover-1.bin")
@@ -104,3 +106,17 @@ def test_who_may_open_it(mode: int, owner: int, is_open: bool) -> None:
 def test_who_may_write_it(mode: int, writable: bool) -> None:
     found = os.stat_result((mode | 0o100000, 0, 0, 1, 0, OURS, 0, 0, 0, 0))
     assert is_writable_by_others(found) is writable
+
+
+def test_a_folder_that_is_open_by_mode_is_wrong_unless_nobody_can_write_there(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = parse_keyring(mounted.read_bytes())
+    mounted.parent.chmod(0o1777)  # as a kubelet makes it
+    folder, *_ = file_facts(mounted, ring)
+    assert "can replace" in folder.wrong
+    asked = os.statvfs(mounted.parent)
+    answer = os.statvfs_result((*asked[:8], asked.f_flag | os.ST_RDONLY, asked[9]))
+    monkeypatch.setattr(os, "statvfs", lambda _: answer)  # none may be mounted here
+    folder, *_ = file_facts(mounted, ring)
+    assert folder.wrong == ""

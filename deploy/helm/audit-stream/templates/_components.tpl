@@ -14,6 +14,7 @@ What a release is made of, as a list: each has
 */}}
 {{- define "audit-stream.components" -}}
 {{- $found := list -}}
+{{- /* Kafka is for everybody: alarms go to audit-ops-events. */ -}}
 {{- $stores := list "kafka" "https" -}}
 {{- $found = append $found (dict "name" "worker" "job" "audit-stream" "identity" "worker" "view" "worker"
       "processes" (list (dict "name" "worker" "args" (list "worker") "port" 9464))
@@ -24,10 +25,9 @@ What a release is made of, as a list: each has
       "egress" (append $stores "anchors") "values" .Values.notary) -}}
 {{- end -}}
 {{- if .Values.gateway.enabled -}}
-{{- $counts := gt (float64 (default 0 (get (include "audit-stream.merged" (dict "root" . "values" .Values.gateway) | fromYaml) "gateway_quarantine_seconds"))) 0.0 -}}
 {{- $found = append $found (dict "name" "gateway" "job" "audit-stream-gateway" "identity" "gateway" "view" "gateway"
       "processes" (list (dict "name" "gateway" "args" (list "gateway") "port" 9464))
-      "egress" (ternary $stores (list "https") $counts) "values" .Values.gateway) -}}
+      "egress" $stores "values" .Values.gateway) -}}
 {{- end -}}
 {{- range .Values.deliverers -}}
 {{- $personal := hasKey (include "audit-stream.merged" (dict "root" $ "values" .) | fromYaml) "delivery_fields" -}}
@@ -44,7 +44,7 @@ What a release is made of, as a list: each has
 {{- if .enabled -}}
 {{- $found = append $found (dict "name" "mirror" "job" "audit-stream-mirror" "identity" "mirror" "view" "gateway"
       "processes" (list (dict "name" "mirror" "args" (list "archive" "mirror" "--every" (toString .everySeconds)) "port" 9464))
-      "egress" (list "https") "values" .) -}}
+      "egress" $stores "values" .) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.keeper -}}
