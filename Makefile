@@ -39,11 +39,12 @@ check: lint
 test: install lint
 	$(BIN)/pytest $(PARALLEL) -m "not bench"
 
-# Needs Go 1.25 or later: programs of others that judge our log in the tests, and an S3 server.
+# Needs Go 1.26 or later: programs of others that judge our log and our deployment in the tests, and an S3 server.
 peers:
 	cd tests/peers/go && go build -o $(CURDIR)/build/peers/ ./sumdb filippo.io/torchwood/cmd/litewitness
 	cd tests/peers/versitygw && go build -o $(CURDIR)/build/peers/ github.com/versity/versitygw/cmd/versitygw
 	cd tests/peers/hcl && go build -o $(CURDIR)/build/peers/ ./hclplan
+	cd tests/peers/helm && go build -o $(CURDIR)/build/peers/ ./chartplan github.com/yannh/kubeconform/cmd/kubeconform
 
 demo: install
 	$(BIN)/audit-stream demo
@@ -74,6 +75,7 @@ bench: install
 docs: install
 	$(BIN)/python docs/generate.py
 	$(BIN)/python deploy/monitoring/grafana/generate.py
+	$(BIN)/python deploy/helm/generate.py
 
 # Needs Chromium.
 screenshots: install

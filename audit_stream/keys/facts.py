@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit_stream.errors import KeyringError
 from audit_stream.keys.file import load_cover, map_private
+from audit_stream.keys.modes import is_open_to_others, is_writable_by_others
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper, header_of, is_wrapped
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import ENTRY
 
-_OTHERS, _OTHERS_WRITE = 0o077, 0o022
 _STRAY = (
     "not of this keyring: an older cover can open erased persons; destroy it unless another "
     "keyring here names it"
@@ -46,25 +47,36 @@ class TreeFacts:
 def file_facts(path: Path, ring: Keyring) -> Iterator[FileFacts]:
     """The folder, the files of the keyring at `path`, and what lies beside and may hold keys."""
     folder = path.parent
-    yield _facts(folder, _OTHERS_WRITE, "others than its owner can replace what is in it")
+    yield _folder_facts(folder)
     covers = [folder / name for name in dict.fromkeys(tree.cover for tree in ring.trees)]
     for file in (path, *covers):
         if file.exists():  # a cover that is away is its tree's fault
-            yield _facts(file, _OTHERS, f"open to others than its owner: chmod 600 {file}")
+            yield _facts(
+                file, is_open_to_others, f"open to others than its owner: chmod 600 {file}"
+            )
     if (public := folder / PUBLIC).exists():
-        yield _facts(public, _OTHERS_WRITE, f"others can change who is trusted: chmod 600 {public}")
+        yield _facts(
+            public, is_writable_by_others, f"others can change who is trusted: chmod 600 {public}"
+        )
     for file in sorted({*folder.glob("cover-*.bin"), *folder.glob(".*.restoring")} - {*covers}):
-        yield replace(_facts(file, _OTHERS, ""), wrong=_STRAY)
+        yield replace(_facts(file, is_open_to_others, ""), wrong=_STRAY)
 
 
-def _facts(path: Path, others: int, wrong: str) -> FileFacts:
+def _folder_facts(folder: Path) -> FileFacts:
+    found = _facts(folder, is_writable_by_others, "others than its owner can replace what is in it")
+    # As mounted Secrets are: open to all by mode, and nobody can write.
+    read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    return replace(found, wrong="") if read_only else found
+
+
+def _facts(path: Path, is_open: Callable[[os.stat_result], bool], wrong: str) -> FileFacts:
     found = path.stat()
     mode = stat.S_IMODE(found.st_mode)
     try:
         owner = path.owner()
     except KeyError:  # no name for the number, as in a container
         owner = str(found.st_uid)
-    return FileFacts(path, mode, owner, wrong if mode & others else "")
+    return FileFacts(path, mode, owner, wrong if is_open(found) else "")
 
 
 def tree_facts(path: Path, ring: Keyring, covers: CoverWrapper = LOCAL) -> Iterator[TreeFacts]:

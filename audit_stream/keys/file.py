@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from audit_stream import durable
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.evidence.note import NoteKey, NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
+from audit_stream.keys.modes import is_open_to_others, is_writable_by_others
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper
@@ -286,15 +286,11 @@ def map_private(path: Path) -> memoryview:
 
 
 def _refuse_shared(file: BinaryIO, path: Path) -> None:
-    if _mode(file) & 0o077:
+    if is_open_to_others(os.fstat(file.fileno())):
         raise KeyringError(f"{path} is open to others than its owner", hint=f"chmod 600 {path}")
 
 
 def _refuse_writable(file: BinaryIO, path: Path) -> None:
     """No secret, but whoever adds a line to it is believed."""
-    if _mode(file) & 0o022:
+    if is_writable_by_others(os.fstat(file.fileno())):
         raise KeyringError(f"{path} can be written by others", hint=f"chmod go-w {path}")
-
-
-def _mode(file: BinaryIO) -> int:
-    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)

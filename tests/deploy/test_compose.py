@@ -11,6 +11,7 @@ import yaml
 
 from audit_stream.kafka.jars import KAFKA_VERSION
 from audit_stream.settings import Settings
+from audit_stream.stores.open import place_of
 from tests.support.compose import COMPOSE, FOLDER, OURS, ROOT, render, seconds
 from tests.support.image import FINAL_USER_PATHS
 
@@ -19,7 +20,8 @@ SERVICES: dict[str, Any] = MODEL["services"]
 WORKERS = [name for name in SERVICES if name.startswith("worker-")]
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[\w.]+)?(@sha256:[0-9a-f]{64})?")
 every_service = pytest.mark.parametrize("name", SERVICES)
-FOLLOWERS = [*WORKERS, "notary", "gateway"]  # of ours, those that stay
+OPTIONAL = ["deliverer", "mirror"]  # in profiles of their own
+FOLLOWERS = [*WORKERS, "notary", "gateway", *OPTIONAL]  # of ours, those that stay
 every_follower = pytest.mark.parametrize("name", FOLLOWERS)
 ours = pytest.mark.parametrize("name", OURS)
 
@@ -130,7 +132,7 @@ def test_a_gateway_has_a_view_of_the_keys_and_shares_what_it_writes_with_nobody(
     assert (keys["source"], keys["read_only"]) == ("gateway-keys", True)
     holders = [name for name, found in SERVICES.items()
                if any(m["source"] == "gateway-keys" for m in found.get("volumes", []))]  # fmt: skip
-    assert set(holders) == {"init-keyring", "gateway"}
+    assert set(holders) == {"init-keyring", "gateway", *OPTIONAL}
     found = settings_of("gateway")
     kept = {_mount("gateway", path)["source"]
             for path in (found.gateway_tokens, found.answer_keys, found.journal_dir)}  # fmt: skip
@@ -168,6 +170,18 @@ def test_members_of_the_fleet_agree_on_all_but_their_names() -> None:
     assert worker.items() <= SERVICES["notary"]["environment"].items()
 
 
+def test_what_is_optional_starts_in_its_profile_alone_and_holds_no_secret_of_the_keyring() -> None:
+    profiles = {name: found["profiles"] for name, found in SERVICES.items() if "profiles" in found}
+    assert profiles == {"cli": ["cli"], "deliverer": ["siem"], "mirror": ["second-store"]}
+    found = settings_of("deliverer")
+    assert found.delivery_fields == ()
+    assert found.delivery_public_keys == found.keyring.with_name("public.txt")
+    assert _mount("deliverer", Path(found.positions_url.removeprefix("file://")))["source"] == (
+        "state-deliverer"
+    )
+    assert _mount("mirror", settings_of("mirror").keyring)["source"] == "gateway-keys"
+
+
 def test_a_notary_keeps_nothing() -> None:
     (mount,) = SERVICES["notary"]["volumes"]
     assert mount["source"] == "keys"
@@ -197,21 +211,27 @@ def test_what_ends_is_neither_restarted_nor_probed(name: str) -> None:
 
 
 def test_the_containers_made_are_those_the_settings_name() -> None:
-    found = settings_of("worker-1")
+    found, second = settings_of("worker-1"), settings_of("mirror").archive_secondary
     wanted = {found.archive_place.container, found.subjects_place.container}  # type: ignore[union-attr]
+    wanted.add(place_of(str(second)).container)  # type: ignore[union-attr]
     assert set(SERVICES["init-containers"]["command"]) == wanted
 
 
 def test_prometheus_looks_for_services_that_there_are() -> None:
     text = (ROOT / "deploy" / "monitoring" / "prometheus.yaml").read_text("utf-8")
     config = yaml.safe_load(text)
-    groups = [job["static_configs"] for job in config["scrape_configs"]]
+    groups = [job.get("static_configs", []) for job in config["scrape_configs"]]
     groups += [manager["static_configs"] for manager in config["alerting"]["alertmanagers"]]
     targets = {target for group in groups for entry in group for target in entry["targets"]}
-    followers = {f"{name}:{settings_of(name).web_port}" for name in FOLLOWERS}
+    always = [name for name in FOLLOWERS if name not in OPTIONAL]
+    followers = {f"{name}:{settings_of(name).web_port}" for name in always}
     assert targets == {*followers, "localhost:9090", "alertmanager:9093"}
     assert all(settings_of(name).web_host == "0.0.0.0" for name in FOLLOWERS)
-    jobs = {job["job_name"]: str(job["static_configs"]) for job in config["scrape_configs"]}
+    found = [each for job in config["scrape_configs"] for each in job.get("dns_sd_configs", [])]
+    assert [(each["names"], each["port"]) for each in found] == [
+        ([name], settings_of(name).web_port) for name in OPTIONAL
+    ]
+    jobs = {job["job_name"]: str(job.get("static_configs")) for job in config["scrape_configs"]}
     for other in ("notary", "gateway"):  # one that runs is no fleet that does
         assert [name for name, found in jobs.items() if other in found] == [f"audit-stream-{other}"]
 

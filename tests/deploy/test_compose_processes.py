@@ -16,10 +16,11 @@ import pytest
 
 from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.support.azurite import script
-from tests.support.compose import OURS, Machine, ordered, render, seconds
+from tests.support.compose import FOLDER, OURS, Machine, ordered, render, seconds
 from tests.support.eventually import eventually
 from tests.support.image import Image
 from tests.support.prometheus import alerts, tool
+from tests.support.siem import Mode, Siem, siem
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
 TOPIC = "outbound_voice_status_update"
@@ -37,8 +38,20 @@ def kafka_settings(machine: Machine) -> dict[str, str]:
 
 
 @pytest.fixture
-def machine(image: Image, tmp_path: Path) -> Iterator[Machine]:
-    model = render(AUDIT_PARTITIONS="2", AUDIT_SEGMENT_MAX_SECONDS="1")
+def receiver(tmp_path: Path) -> Iterator[Siem]:
+    """Who takes the token that the compose file's folder has."""
+    token = (FOLDER / "secrets" / "siem-token").read_text("utf-8").strip()
+    with siem(tmp_path / "siem") as made:
+        made.be(Mode(tokens=[token]))
+        yield made
+
+
+@pytest.fixture
+def machine(image: Image, receiver: Siem, tmp_path: Path) -> Iterator[Machine]:
+    model = render(
+        AUDIT_PARTITIONS="2", AUDIT_SEGMENT_MAX_SECONDS="1", AUDIT_DELIVERY_SYNCHRONOUS="true",
+        AUDIT_DELIVERY_URL=receiver.url.replace("127.0.0.1", "localhost"),  # outside the machine
+    )  # fmt: skip
     made = Machine(model, image, tmp_path)
     yield made
     made.close()
@@ -140,6 +153,19 @@ async def answered(machine: Machine, sample: Path) -> None:
         await eventually(found, 60)
 
 
+async def delivered(machine: Machine, receiver: Siem) -> None:
+    """Every archived record stands at the receiver, once."""
+    verified = json.loads(machine.within("cli", "audit-stream", "verify", "--json"))
+    records = verified["records"]
+    assert records > 0
+
+    async def all_there() -> bool:
+        return receiver.keys().total() >= records
+
+    await eventually(all_there, 60)
+    assert receiver.keys().total() == len(receiver.keys()) == records
+
+
 def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
@@ -153,13 +179,15 @@ async def ready(machine: Machine, name: str) -> None:
 
 
 @pytest.mark.usefixtures("broker", "store", "monitoring")
-def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Image) -> None:
+def test_the_system_as_the_compose_file_describes_it(
+    machine: Machine, image: Image, receiver: Siem
+) -> None:
     before = files(image.root)
     order = [name for name in ordered(machine.services) if name in OURS]
     once = [name for name in order if name.startswith("init-")]
     stay = [name for name in order if machine.services[name]["restart"] == "unless-stopped"]
     assert len(once) == 3
-    assert set(stay) == {"worker-1", "worker-2", "notary", "gateway"}
+    assert set(stay) == {"worker-1", "worker-2", "notary", "gateway", "deliverer", "mirror"}
     for name in [*once, *once]:  # each `up` runs them again
         machine.run(name)
     for name in stay:
@@ -175,6 +203,9 @@ def test_the_system_as_the_compose_file_describes_it(machine: Machine, image: Im
     assert "VERIFIED" in machine.run("cli", "verify")
     assert "\n— audit-stream " in machine.run("cli", "log", "checkpoint")  # its signature
     asyncio.run(answered(machine, sample))
+    asyncio.run(delivered(machine, receiver))
+    machine.within("mirror", "audit-stream", "archive", "mirror")  # what a pass does
+    assert "EQUAL" in machine.within("mirror", "audit-stream", "archive", "compare")
 
     for name in stay:
         began = time.monotonic()

@@ -51,7 +51,7 @@ PACE, LONGEST = 30, 12  # see `shortened`
 HOUR_MS = 3_600_000
 _GATEWAYS = ("IndexBehind", "JournalUnsealed")
 #: Shown by promtool only (docs/how-to/monitoring.md): one takes an erasure, the other a day.
-NOT_HERE = {"AuditStreamErasureNotTold", "AuditStreamDeliveryKeys"}
+NOT_HERE = {"AuditStreamErasureNotTold", "AuditStreamDeliveryKeys", "AuditStreamDelivererDown"}
 
 
 async def store_away(fleet: Installation, watched: Watched) -> None:

@@ -33,8 +33,11 @@ OURS = (
     "worker-2",
     "notary",
     "gateway",
+    "deliverer",
+    "mirror",
     "cli",
 )
+PROFILES = ("cli", "second-store", "siem")
 _HOST = r"(?:(?<=[/@=])|\A)(?:kafka|azurite|0\.0\.0\.0|127\.0\.0\.1)"
 _ADDRESS = re.compile(rf"{_HOST}:(?P<port>\d+)")
 _UNITS = {"s": 1, "m": 60}
@@ -48,8 +51,9 @@ def program(name: str) -> str:
 def render(*files: Path, **variables: str) -> dict[str, Any]:
     """What `docker compose config` makes of the file: validated, merged, interpolated."""
     named = [word for path in files or (COMPOSE,) for word in ("--file", str(path))]
+    profiles = [word for profile in PROFILES for word in ("--profile", profile)]
     done = subprocess.run(
-        [program("docker-compose"), *named, "--profile", "cli", "config", "--format", "json"],
+        [program("docker-compose"), *named, *profiles, "config", "--format", "json"],
         capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], **variables},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
