@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import decode
@@ -109,6 +109,8 @@ class Looking:
             data = await self._store.get(name)
             try:
                 bodies.append((await asyncio.to_thread(decode, data or b"", name)).body)
+            except UnknownVersion:
+                raise
             except FormatError:
                 continue  # junk under a segment's name
         return b"".join(bodies) if bodies else None

@@ -16,7 +16,7 @@ from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Found, check_whole
 from audit_stream.archive.streams import read_stream
 from audit_stream.archive.tags import Tags, read_tags
-from audit_stream.errors import AuditError, ForkAlarm, FormatError
+from audit_stream.errors import AuditError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import TrustedKeys
@@ -184,7 +184,8 @@ class Tail:
     def _stop(self, what: str, place: str, error: AuditError) -> None:
         if what not in self._stopped:
             self._stopped[what] = None
-            self._alarms.raise_alarm(f"fork:{place}", f"left out of the index: {error}")
+            kind = "unknown-version" if isinstance(error, UnknownVersion) else "fork"
+            self._alarms.raise_alarm(f"{kind}:{place}", f"left out of the index: {error}")
 
 
 def _nobody(_: Indexed) -> None:

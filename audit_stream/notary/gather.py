@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain, Found, check_continues, check_whole
 from audit_stream.archive.streams import read_stream
-from audit_stream.errors import AuditError, ForkAlarm, FormatError
+from audit_stream.errors import AuditError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.canonical import parse_line
@@ -98,6 +98,8 @@ class Gatherer:
         """A stream that was founded since."""
         try:
             stream = await self._stream(name)
+        except UnknownVersion:
+            raise
         except FormatError as error:
             self._alarm(name, error)
             return []
@@ -129,6 +131,8 @@ class Gatherer:
                 check_whole(at, self._archive)
                 leaves.append(Leaf(at.segment.header_line, str(at.name)))
                 link = at.link
+        except UnknownVersion:
+            raise
         except (ForkAlarm, FormatError) as error:
             logged.stopped = True
             self._alarm(f"{place[0]}/{place[2]}", error)

@@ -95,9 +95,12 @@ class Fleet:
 
     def start(self, index: int, *tampering: str) -> subprocess.Popen[bytes]:
         """Start worker `index`; `tampering` goes to `tests.support.bad_worker` instead."""
-        module = (
-            ["tests.support.bad_worker", *tampering] if tampering else ["audit_stream", "worker"]
-        )
+        if tampering:
+            return self.run(index, "tests.support.bad_worker", *tampering)
+        return self.run(index, "audit_stream", "worker")
+
+    def run(self, index: int, *module: str) -> subprocess.Popen[bytes]:
+        """Run a module with its arguments as worker `index`."""
         environment = os.environ | self.environment | {
             "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
             "AUDIT_INSTANCE_ID": f"{self.prefix}-{self.archive}-{index}",
