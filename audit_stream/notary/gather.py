@@ -15,6 +15,7 @@ from audit_stream.evidence import layout
 from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.digest import Covered
+from audit_stream.evidence.formats import format_of
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import Alerts, WormStore
@@ -75,6 +76,7 @@ class Gatherer:
                 self._open(leaf.name, await self._stream(leaf.name))
             elif (segment := layout.parse_segment_name(leaf.name)) is not None:
                 said = parse_line(leaf.line, f"the leaf of {leaf.name}")
+                format_of(said, f"the leaf of {leaf.name}")
                 logged = self._places[segment.topic, segment.generation, segment.partition]
                 logged.link = Link(next=said["next"], seq=said["seq"] + 1, leaf=leaf.hash.hex())
 

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -57,7 +58,7 @@ class Progress:
         longest = 0.0
         for partition in range(self._partitions):
             times = sorted([begin, *(t for t in stood[partition] if begin < t < end), end])
-            longest = max(longest, *(b - a for a, b in zip(times, times[1:], strict=False)))
+            longest = max(longest, *(b - a for a, b in pairwise(times)))
         return longest
 
     async def everywhere(self, since: float) -> bool:

@@ -1,4 +1,4 @@
-"""A consumer group from outside: who is in it by which static name, and what is assigned to whom."""
+"""A consumer group from outside: who is in it by which static name, and what is assigned."""
 
 from __future__ import annotations
 

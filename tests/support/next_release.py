@@ -1,5 +1,5 @@
-"""The product's next release, for tests of rolling upgrades: it knows format 2 of segments and keeps
-its states in a form of its own. Both go where a release would put them.
+"""The product's next release, for tests of rolling upgrades: it knows format 2 of segments and
+keeps its states in a form of its own. Both go where a release would put them.
 
 `worker`, or any command line of the product.
 """
