@@ -103,14 +103,14 @@ class Looking:
         return joined if slot.subjects else None
 
     async def _body(self, slot: Slot) -> bytes | None:
-        """Of all that are segments; None where none is."""
+        """Of all that are segments; None where none is, or one is a newer release's."""
         bodies = []
         for name in slot.segments:
             data = await self._store.get(name)
             try:
                 bodies.append((await asyncio.to_thread(decode, data or b"", name)).body)
             except UnknownVersion:
-                raise
+                return None
             except FormatError:
                 continue  # junk under a segment's name
         return b"".join(bodies) if bodies else None

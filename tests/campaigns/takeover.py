@@ -31,6 +31,8 @@ from tests.support.load import Progress
 
 _STEP = 50_000
 _LIMIT_SECONDS = 600.0
+#: A worker that is stopped is no member any more, so nothing waits for its session.
+_SETTINGS = {"AUDIT_LEAVE_ON_STOP": "true", "AUDIT_SESSION_TIMEOUT_SECONDS": "45"}
 
 
 async def fill(fleet: Fleet, keys: int) -> None:
@@ -62,7 +64,7 @@ async def taken(fleet: Fleet, events: Events, index: int) -> float:
 
 async def measure(keys: int, folder: Path) -> None:
     async with EmbeddedKafka(folder / "kafka") as broker:
-        fleet = Fleet(broker.url, folder, "takeover")
+        fleet = Fleet(broker.url, folder, "takeover", extra=_SETTINGS)
         await fleet.prepare()
         events = Events(1, fleet.topic)
         try:
