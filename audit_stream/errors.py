@@ -87,7 +87,8 @@ class FormatError(AuditError):
 
 
 class UnknownVersion(FormatError):
-    """A format version this release does not know: it cannot judge (exit code 3)."""
+    """A format version this release does not know: it cannot judge, and every process that meets
+    one ends (exit code 3)."""
 
     code = "AS-2002"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -13,20 +15,25 @@ from typing import Any
 from audit_stream import __version__
 from audit_stream.app.guarded import GuardedStores
 from audit_stream.app.topics import archived_topics, changelog_topic
-from audit_stream.errors import TopicError
+from audit_stream.errors import BrokerError, TopicError
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.ask import describe_topics
 from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection
+from audit_stream.kafka.group import leave_group
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.posture import Assurance
 from audit_stream.seal.builder import Limits, Origin
 from audit_stream.settings import Settings
 from audit_stream.stream.context import Brake, Context, StepHook
+from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.worker import WorkerConfig
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+_LEAVE_SECONDS = 5.0
 
 
 def build_context(
@@ -40,6 +47,7 @@ def build_context(
         archive=settings.archive_name, assurance=assurance.label,
         writer=f"audit-stream/{__version__}", status_map=status_map.hash,
         key_epoch=ring.keyring.epoch, raw_key=raw_key(ring.keyring.index_key),
+        format=settings.write_format,
     )  # fmt: skip
     return Context(
         store=stores.archive, subjects=stores.subjects, signer=ring.signer,
@@ -69,7 +77,7 @@ def rekeyed(context: Context, ring: LoadedKeyring) -> Context:
 
 def worker_config(
     settings: Settings, streams: Mapping[str, StreamObject], twins: Mapping[str, str],
-    connection: KafkaConnection, process: str,
+    connection: KafkaConnection, process: str, form: StateForm = FIRST_FORM,
 ) -> WorkerConfig:  # fmt: skip
     """What Faust needs to know."""
     return WorkerConfig(
@@ -77,14 +85,33 @@ def worker_config(
         topics=list(streams), rekey=twins,
         partitions=settings.partitions, state_dir=settings.state_dir,
         session_timeout=settings.session_timeout_seconds,
-        static_member=_member_name(settings.static_member, streams),
+        static_member=member_name(settings.static_member, streams),
+        leaves=settings.leave_on_stop, form=form,
         client_id=f"{CLIENT_ID}-{process}",
         client_options=connection.client_options(), credentials=_credentials(connection),
         changelog_id=partial(_topic_id, connection, changelog_topic(settings)),
     )  # fmt: skip
 
 
-def _member_name(member: str | None, streams: Mapping[str, StreamObject]) -> str | None:
+def leaver(
+    connection: KafkaConnection, settings: Settings, streams: Mapping[str, StreamObject]
+) -> Callable[[], Awaitable[None]]:
+    """Leaves the group, if this is a static member; a broker that does not answer costs others only
+    the session's time-out."""
+    name = member_name(settings.static_member, streams)
+
+    async def leave() -> None:
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if name is not None:
+                    await leave_group(connection, settings.app_id, name)
+        except (TimeoutError, BrokerError) as error:
+            log.warning("still a member of the group: %s: %s", type(error).__name__, error)
+
+    return leave
+
+
+def member_name(member: str | None, streams: Mapping[str, StreamObject]) -> str | None:
     """Kafka gives a static member that is soon back its old assignment, without a rebalance.
 
     Under the same name, the partitions of a topic that was recreated or grew meanwhile would be

@@ -14,7 +14,14 @@ from audit_stream.archive.chain import new_generation
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.streams import found_stream, newest_stream
-from audit_stream.errors import ConfigError, FormatError, KeyringError, StateError, TopicError
+from audit_stream.errors import (
+    ConfigError,
+    FormatError,
+    KeyringError,
+    StateError,
+    TopicError,
+    UnknownVersion,
+)
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.kafka import ops_events, quarantine
 from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
@@ -98,6 +105,8 @@ async def open_streams(
                     store, ring.signer, ring.trusted, archive=settings.archive_name, topic=topic,
                     genesis=genesis, topic_id=topic_id,
                 )  # fmt: skip
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise KeyringError(
                 f"the archive's streams were not founded under this keyring: {error.message}",

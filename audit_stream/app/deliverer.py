@@ -24,7 +24,7 @@ from audit_stream.delivery.brake import Brake
 from audit_stream.delivery.deliverer import Deliverer
 from audit_stream.delivery.lane import Work
 from audit_stream.delivery.position import Positions
-from audit_stream.errors import AuditError, DeliveryConflict
+from audit_stream.errors import AuditError, DeliveryConflict, UnknownVersion
 from audit_stream.settings import Settings
 from audit_stream.stores.clock import SystemClock
 from audit_stream.telemetry.alerts import AlarmBoard
@@ -132,6 +132,9 @@ async def _until_stopped(
             busy = await _pass(deliverer, work, stop, settings)
         except DeliveryConflict as error:
             alarms.raise_alarm(key, str(error))
+            raise
+        except UnknownVersion as error:
+            alarms.raise_alarm(f"unknown-version:{key}", str(error))
             raise
         except AuditError as error:
             alarms.raise_alarm(key, f"delivery failed and is tried again: {error}")

@@ -8,7 +8,7 @@ from audit_stream.archive.certificates import newest_first
 from audit_stream.archive.chain import Chain
 from audit_stream.archive.newest import newest_number
 from audit_stream.archive.streams import generations
-from audit_stream.errors import FormatError, KeyringError
+from audit_stream.errors import FormatError, KeyringError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.ending import decode_link
 from audit_stream.evidence.layout import SegmentName
@@ -36,6 +36,8 @@ async def archive_epoch(store: WormStore, keys: TrustedKeys, archive: str) -> Ar
         try:
             proven = max(proven, await newest_epoch(store, keys, topic))
             claimed = max(claimed, await _claimed(store, keys, topic))
+        except UnknownVersion:
+            raise
         except FormatError as error:
             raise KeyringError(
                 f"the archive's streams were not founded under this keyring: {error.message}",

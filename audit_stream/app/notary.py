@@ -16,7 +16,7 @@ from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.now import now
 from audit_stream.app.standing import tell_standing
-from audit_stream.errors import BrokerError, ForkAlarm, FormatError
+from audit_stream.errors import BrokerError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence.batch import MOST_LEAVES
 from audit_stream.kafka.ask import topic_ends
 from audit_stream.kafka.connect import KafkaConnection
@@ -82,6 +82,9 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
             stores.archive.be_patient()
             hints.start()
             await _until_stopped(notary, anchoring, hints, metrics, stop, settings)
+    except UnknownVersion as error:
+        alarms.raise_alarm("unknown-version:log", str(error))
+        raise
     except (ForkAlarm, FormatError) as error:
         alarms.raise_alarm("fork:log", str(error))
         raise

@@ -15,7 +15,7 @@ from audit_stream.app import interpreter
 from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.assurance import AssuranceWatch, check_assurance
-from audit_stream.app.build import build_context, rekeyed, worker_config
+from audit_stream.app.build import build_context, leaver, rekeyed, worker_config
 from audit_stream.app.checks import (
     check_epoch,
     check_topics,
@@ -50,9 +50,11 @@ from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context, StepHook, no_hook
+from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.process import EXIT_FENCED, ShutdownTimer, Watchdog, die
 from audit_stream.stream.quarantine import QuarantineWriter
+from audit_stream.stream.rebuild import fit_state_dir
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.worker import LOOP, Worker
 from audit_stream.telemetry.alerts import AlarmBoard
@@ -67,10 +69,11 @@ _LAST_ALARMS_SECONDS = 2.0
 
 async def run_worker(
     settings: Settings, hook: StepHook = no_hook,
-    adapt: Callable[[Context], Context] = lambda context: context,
+    adapt: Callable[[Context], Context] = lambda context: context, form: StateForm = FIRST_FORM,
 ) -> None:  # fmt: skip
-    """Check, build, run until SIGTERM or SIGINT."""
+    """Check, build, run until SIGTERM or SIGINT. `form`: of the states this release keeps."""
     lock = lock_state_dir(settings.state_dir)
+    fit_state_dir(settings.state_dir, form)
     interpreter.tune()
     log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
     metrics, note = Metrics(), EndNote(settings.state_dir)
@@ -91,7 +94,9 @@ async def run_worker(
         loop.add_signal_handler(number, _stop, timer, stop)
     try:
         async with contextlib.AsyncExitStack() as ends:
-            await _run(settings, metrics, alarms, health, watchdog, stop, end, hook, adapt, ends)
+            await _run(
+                settings, metrics, alarms, health, watchdog, stop, end, hook, adapt, form, ends
+            )
     except AuditError as error:
         note.leave(error.code)
         raise
@@ -170,7 +175,7 @@ def _watch_keys(
 async def _run(
     settings: Settings, metrics: Metrics, alarms: AlarmBoard, health: Health, watchdog: Watchdog,
     stop: asyncio.Event, end: Callable[[int, str], None], hook: StepHook,
-    adapt: Callable[[Context], Context], ends: contextlib.AsyncExitStack,
+    adapt: Callable[[Context], Context], form: StateForm, ends: contextlib.AsyncExitStack,
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
     load_archive_keyring(settings, closed=True)  # that it can be, before anything else is asked for
@@ -192,7 +197,8 @@ async def _run(
     options, newest = connection.client_options(), partial(newest_epoch_told, private)
     hints = HintWriter(options)
     held = await follow_holds(store, private, ring, alarms)
-    context = replace(adapt(context), stored=hints.tell, held=held, newest_epoch=newest)
+    context = replace(adapt(context), stored=hints.tell, held=held, newest_epoch=newest,
+                      leave=leaver(connection, settings, streams))  # fmt: skip
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
     quarantine = QuarantineWriter(options)
     twins = _twins(settings)
@@ -204,7 +210,7 @@ async def _run(
     del ring, context  # the pipeline's alone are the keys: they go with the epoch
     stores.be_patient()
     worker = Worker(
-        worker_config(settings, streams, twins, connection, registration.member.process),
+        worker_config(settings, streams, twins, connection, registration.member.process, form),
         pipeline, changelog, rekeyer, watchdog,
     )  # fmt: skip
     for each in (quarantine, rekeyer):

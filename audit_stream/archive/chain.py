@@ -16,6 +16,7 @@ from audit_stream.archive.newest import newest_number
 from audit_stream.errors import ForkAlarm, FormatError, Superseded, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.ending import End, Ending, signed_link
+from audit_stream.evidence.formats import number_of
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Header, Segment
 from audit_stream.evidence.signing import TrustedKeys
@@ -55,7 +56,10 @@ class Found:
     def link(self) -> Link:
         """Where the chain ends with this segment."""
         header = self.segment.header
-        return Link(next=header.next, seq=header.seq + 1, leaf=self.segment.leaf.hex())
+        return Link(
+            next=header.next, seq=header.seq + 1, leaf=self.segment.leaf.hex(),
+            format=number_of(header.v),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audit_stream.keys.file import LoadedKeyring
 
 app = typer.Typer(help="The gateway's index: made from the archive alone.", no_args_is_help=True)
+_FOUND, _CANNOT_JUDGE = 1, 3
 _COLUMNS = ("topic", "generation", "partition", "next", "segments", "records")
 _PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
@@ -43,7 +44,7 @@ def rebuild(
     Goes on where it was, whatever ended it. The gateway does the same while it runs: stop it first.
 
     Exit 0: done. 1: a partition does not fit its chain and was left out, or a store cannot be read.
-    2: the index is in use, or another archive's.
+    2: the index is in use, or another archive's. 3: what was left out is a newer release's.
     """
     from audit_stream.index.files import discard
 
@@ -52,7 +53,7 @@ def rebuild(
         discard(settings.index_dir)
     taken = asyncio.run(_rebuild(settings, out, with_subjects=not without_subjects))
     if taken.stopped:
-        raise typer.Exit(1)
+        raise typer.Exit(_CANNOT_JUDGE if taken.stopped == taken.unknown else _FOUND)
 
 
 @app.command()
@@ -115,7 +116,9 @@ async def _index(archive: Archive, index: ArchiveIndex, out: Output) -> Taken:
         "stopped": taken.stopped, "seconds": round(seconds, 3),
     })  # fmt: skip
     for place in taken.stopped:
-        out.say(f"STOPPED {place}: it does not fit its chain, run audit-stream verify")
+        why = "does not fit its chain, run audit-stream verify"
+        newer = "is of a newer release, whose index it takes"
+        out.say(f"STOPPED {place}: it {newer if place in taken.unknown else why}")
     rate = taken.records / max(seconds, 1e-3)
     out.say(f"{'NOT DONE' if taken.stopped else 'DONE'}: {taken.records:,} records in "
             f"{seconds:.1f} s ({rate:,.0f} records/s)")  # fmt: skip

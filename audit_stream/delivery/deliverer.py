@@ -16,7 +16,7 @@ from audit_stream.archive.chain import Chain
 from audit_stream.archive.streams import read_stream
 from audit_stream.delivery.lane import Lane, Work
 from audit_stream.delivery.position import Position
-from audit_stream.errors import AuditError, ForkAlarm, FormatError
+from audit_stream.errors import AuditError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
@@ -100,6 +100,8 @@ class Deliverer:
             if name not in self._streams and name not in self._stopped:
                 try:
                     await self._open(name)
+                except UnknownVersion:
+                    raise
                 except FormatError as error:
                     self._stop(name, name, error)
 
@@ -129,6 +131,8 @@ class Deliverer:
     async def _turn(self, lane: Lane) -> bool:
         try:
             more = await lane.turn()
+        except UnknownVersion:
+            raise
         except (ForkAlarm, FormatError) as error:
             place = f"{lane.chain.stream.topic}/{lane.chain.partition}"
             self._stop(str(lane), place, error)

@@ -59,7 +59,8 @@ def check_version(value: Mapping[str, Any], known: str, what: str, name: str = "
         return
     if isinstance(version, str) and version.startswith(f"{kind}/"):
         raise UnknownVersion(
-            f"{what} has the version {version}", hint="verify it with a newer release"
+            f"{what} has the version {version}, which this release does not know",
+            hint="use a newer release for it",
         )
     raise FormatError(f"{what} {name} is not {known}")
 

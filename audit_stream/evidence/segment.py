@@ -16,13 +16,12 @@ from isal import isal_zlib
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger as ledger_code
-from audit_stream.evidence.canonical import canonical, check_version, parse_line
+from audit_stream.evidence.canonical import canonical, parse_line
 from audit_stream.evidence.encoding import hex_decode
+from audit_stream.evidence.formats import FIRST, format_of
 from audit_stream.evidence.signing import TrustedKeys, parse_signature_line
 from audit_stream.evidence.tree import leaf_hash
 
-VERSION = "audit-segment/1"
-RECORD_VERSION = "audit-record/1"
 ASSURANCES = ("mutable", "worm_unlocked", "worm_locked")  # the lowest first
 GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
 #: Refuse to inflate beyond this: a segment is about 8 MiB, a hostile object may claim anything.
@@ -58,8 +57,8 @@ class Header:
     topic: str
     void: Sequence[dict[str, str]]
     writer: str
-    record: str = RECORD_VERSION
-    v: str = VERSION
+    record: str = FIRST.record
+    v: str = FIRST.segment
 
     def line(self) -> bytes:
         """The canonical line, without its newline."""
@@ -153,10 +152,9 @@ def lowest_assurance(levels: Iterable[str]) -> str | None:
 
 
 def parse_header(line: bytes, what: str) -> Header:
-    """Line 1 as a `Header`; `UnknownVersion` for another version, else `FormatError`."""
+    """Line 1 as a `Header`; `UnknownVersion` for a format not known, else `FormatError`."""
     value = parse_line(line, what)
-    check_version(value, VERSION, what)
-    check_version(value, RECORD_VERSION, what, "record")
+    format_of(value, what)
     if set(value) != _MEMBERS:
         raise FormatError(f"{what} lacks or adds the members {sorted(set(value) ^ _MEMBERS)}")
     for name in _INTEGERS:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import decode
@@ -103,12 +103,14 @@ class Looking:
         return joined if slot.subjects else None
 
     async def _body(self, slot: Slot) -> bytes | None:
-        """Of all that are segments; None where none is."""
+        """Of all that are segments; None where none is, or one is a newer release's."""
         bodies = []
         for name in slot.segments:
             data = await self._store.get(name)
             try:
                 bodies.append((await asyncio.to_thread(decode, data or b"", name)).body)
+            except UnknownVersion:
+                return None
             except FormatError:
                 continue  # junk under a segment's name
         return b"".join(bodies) if bodies else None

@@ -16,7 +16,7 @@ from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Found, check_whole
 from audit_stream.archive.streams import read_stream
 from audit_stream.archive.tags import Tags, read_tags
-from audit_stream.errors import AuditError, ForkAlarm, FormatError
+from audit_stream.errors import AuditError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import TrustedKeys
@@ -43,6 +43,7 @@ class Taken:
     records: int = 0
     untagged: int = 0  # segments without a readable subject object
     stopped: list[str] = field(default_factory=list)  # topic/generation/partition, or stream object
+    unknown: list[str] = field(default_factory=list)  # those of them that a newer release wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Tail:
         self._chains: dict[bytes, Chain] = {}
         self._indexed = index.places()
         self._streams: set[str] = set()
-        self._stopped: dict[str, None] = {}
+        self._stopped: dict[str, AuditError] = {}
 
     def use_keys(self, keyring: Keyring) -> None:
         """From now on that keyring, of the same archive, and not the one before."""
@@ -93,6 +94,9 @@ class Tail:
             if str(self._indexed[place]) not in self._stopped:
                 await self._follow(place, chain, limit, told or _nobody, taken)
         taken.stopped = list(self._stopped)
+        taken.unknown = [
+            what for what, error in self._stopped.items() if isinstance(error, UnknownVersion)
+        ]
         return taken
 
     @property
@@ -183,8 +187,9 @@ class Tail:
 
     def _stop(self, what: str, place: str, error: AuditError) -> None:
         if what not in self._stopped:
-            self._stopped[what] = None
-            self._alarms.raise_alarm(f"fork:{place}", f"left out of the index: {error}")
+            self._stopped[what] = error
+            kind = "unknown-version" if isinstance(error, UnknownVersion) else "fork"
+            self._alarms.raise_alarm(f"{kind}:{place}", f"left out of the index: {error}")
 
 
 def _nobody(_: Indexed) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka.errors import for_code
 
 from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection, open_admin
+from audit_stream.kafka.requests import LeaveByName
 
 _ERROR, _MEMBERS = 0, 5  # of a group: error code, group, state, protocol type, protocol, members
 _CLIENT_ID, _OTHER_ID = 1, 0  # of a member of DescribeGroups v0 to v3: member id, client id, …
@@ -19,6 +20,16 @@ async def group_processes(connection: KafkaConnection, group: str) -> list[str]:
     async with open_admin(connection) as admin:
         responses = await admin.describe_consumer_groups([group])
         return processes_of([found for response in responses for found in response.groups])
+
+
+async def leave_group(connection: KafkaConnection, group: str, name: str) -> None:
+    """Take a static member out of the group: its partitions are others' at once, not when its
+    session has timed out. One that is not in it is left out already. `BrokerError`."""
+    async with open_admin(connection) as admin:
+        node = await admin.find_coordinator(group)
+        answer = await admin._send_request(LeaveByName(group, name), node)
+        if answer.error_code:
+            raise for_code(answer.error_code)(f"leaving the group {group}")
 
 
 def processes_of(groups: Sequence[Sequence[Any]]) -> list[str]:

@@ -1,9 +1,12 @@
-"""Two requests of Kafka's protocol that aiokafka lacks, built on its own request classes.
+"""Requests of Kafka's protocol that aiokafka lacks, built on its own request classes.
 
 `DescribeTopics` is Metadata v12 (KIP-516 topic ids; aiokafka stops at v5), and never lets the
 broker create a topic that was only asked about. `AlterTopicConfigs` is IncrementalAlterConfigs v0
 (KIP-339): it changes the named settings alone, where AlterConfigs resets all others.
-Field lists: Kafka's ``MetadataRequest.json`` and ``IncrementalAlterConfigsRequest.json``.
+`NamedHeartbeat` and `LeaveByName` are Heartbeat v3 and LeaveGroup v3: they carry a static member's
+name (KIP-345), where aiokafka's stop at v1.
+Field lists: Kafka's ``MetadataRequest.json``, ``IncrementalAlterConfigsRequest.json``,
+``HeartbeatRequest.json`` and ``LeaveGroupRequest.json``.
 """
 
 from __future__ import annotations
@@ -29,7 +32,10 @@ from aiokafka.protocol.types import (
 )
 
 _METADATA, _INCREMENTAL_ALTER_CONFIGS = 3, 44
+_HEARTBEAT, _LEAVE_GROUP = 12, 13
 _TOPIC_RESOURCE, _SET = 2, 0
+#: Another process has joined under the static member's name.
+FENCED_INSTANCE_ID = 82
 _ZERO_ID = uuid.UUID(int=0)
 
 
@@ -190,3 +196,85 @@ class AlterTopicConfigs(Request[AlterTopicConfigsRequestV0]):  # type: ignore[mi
             for topic, settings in self._configs.items()
         ]
         return request_struct_class(resources, False)
+
+
+class NamedHeartbeatResponseV3(Response):  # type: ignore[misc]  # aiokafka has no types
+    """Error code."""
+
+    API_KEY = _HEARTBEAT
+    API_VERSION = 3
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("error_code", Int16))
+
+
+class NamedHeartbeatRequestV3(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    """The request as it goes over the wire."""
+
+    API_KEY = _HEARTBEAT
+    API_VERSION = 3
+    RESPONSE_TYPE = NamedHeartbeatResponseV3
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        ("generation_id", Int32),
+        ("member_id", String("utf-8")),
+        ("group_instance_id", String("utf-8")),
+    )
+
+
+class NamedHeartbeat(Request[NamedHeartbeatRequestV3]):  # type: ignore[misc]  # aiokafka has no types
+    """A static member's heartbeat; the answer has `FENCED_INSTANCE_ID` if another has its name."""
+
+    API_KEY = _HEARTBEAT
+
+    def __init__(self, group: str, generation: int, member: str, name: str) -> None:
+        self._fields = group, generation, member, name
+
+    def build(self, request_struct_class: type[NamedHeartbeatRequestV3]) -> Any:
+        """The wire form; called by aiokafka once it knows the broker's versions."""
+        return request_struct_class(*self._fields)
+
+
+class LeaveByNameResponseV3(Response):  # type: ignore[misc]  # aiokafka has no types
+    """Error code of all, and of each member."""
+
+    API_KEY = _LEAVE_GROUP
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        (
+            "members",
+            Array(
+                ("member_id", String("utf-8")),
+                ("group_instance_id", String("utf-8")),
+                ("error_code", Int16),
+            ),
+        ),
+    )
+
+
+class LeaveByNameRequestV3(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    """The request as it goes over the wire."""
+
+    API_KEY = _LEAVE_GROUP
+    API_VERSION = 3
+    RESPONSE_TYPE = LeaveByNameResponseV3
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        (
+            "members",
+            Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8"))),
+        ),
+    )
+
+
+class LeaveByName(Request[LeaveByNameRequestV3]):  # type: ignore[misc]  # aiokafka has no types
+    """Take a static member out of its group; whoever has the name."""
+
+    API_KEY = _LEAVE_GROUP
+
+    def __init__(self, group: str, name: str) -> None:
+        self._group, self._name = group, name
+
+    def build(self, request_struct_class: type[LeaveByNameRequestV3]) -> Any:
+        """The wire form; called by aiokafka once it knows the broker's versions."""
+        return request_struct_class(self._group, [("", self._name)])

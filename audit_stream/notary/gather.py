@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain, Found, check_whole
 from audit_stream.archive.streams import read_stream
-from audit_stream.errors import AuditError, ForkAlarm, FormatError
+from audit_stream.errors import AuditError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.batch import Batch, Leaf
 from audit_stream.evidence.canonical import parse_line
 from audit_stream.evidence.digest import Covered
+from audit_stream.evidence.formats import format_of
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import Alerts, WormStore
@@ -76,6 +77,7 @@ class Gatherer:
                 self._open(leaf.name, await self._stream(leaf.name))
             elif (segment := layout.parse_segment_name(leaf.name)) is not None:
                 said = parse_line(leaf.line, f"the leaf of {leaf.name}")
+                format_of(said, f"the leaf of {leaf.name}")
                 logged = self._places[segment.topic, segment.generation, segment.partition]
                 logged.link = Link(next=said["next"], seq=said["seq"] + 1, leaf=leaf.hash.hex())
 
@@ -99,6 +101,8 @@ class Gatherer:
         """A stream that was founded since."""
         try:
             stream = await self._stream(name)
+        except UnknownVersion:
+            raise
         except FormatError as error:
             self._alarm(name, error)
             return []
@@ -130,6 +134,8 @@ class Gatherer:
                         break
                 else:
                     await logged.chain.check_no_hole(link)
+        except UnknownVersion:
+            raise
         except (ForkAlarm, FormatError) as error:
             logged.stopped = True
             self._alarm(f"{place[0]}/{place[2]}", error)

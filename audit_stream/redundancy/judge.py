@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, UnknownVersion
 from audit_stream.evidence import layout
 from audit_stream.evidence.disposal import Disposal, covered_by, decode_kept, disposal_of
 from audit_stream.evidence.ending import End, signed_link
@@ -75,6 +75,8 @@ class Judge:
         except Failed as failed:
             said = f"{failed.step}: {failed.what}"
             return unproven(said) if failed.unknown else wrong(said)
+        except UnknownVersion as error:
+            return unproven(error.message.removeprefix(f"{name} "))
         except FormatError as error:
             return wrong(error.message.removeprefix(f"{name} "))
 
@@ -169,6 +171,8 @@ class Judge:
     def _signed_entry(self, data: bytes, name: str) -> Entry | None:
         try:
             entry = decode_entry(data, name)
+        except UnknownVersion:
+            raise
         except FormatError:
             return None
         return entry if entry.is_signed(self._keys) else None

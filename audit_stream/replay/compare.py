@@ -21,7 +21,6 @@ from audit_stream.replay.segment import Compared, compare_segment
 from audit_stream.replay.states import States
 from audit_stream.replay.tally import ANOTHER_LOG, DISPOSED, LOG_ENDS, NO_MAP, RETENTION, Tally
 from audit_stream.seal.builder import Link, SegmentBuilder
-from audit_stream.stream.table import changes_of
 
 _AHEAD = 2  # segments of some megabytes
 #: Told after each segment: the first offset not done, and where the archive ends.
@@ -147,6 +146,6 @@ class Comparison:
         if self._dry_run:
             return
         overlay, segment = self._rejudge.overlay, found.segment
-        changes = changes_of(segment.header, segment.leaf, overlay)
+        changes = self._states.form.changes_of(segment.header, segment.leaf, overlay)
         self._states.commit(changes, self.tally.encode())
         overlay.clear()

@@ -15,6 +15,7 @@ from audit_stream.evidence.difference import (
     is_erased,
     line_difference,
 )
+from audit_stream.evidence.formats import number_of
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.segment import Header
 from audit_stream.evidence.stream_object import StreamObject
@@ -77,6 +78,7 @@ def _header(
     origin = Origin(
         archive=stream.archive, assurance=stored.assurance, writer=stored.writer,
         status_map=stored.status_map, key_epoch=stored.key_epoch, raw_key=raw_key,
+        format=number_of(stored.v),
     )  # fmt: skip
     link = Link(next=stored.base, seq=stored.seq, leaf=stored.prev)
     return derived.header(

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit_stream.precedence.matrix import State, unpack_state
+from audit_stream.precedence.matrix import State
 from audit_stream.rocks import batch_of, new_cache, open_database
 from audit_stream.stream.changelog import Pair
-from audit_stream.stream.table import Applied, applied_key
+from audit_stream.stream.form import FIRST_FORM, Applied
 
 #: A state's key never begins with a zero byte.
 _POSITION = b"\x00position"
@@ -22,6 +22,8 @@ _POSITION = b"\x00position"
 
 class States:
     """`stream.state.StateTable` of one partition; the partition's number does not matter."""
+
+    form = FIRST_FORM  # a replay's database lives as long as the replay
 
     def __init__(self, folder: Path, *, keep: bool) -> None:
         """Open the database in `folder`: what is there already, or with `keep` false a new one."""
@@ -42,7 +44,7 @@ class States:
     def get(self, key: bytes) -> State | None:
         """The state of a message, None when it has none."""
         data = self._get(key)
-        return None if data is None else unpack_state(data)
+        return None if data is None else self.form.unpack(data)
 
     def commit(self, pairs: Iterable[Pair], position: bytes) -> None:
         """Apply the pairs and note how far the replay is, both or neither."""
@@ -56,7 +58,7 @@ class States:
 
     def applied(self, partition: int, topic: str) -> Applied | None:
         """See `StateTable`."""
-        data = self._db.get(applied_key(topic))
+        data = self._db.get(self.form.applied_key(topic))
         return None if data is None else Applied.unpack(data)
 
     def keys_of(self, partition: int, stream: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from audit_stream.evidence import ledger
 from audit_stream.evidence.encoding import time_text
+from audit_stream.evidence.formats import FIRST, FORMATS, number_of
 from audit_stream.evidence.layout import SegmentName, subject_name
 from audit_stream.evidence.rawmac import new_raw_mac
 from audit_stream.evidence.segment import Header, encode
@@ -38,6 +39,7 @@ class Link:
     next: int  # first offset not covered
     seq: int  # seq of the next segment
     leaf: str | None  # leaf hash of the last header, None at genesis
+    format: int = FIRST.number  # of the last segment: what continues it has no lower one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Origin:
     status_map: str
     key_epoch: int
     raw_key: bytes
+    format: int = FIRST.number  # the one told to write
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,10 @@ class Sealed:
     @property
     def link(self) -> Link:
         """Where the chain ends once this segment is stored."""
-        return Link(next=self.header.next, seq=self.header.seq + 1, leaf=self.leaf.hex())
+        header = self.header
+        return Link(
+            next=header.next, seq=header.seq + 1, leaf=self.leaf.hex(), format=number_of(header.v)
+        )
 
     def metadata(self, regulatory_tag: str) -> dict[str, str]:
         """Object metadata (formats.md section 3)."""
@@ -174,6 +180,7 @@ class SegmentBuilder:
         """Line 1 of the segment that continues `link`."""
         if link.next != self.base:
             raise ValueError(f"segment at {self.base} does not continue the chain at {link.next}")
+        form = FORMATS[max(origin.format, link.format)]
         return Header(
             archive=origin.archive, assurance=origin.assurance, base=self.base,
             body=sha256(self.body).hexdigest(), count=self.count, first_ts=self._first_ts,
@@ -183,6 +190,7 @@ class SegmentBuilder:
             root=record_root(self._hashes).hex(),
             sealed_at=sealed_at, seq=link.seq, status_map=origin.status_map,
             stream=stream.stream, topic=stream.topic, void=list(void), writer=origin.writer,
+            record=form.record, v=form.segment,
         )  # fmt: skip
 
     def seal(

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 
 from audit_stream.errors import ConfigError
+from audit_stream.evidence.formats import FIRST, FORMATS
 from audit_stream.posture import Assurance
 from audit_stream.settings.fields import Level, Names, Pairs, shown, vault_url
 from audit_stream.stores.open import Place, place_of
@@ -135,6 +136,11 @@ def _folder(place: Place) -> Path:
 class SegmentSettings(BaseModel):
     """Segments and memory"""
 
+    write_format: int = Field(
+        FIRST.number,
+        description="The format of the segments that workers write; a chain never goes back to a "
+        "lower one. Raise it when everything that reads the archive knows the new one.",
+    )
     segment_max_records: int = Field(
         10_000, ge=1, le=1_000_000, description="A segment is sealed at so many records."
     )
@@ -174,6 +180,14 @@ class SegmentSettings(BaseModel):
     breaker_probe_seconds: float = Field(
         5.0, gt=0, description="An open breaker asks the store again after so many seconds."
     )
+
+    @field_validator("write_format")
+    @classmethod
+    def _check_format(cls, value: int) -> int:
+        if value not in FORMATS:
+            known = ", ".join(map(str, sorted(FORMATS)))
+            raise ValueError(f"this release writes the formats {known}")
+        return value
 
 
 class ProcessSettings(BaseModel):

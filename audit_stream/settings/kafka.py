@@ -59,6 +59,11 @@ class KafkaSettings(BaseModel):
     session_timeout_seconds: float = Field(
         20.0, ge=6, le=300, description="After so long without a heartbeat a worker is replaced."
     )
+    leave_on_stop: bool = Field(
+        False,
+        description="A static member that is stopped leaves its group: its partitions are others' "
+        "at once, and come back with a rebalance. For workers that are scaled in by a machine.",
+    )
     raw_retention_days: float | None = Field(
         None,
         gt=0,

@@ -47,6 +47,10 @@ def _nobody(_: Sealed) -> None:
     """Nobody is told."""
 
 
+async def _stay() -> None:
+    """A dynamic member, or none: nothing is kept for it."""
+
+
 async def _none_told() -> int:
     """Nobody was ever erased."""
     return 0
@@ -88,6 +92,7 @@ class Context:
     wall_ms: Callable[[], int]
     nonce: Callable[[int], bytes]  # fresh random bytes, for subject objects only
     die: Callable[[int, str], None]  # ends the process before any offset moves
+    leave: Callable[[], Awaitable[None]] = _stay  # the group: its partitions are others' at once
     hook: StepHook = no_hook
     held: Held = no_holds
     stored: Callable[[Sealed], None] = _nobody  # told of each segment that stands

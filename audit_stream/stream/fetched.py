@@ -13,6 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from audit_stream.kafka.batches import take_whole_batches
+from audit_stream.stream.membership import NameGuard
 
 #: The broker answers a fetch that finds nothing after this long. Faust's 1500 ms would stall busy
 #: partitions: there is one fetch in flight per broker.
@@ -35,6 +36,12 @@ Fetched = tuple[list[Any], int]  # records, position after them
 
 class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread, answering with whole batches and the position behind them."""
+
+    async def on_start(self) -> None:
+        """As stock, and watch whose the member's name is."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator  # made by its start
+        NameGuard.watch(coordinator, self.consumer.fenced)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

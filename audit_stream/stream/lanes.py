@@ -15,14 +15,21 @@ from typing import Any
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
-from audit_stream.errors import AuditError, Fenced, KeyringError, Superseded, TopicError
+from audit_stream.errors import (
+    AuditError,
+    Fenced,
+    KeyringError,
+    Superseded,
+    TopicError,
+    UnknownVersion,
+)
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
-from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL
+from audit_stream.stream.process import EXIT_CANNOT_JUDGE, EXIT_FENCED, EXIT_INTERNAL
 from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
 from audit_stream.stream.storing import Outdated, Overtaken, Storing
 from audit_stream.stream.table import BatchStore
@@ -104,6 +111,9 @@ class Lanes:
             return None
         except Superseded as error:
             self.context.die(EXIT_FENCED, str(error))
+            return None
+        except UnknownVersion as error:
+            await self._cannot_judge(tp, error)
             return None
         except AuditError as error:
             self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
@@ -221,6 +231,15 @@ class Lanes:
         self.consumer.halted.add(tp)
         self.context.alerts.raise_alarm(f"{kind}:{tp.topic}/{tp.partition}", message)
 
+    async def _cannot_judge(self, tp: Any, error: UnknownVersion) -> None:
+        """A newer release goes on with the partition: what it wrote cannot be followed here."""
+        for lane in self.lanes.values():
+            lane.drop()  # the other partitions, too, are those of who comes next
+        await self.context.leave()
+        place = f"{tp.topic}/{tp.partition}"
+        self.context.alerts.raise_alarm(f"unknown-version:{place}", str(error))
+        self.context.die(EXIT_CANNOT_JUDGE, f"{error.code}: {place}: {error}")
+
     # -- storing
 
     def _ack(self, lane: Lane, offset: int) -> None:
@@ -238,6 +257,8 @@ class Lanes:
             self.context.outdated()
         except (Fenced, Superseded) as error:
             self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+        except UnknownVersion as error:
+            await self._cannot_judge(tp, error)
         except TopicError as error:
             self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:

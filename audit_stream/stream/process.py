@@ -17,6 +17,7 @@ from typing import NoReturn
 log = logging.getLogger(__name__)
 EXIT_INTERNAL = 70
 EXIT_FENCED = 71  # another worker owns the partition: start again
+EXIT_CANNOT_JUDGE = 3  # a newer release wrote what this one would have to follow
 _CHECK_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
 

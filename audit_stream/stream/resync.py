@@ -17,7 +17,6 @@ from audit_stream.evidence.segment import Segment
 from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.state import StateLog, StateTable
-from audit_stream.stream.table import applied_key, changes_of
 
 _FORGET_STEP = 50_000  # keys a transaction
 #: Timestamp (ms) of the record at an offset of a partition, or None when the broker has none there.
@@ -39,7 +38,8 @@ class Resync:
         async for following in chain.follow(link):
             last, link = following.segment, following.link
             states = states_of(last, str(following.name))
-            await self._write(chain.partition, changes_of(last.header, last.leaf, states))
+            changes = self._table.form.changes_of(last.header, last.leaf, states)
+            await self._write(chain.partition, changes)
         return link, last
 
     async def _applied_segment(self, chain: Chain) -> Found | None:
@@ -64,7 +64,7 @@ class Resync:
         keys = self._table.keys_of(partition, stream)
         while pairs := [(key, None) for key in islice(keys, _FORGET_STEP)]:
             await self._write(partition, pairs)
-        await self._write(partition, [(applied_key(topic), None)])
+        await self._write(partition, [(self._table.form.applied_key(topic), None)])
 
 
 async def check_same_topic(

@@ -9,11 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from audit_stream.stream.changelog import Pair
-from audit_stream.stream.table import Applied
+from audit_stream.stream.form import Applied, StateForm
 
 
 class StateTable(Protocol):
     """States by table key, and how far a topic's segments are in them."""
+
+    @property
+    def form(self) -> StateForm:
+        """The form of its entries."""
+        ...
 
     def applied(self, partition: int, topic: str) -> Applied | None:
         """The topic's applied marker, or None when nothing was applied."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 from audit_stream.archive.chain import Chain, Ended, Free, check_continues
 from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import ledger
-from audit_stream.evidence.segment import Segment, decode
+from audit_stream.evidence.segment import Header, Segment, decode
 from audit_stream.ports import PutResult
 from audit_stream.privacy.named_object import NONCE_BYTES
 from audit_stream.privacy.subject_object import seal_tags
@@ -24,7 +24,6 @@ from audit_stream.seal.builder import Sealed, SegmentBuilder
 from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.state import StateLog, StateTable
-from audit_stream.stream.table import changes_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -164,7 +163,7 @@ class Storing:
 
     async def _apply(self, sealed: Sealed) -> None:
         lane, header = self.lane, sealed.header
-        pairs = changes_of(header, sealed.leaf, sealed.states)
+        pairs = self._table.form.changes_of(header, sealed.leaf, sealed.states)
         offset = await self._step("changelog", self._changelog.write(lane.partition, pairs))
         if not lane.live:
             return  # the changelog has it; local state is folded on the next assignment
@@ -210,8 +209,8 @@ class Storing:
     def _compare(self, mine: Sealed, theirs: Segment, name: str) -> None:
         """`ForkAlarm` unless both have the same lines where their ranges overlap."""
         header = theirs.header
-        if (header.status_map, header.key_epoch) != (mine.header.status_map, mine.header.key_epoch):
-            return  # another map or epoch explains any difference
+        if _explained_by(header) != _explained_by(mine.header):
+            return  # another map, epoch or form of records explains any difference
         until = min(mine.header.next, header.next)
         ours = _lines_below(decode(mine.data, name), until)
         if ours != _lines_below(theirs, until):
@@ -220,6 +219,10 @@ class Storing:
                 f"{name} holds other record lines than this worker derived from the same offsets",
                 hint="stop the fleet and read docs/runbooks/fork.md",
             )
+
+
+def _explained_by(header: Header) -> tuple[str, int, str]:
+    return header.status_map, header.key_epoch, header.record
 
 
 def _lines_below(segment: Segment, until: int) -> list[bytes]:

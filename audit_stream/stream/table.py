@@ -7,68 +7,30 @@ consistent prefix. The archive is the log: whatever is lost here is folded back 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 import faust
 from faust.stores import rocksdb
 from faust.types import TP
 
-from audit_stream.evidence.segment import Header
-from audit_stream.precedence.matrix import State, pack_state, stream_prefix, unpack_state
+from audit_stream.precedence.matrix import State
 from audit_stream.rocks import batch_of, new_cache, open_database
 from audit_stream.stream.changelog import Pair
+from audit_stream.stream.form import FIRST_FORM, Applied, StateForm
 from audit_stream.stream.transport import BatchMessage, BatchSchema
 
-_MARKER = Struct(">16sQQ32s")
-#: Keys of applied markers: a state's key begins with a stream's id, never with a zero byte.
-_APPLIED = b"\x00applied-stream\x00"
 #: Key of the id of the changelog topic that a partition's database goes with.
 _CHANGELOG = b"\x00changelog"
-
-
-class Applied(NamedTuple):
-    """How far a topic's segments of this partition are in the table: up to this one."""
-
-    stream: bytes  # raw id: the topic's generation the states belong to
-    base: int  # of the last segment applied
-    next: int  # first offset behind it
-    leaf: bytes  # of its header
-
-    def pack(self) -> bytes:
-        """The marker's bytes, in RocksDB and in the changelog alike."""
-        return _MARKER.pack(*self)
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Applied:
-        """The inverse of `pack`."""
-        return cls(*_MARKER.unpack(data))
-
-
-def applied_key(topic: str) -> bytes:
-    """Table key of a topic's applied marker."""
-    return _APPLIED + topic.encode()
-
-
-def marker_of(header: Header, leaf: bytes) -> Pair:
-    """The table entry that says a segment is applied; it comes after the segment's states."""
-    applied = Applied(bytes.fromhex(header.stream), header.base, header.next, leaf)
-    return applied_key(header.topic), applied.pack()
-
-
-def changes_of(header: Header, leaf: bytes, states: Mapping[bytes, State]) -> list[Pair]:
-    """What a stored segment changes in the table: its states, and the applied marker last."""
-    pairs: list[Pair] = [(key, pack_state(state)) for key, state in states.items()]
-    return [*pairs, marker_of(header, leaf)]
 
 
 class BatchStore(rocksdb.Store):  # type: ignore[misc]
     """Faust's RocksDB store with one shared cache, batched writes and real closing."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, form: StateForm = FIRST_FORM, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.form = form
         self._cache = new_cache()  # shared by all partitions; Faust takes 2 GiB for each
 
     def partition_path(self, partition: int) -> Path:
@@ -80,22 +42,24 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
 
     def getter(self, partition: int) -> Callable[[bytes], State | None]:
         """The look-up of states in one partition this worker owns."""
-        get = self._db_for_partition(partition).get
+        get, prefix, unpack = (
+            self._db_for_partition(partition).get, self.form.prefix, self.form.unpack,
+        )  # fmt: skip
 
         def state(key: bytes) -> State | None:
-            data = get(key)
-            return None if data is None else unpack_state(data)
+            data = get(prefix + key)
+            return None if data is None else unpack(data)
 
         return state
 
     def applied(self, partition: int, topic: str) -> Applied | None:
         """The topic's applied marker, or None when nothing was applied."""
-        data = self._db_for_partition(partition).get(applied_key(topic))
+        data = self._db_for_partition(partition).get(self.form.applied_key(topic))
         return None if data is None else Applied.unpack(data)
 
     def keys_of(self, partition: int, stream: bytes) -> Iterator[bytes]:
-        """Keys of a stream's states, as they are when it is called."""
-        prefix = stream_prefix(stream.hex())
+        """Stored keys of a stream's states, as they are when it is called."""
+        prefix = self.form.keys_begin(stream)
         for key in self._db_for_partition(partition).keys(from_key=prefix):
             if not key.startswith(prefix):
                 return
@@ -172,7 +136,10 @@ Fence = Callable[[set[int]], Awaitable[None]]
 class BatchTable(faust.Table):  # type: ignore[misc]
     """The table over `BatchStore`; restored in batches, and fenced before it is restored."""
 
-    def __init__(self, *args: Any, fence: Fence | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, fence: Fence | None = None, form: StateForm = FIRST_FORM, **kwargs: Any
+    ) -> None:
+        self._form = form  # before the rest, which makes the store
         super().__init__(
             *args, key_type=bytes, value_type=bytes, recovery_buffer_size=2, standby_buffer_size=2,
             **kwargs,
@@ -190,6 +157,7 @@ class BatchTable(faust.Table):  # type: ignore[misc]
             f"rocksdb://{self.name}", self.app, self, table_name=self.name, key_type=bytes,
             key_serializer=self.key_serializer, value_serializer=self.value_serializer,
             value_type=bytes, loop=self.loop, options=self.options, driver="rocksdict",
+            form=self._form,
         )  # fmt: skip
 
     def _new_changelog_topic(self, **_: Any) -> Any:

@@ -49,6 +49,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.halted: set[TP] = set()
         self.throttled: Callable[[], bool] = lambda: False
         self.polled: Callable[[], None] = lambda: None
+        #: Told the static member's name once another process has joined under it.
+        self.fenced: Callable[[str], None] = lambda name: None
         #: Where reading starts after an assignment; set by the pipeline.
         self.find_positions: Callable[[set[TP]], Awaitable[Mapping[TP, int]]] | None = None
         #: The same for partitions that are not archived (rekey sources).

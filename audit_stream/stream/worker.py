@@ -18,8 +18,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 from audit_stream.errors import AuditError, BrokerError, BrokerRefused, Fenced
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
+from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import EXIT_INTERNAL, Watchdog
+from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL, Watchdog
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.table import BatchTable
 from audit_stream.stream.transport import BatchSchema, BatchTransport
@@ -51,6 +52,8 @@ class WorkerConfig:
     client_options: Mapping[str, Any] = field(repr=False)
     changelog_id: Callable[[], Awaitable[str | None]]  # Kafka's id of the changelog, now
     credentials: Any = field(default=None, repr=False)
+    form: StateForm = FIRST_FORM
+    leaves: bool = False  # the group, when it is stopped
 
 
 def _is_away(error: BaseException) -> bool:
@@ -119,7 +122,7 @@ class Worker:
         self._rekeyer = rekeyer
         self._watchdog = watchdog
         self.table = BatchTable(
-            self.app, name=TABLE, partitions=config.partitions, fence=self._fence
+            self.app, name=TABLE, partitions=config.partitions, fence=self._fence, form=config.form
         )
         self.app.tables.add(self.table)
         self._channel = self.app.channel()
@@ -210,6 +213,13 @@ class Worker:
         log.error("the %s agent failed", agent, exc_info=error)
         self.context.die(EXIT_INTERNAL, f"the {agent} agent failed: {type(error).__name__}")
 
+    def _fenced(self, name: str) -> None:
+        error = Fenced(
+            f"another process is the member {name} of the group {self.config.app_id} now",
+            hint="give each worker an AUDIT_INSTANCE_ID, or a host name, of its own",
+        )
+        self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+
     # -- life
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -219,6 +229,7 @@ class Worker:
         self.pipeline.attach(self.app.consumer, self.table.batches)
         self.app.consumer.polled = lambda: self._watchdog.beat(_POLL)
         self.app.consumer.other_positions = self._committed
+        self.app.consumer.fenced = self._fenced
         starting = asyncio.create_task(self.app.start())
         ticking = asyncio.create_task(self._tick())
         stopping = asyncio.create_task(stop.wait())
@@ -229,6 +240,8 @@ class Worker:
         ticking.cancel()
         self.pipeline.drop()
         await self.app.stop()
+        if self.config.leaves:
+            await self.context.leave()
         await self._changelog.close()
 
     async def _tick(self) -> None:

@@ -2,10 +2,11 @@
 
 ``kill STEP WHEN N``; ``freeze STEP WHEN N``, until SIGCONT; ``raise N``: a bug in the sink agent's
 N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if it holds a hint;
-``faulty-store``; ``impatient``: it looks for legal holds all the time; ``holder``, ``eraser``,
-``deliverer``, ``mirror``: no worker but who keeps the holds, erases, delivers, sweeps the second
-store; ``switched FOLDER``, ``notary FOLDER``, ``gateway FOLDER``: see `switched_worker`.
-``spill sink|store``: a bug whose text quotes a record, in the sink agent or while storing.
+``slow SECONDS``: a store that takes so long for each object; ``faulty-store``; ``impatient``: it
+looks for legal holds all the time; ``holder``, ``eraser``, ``deliverer``, ``mirror``: no worker but
+who keeps the holds, erases, delivers, sweeps the second store; ``switched FOLDER``, ``notary
+FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``spill sink|store``: a bug whose text quotes a
+record, in the sink agent or while storing.
 """
 
 from __future__ import annotations
@@ -93,6 +94,16 @@ def with_faults(settings: Settings) -> object:
     return adapt
 
 
+class SlowStore(FileStore):
+    """A file store that takes its time for each object."""
+
+    seconds = 0.0
+
+    async def put_if_absent(self, name: str, data: bytes, metadata: Mapping[str, str]) -> PutResult:
+        await asyncio.sleep(SlowStore.seconds)
+        return await super().put_if_absent(name, data, metadata)
+
+
 class AwayStore(FileStore):
     """A file store that cannot be reached while a flag file exists; or refuses, with its text."""
 
@@ -163,6 +174,10 @@ def main() -> None:
     elif kind == "away":
         AwayStore.flag = Path(rest[0])
         stores.FileStore = AwayStore  # type: ignore[misc]
+        asyncio.run(run_worker(settings))
+    elif kind == "slow":
+        SlowStore.seconds = float(rest[0])
+        stores.FileStore = SlowStore  # type: ignore[misc]
         asyncio.run(run_worker(settings))
     elif kind == "impatient":
         run_module.LOOK_SECONDS = 0.2

@@ -71,8 +71,14 @@ class Delivering:
     @contextmanager
     def running(self, *words: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
         """A command of `deliver`, killed behind the block if it still runs."""
+        with self.started("deliver", *words, **extra) as process:
+            yield process
+
+    @contextmanager
+    def started(self, *words: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
+        """Any command, the same."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "audit_stream", "deliver", *words],
+            [sys.executable, "-m", "audit_stream", *words],
             env=self.environment | extra, cwd=ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -84,7 +90,11 @@ class Delivering:
 
     def run(self, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """The command, ended."""
-        with self.running(*words, **extra) as process:
+        return self.command("deliver", *words, **extra)
+
+    def command(self, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Any command, ended."""
+        with self.started(*words, **extra) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -45,6 +45,7 @@ class Fleet:
     archive: str = "archive"
     app: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    pods: bool = False  # workers have a host name each, and it alone names them
     workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -95,18 +96,27 @@ class Fleet:
 
     def start(self, index: int, *tampering: str) -> subprocess.Popen[bytes]:
         """Start worker `index`; `tampering` goes to `tests.support.bad_worker` instead."""
-        module = (
-            ["tests.support.bad_worker", *tampering] if tampering else ["audit_stream", "worker"]
-        )
-        environment = os.environ | self.environment | {
+        if tampering:
+            return self.run(index, "tests.support.bad_worker", *tampering)
+        return self.run(index, "audit_stream", "worker")
+
+    def run(self, index: int, *module: str) -> subprocess.Popen[bytes]:
+        """Run a module with its arguments as worker `index`."""
+        environment = os.environ | {
             "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
             "AUDIT_INSTANCE_ID": f"{self.prefix}-{self.archive}-{index}",
             "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+        } | self.environment  # fmt: skip
+        host = []
+        if self.pods:
+            del environment["AUDIT_INSTANCE_ID"]
+            host = ["unshare", "--uts", sys.executable, "-m", "tests.support.pod",
+                    f"{self.prefix}-{index}"]  # fmt: skip
         log = (self.folder / f"worker-{index}.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, cwd=ROOT, stdout=log, stderr=log
-        )
+            [*host, sys.executable, "-m", *module], env=environment, cwd=ROOT, stdout=log,
+            stderr=log,
+        )  # fmt: skip
         log.close()
         self.workers[index] = process
         return process

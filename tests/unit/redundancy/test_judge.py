@@ -11,7 +11,7 @@ import pytest
 
 from audit_stream.evidence.access import decode_part
 from audit_stream.evidence.batch import Leaf, decode_batch
-from audit_stream.evidence.layout import SegmentName
+from audit_stream.evidence.layout import SegmentName, stream_name
 from audit_stream.evidence.log_names import access_name
 from audit_stream.evidence.register import Register
 from audit_stream.notary.gather import Ends, Gatherer
@@ -120,6 +120,20 @@ class TestLog:
         await facts.judge(name := access_name(access.JOURNAL, 1), good[name])
         del facts._parts[access.JOURNAL, 1], facts._parts[access.JOURNAL, 2]
         assert (await facts.judge(name, good[name])).is_good
+
+
+async def test_of_what_a_newer_release_wrote_nothing_is_said() -> None:
+    store = MemoryWormStore()
+    maker = ChainMaker(store, stream_of("t"))
+    await maker.found()
+    segment = await maker.add(v="audit-segment/2")
+    stream = replace(maker.stream, generation=2, v="audit-stream/2").encode(maker.signer)
+    judge = Judge(Sides(store, MemoryWormStore()), TRUSTED, None)
+    for name, data in ((segment, await store.get(segment)), (stream_name("t", 2), stream)):
+        assert data is not None
+        said = await judge.judge(name, data)
+        assert said.word is Word.UNPROVEN
+        assert "this release does not know" in said.why
 
 
 class TestJunk:
