@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt setup.py audit_stream/privacy/_compiled.c audit_stream/evidence/_compiled.c
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard audit_stream/*/_*.[ch])
 	@$(PY) -c 'import sys; sys.exit("Python 3.11 or later is needed, e.g.: make PY=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PY) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: the compiled primitives, and `topics/` inside the wheel."""
+"""Only what pyproject.toml cannot say: the compiled modules, and `topics/` inside the wheel."""
 
 import shutil
 from pathlib import Path
@@ -22,26 +22,34 @@ class BuildWithTopics(build_py):
             shutil.copytree("topics", target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
 
 
-# Without a C compiler or OpenSSL's headers the installation goes on, and Python does the same work
-# more slowly (`audit_stream.privacy.primitives.COMPILED`, `audit_stream.evidence.compiled` tell).
+def compiled(name, *sources, **options):
+    """A module in C. Without a compiler, or a header it needs, the installation goes on, and Python
+    does the same work more slowly (`audit_stream.app.run` logs which)."""
+    return Extension(
+        name,
+        sources=list(sources),
+        define_macros=[("Py_LIMITED_API", "0x030b0000")],
+        py_limited_api=True,
+        optional=True,
+        **options,
+    )
+
+
 setup(
     cmdclass={"build_py": BuildWithTopics},
     ext_modules=[
-        Extension(
+        compiled("audit_stream.flatten._compiled", "audit_stream/flatten/_compiled.c"),
+        compiled(
             "audit_stream.privacy._compiled",
-            sources=["audit_stream/privacy/_compiled.c"],
+            "audit_stream/privacy/_compiled.c",
+            "audit_stream/privacy/_sealing.c",
+            depends=["audit_stream/privacy/_libcrypto.h", "audit_stream/privacy/_writing.h"],
             libraries=["crypto"],
-            define_macros=[("Py_LIMITED_API", "0x030b0000")],
-            py_limited_api=True,
-            optional=True,
         ),
-        Extension(
+        compiled(
             "audit_stream.evidence._compiled",
-            sources=["audit_stream/evidence/_compiled.c"],
+            "audit_stream/evidence/_compiled.c",
             libraries=["crypto"],
-            define_macros=[("Py_LIMITED_API", "0x030b0000")],
-            py_limited_api=True,
-            optional=True,
         ),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

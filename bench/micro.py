@@ -25,6 +25,7 @@ from bench.generate import Event, Workload, generate
 _ROOT = Path(__file__).resolve().parent.parent
 _EVENTS = 100_000
 _ROUNDS = 3
+_BATCH = 2_000  # what a worker judges at once
 _TIMESTAMP_MS = 1_715_351_521_000
 
 
@@ -76,8 +77,12 @@ def _seal(rises: Sequence[FlatEvent]) -> None:
         partition=0,
         regulatory_tag="COMPLIANCE_ARCHIVE_V1",
     )
-    for offset, event in enumerate(rises):
-        sealer.seal(event, offset, _TIMESTAMP_MS + offset, 1, None, None)
+    for start in range(0, len(rises), _BATCH):
+        batch = enumerate(rises[start : start + _BATCH], start)
+        sealer.seal([
+            sealer.rise_of(event, offset, _TIMESTAMP_MS + offset, 1, None, None)[0]
+            for offset, event in batch
+        ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""How a process that judges batches sets Python's own knobs."""
+"""How a process that judges batches sets Python's own knobs, and whether its hot parts are C."""
 
 from __future__ import annotations
 
 import gc
 import sys
+
+from audit_stream.evidence import compiled as segments
+from audit_stream.flatten import common
+from audit_stream.privacy import primitives
 
 _SWITCH_SECONDS = 0.0005
 _GC_THRESHOLDS = (100_000, 20, 50)
@@ -18,3 +22,8 @@ def tune() -> None:
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def compiled() -> bool:
+    """Whether reading and sealing are compiled here; in Python they do the same, more slowly."""
+    return common.COMPILED and primitives.COMPILED and segments.compiled is not None

@@ -46,7 +46,6 @@ from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintWriter
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.ports import WormStore
-from audit_stream.privacy import primitives
 from audit_stream.settings import Settings
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context, StepHook, no_hook
@@ -75,7 +74,7 @@ async def run_worker(
     lock = lock_state_dir(settings.state_dir)
     fit_state_dir(settings.state_dir, form)
     interpreter.tune()
-    log.info("sealing's primitives: %s", "compiled" if primitives.COMPILED else "Python")
+    log.info("reading and sealing: %s", "compiled" if interpreter.compiled() else "Python")
     metrics, note = Metrics(), EndNote(settings.state_dir)
     if (ended_by := note.take()) is not None:
         metrics.last_end_info.labels(ended_by).set(1)

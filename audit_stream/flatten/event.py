@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from audit_stream.flatten.common import read_common
 from audit_stream.flatten.status_map import INTERMEDIATE, StatusMap
 
 #: Larger values are quarantined unread. The broker's own default limit, so it only bites where an
@@ -88,6 +89,12 @@ class Rejected(Exception):
 
 def read_event(value: bytes | None, status_map: StatusMap) -> Event | str | None:
     """An `Event` when valid, None when intermediate, else the reason for quarantine."""
+    common = read_common(value, status_map.answers, Event)
+    return read_typed(value, status_map) if common is NotImplemented else common
+
+
+def read_typed(value: bytes | None, status_map: StatusMap) -> Event | str | None:
+    """As `read_event`, by a typed decode: any text, and where nothing is compiled."""
     if value is None:
         return "not-an-object"
     if len(value) > MAX_VALUE_BYTES:
@@ -143,7 +150,7 @@ def _flatten_common(raw: _Common, mapped: str) -> Event | None:
 
 
 def read_exactly(value: bytes, status_map: StatusMap) -> Event | str | None:
-    """The long way: every case, with its reason. `read_event` must agree with it."""
+    """The long way: every case, with its reason. The shorter ones must agree with it."""
     try:
         raw = orjson.loads(value)
     except orjson.JSONDecodeError:

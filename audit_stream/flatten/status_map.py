@@ -47,7 +47,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 class StatusMap:
     """Looks a received status up; immutable apart from its bounded cache."""
 
-    __slots__ = ("_by_reason", "_cache", "_words", "canonical_bytes", "hash")
+    __slots__ = ("_by_reason", "_words", "answers", "canonical_bytes", "hash")
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         typed = _checked(document)
@@ -61,7 +61,8 @@ class StatusMap:
             for rule in typed.reasons
             for word in rule.statuses
         }
-        self._cache: dict[str | tuple[str, str], str | None] = {}
+        #: What `look_up_plain` answered: for a status, or a status with its error code.
+        self.answers: dict[str | tuple[str, str], str | None] = {}
 
     @classmethod
     def parse(cls, data: bytes) -> StatusMap:
@@ -90,11 +91,11 @@ class StatusMap:
         """As `look_up`, of an event with this error code and no reasons; remembers the answer."""
         key = status if error_code is None else (status, error_code)
         try:
-            return self._cache[key]
+            return self.answers[key]
         except KeyError:
             found = self.look_up(status, {"error_code": error_code})
-            if len(self._cache) < _CACHE_LIMIT:
-                self._cache[key] = found
+            if len(self.answers) < _CACHE_LIMIT:
+                self.answers[key] = found
             return found
 
     def _by_reasons(self, word: str, event: Mapping[str, Any]) -> str | None:

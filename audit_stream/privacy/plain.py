@@ -7,14 +7,18 @@ The two must agree byte for byte (tests/property/test_primitives.py). Callers ta
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from hashlib import sha256
 from struct import Struct
 
+import msgspec
+import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit_stream.errors import FormatError
+from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.encoding import b64u
-from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, digest
+from audit_stream.evidence.record import PERSONAL_FIELDS, PII_BLOCK, VERSION, digest
 
 DEPTH = 28  # of the key tree: two-bit digits of a tag's first 56 bits
 ARITY = 4
@@ -24,6 +28,45 @@ _SALT_LABEL = b"as/salt/v1\x00"
 _NODE = b"\x00\x00\x00\x01"
 _CHILD = tuple(bytes([digit]) + b"as-ggm1" for digit in range(ARITY))
 _FIELDS = [name.encode() for name in PERSONAL_FIELDS]
+
+#: A rise as `seal` takes it, a tuple because C reads one fastest: audit_id, carrier_error_code,
+#: carrier_message_id, carrier_receipt_timestamp, carrier_status, communication_type,
+#: delivery_status, ingestion_timestamp, message_uuid, origin, agent_id, workflow_id, tenant_id,
+#: customer_external_id, recipient_address, offset, revision, offset of the revision it supersedes,
+#: encryption key, MAC key; no keys when the subject was erased.
+Rise = tuple[
+    str, str | None, str | None, str, str, str, str, str, str, str | None, str | None, str, str,
+    str | None, str | None, int, int, int | None, bytes | None, bytes | None,
+]  # fmt: skip
+
+
+class _Pub(msgspec.Struct, gc=False):
+    """A record's immutable fields in the order of RFC 8785. Such a struct is written in half the
+    time of a dict, to the same bytes: no text holds what the two would escape differently."""
+
+    _sd: list[str]
+    audit_id: str
+    carrier_error_code: str | None
+    carrier_message_id: str | None
+    carrier_receipt_timestamp: str
+    carrier_status: str
+    communication_type: str
+    delivery_status: str
+    ingestion_timestamp: str
+    legal_hold: bool
+    message_uuid: str
+    origin: str | None
+    originating_agent_id: str | None
+    originating_workflow_id: str
+    platform_tenant_id: str
+    regulatory_tag: str
+    revision: int
+    source: str
+    supersedes: str | None
+    v: str
+
+
+_write = msgspec.json.Encoder().encode
 
 
 def walk(node: bytes, path: int, depth: int, bottom: int, /) -> bytes:
@@ -61,6 +104,45 @@ def encrypt(key: bytes, integrity: bytes, plaintext: bytes, /) -> bytes:
     integrity hash's first 12 bytes and all of it."""
     sealed = AESGCM(key).encrypt(integrity[:NONCE_BYTES], pad(plaintext), integrity)
     return b64u(sealed).encode()
+
+
+def seal(
+    rises: Sequence[Rise], partition: int, source: str, regulatory_tag: str, /
+) -> tuple[list[bytes], list[bytes]]:
+    """The record lines of rises, with their newlines, and their raw integrity hashes.
+
+    `source` is what every position of the partition begins with: ``topic/generation/partition/``.
+    """
+    sealed = [_seal(rise, partition, source, regulatory_tag) for rise in rises]
+    return [line for line, _ in sealed], [hashed for _, hashed in sealed]
+
+
+def _seal(rise: Rise, partition: int, source: str, tag: str) -> tuple[bytes, bytes]:
+    external, address, offset, _, _, enc, mac = rise[13:]
+    if enc is None or mac is None:
+        members = msgspec.structs.asdict(_pub(rise, [], source, tag))
+        del members["_sd"]
+        pub = canonical(members | {"erased": True})
+        pii = b"null"
+    else:
+        one, two = map(orjson.dumps, (external, address))
+        pub = _write(_pub(rise, sorted(disclose(mac, partition, offset, one, two)), source, tag))
+        pii = b'"%b"' % encrypt(enc, sha256(pub).digest(), b"[%b,%b]" % (one, two))
+    hashed = sha256(pub)
+    hexed = hashed.hexdigest().encode()
+    return b'{"integrity_hash":"sha256:%b","pii":%b,"pub":%b}\n' % (
+        hexed,
+        pii,
+        pub,
+    ), hashed.digest()
+
+
+def _pub(rise: Rise, digests: list[str], source: str, tag: str) -> _Pub:
+    offset, revision, before = rise[15:18]
+    return _Pub(
+        digests, *rise[:8], True, *rise[8:13], tag, revision, f"{source}{offset}",
+        None if before is None else f"{source}{before}", VERSION,
+    )  # fmt: skip
 
 
 def pad(plaintext: bytes) -> bytes:

@@ -19,6 +19,7 @@ from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
 from audit_stream.flatten.event import Rejected, read_event
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.precedence.matrix import BY_RANK, RANK, State, stream_prefix
+from audit_stream.privacy.plain import Rise
 from audit_stream.privacy.sealer import RecordSealer
 
 #: Header of a rekeyed or retried record: where it first stood, ``topic/partition/offset``.
@@ -110,7 +111,7 @@ class Judge:
         """
         chunk = Chunk(base, base)
         frames: list[bytes] = []
-        states = chunk.states
+        rises: list[Rise] = []
         used = 0
         add_frame, add_letter = frames.append, chunk.letters.append
         pack, status_map, decide = POSITION.pack, self._map, self._decide
@@ -128,14 +129,14 @@ class Judge:
                 if event is None:
                     add_letter(INTERMEDIATE)
                 elif type(event) is not str:
-                    add_letter(decide(event, record, chunk, states))
+                    add_letter(decide(event, record, chunk, rises))
                 else:
                     raise Rejected(event)
             except Exception as error:
                 add_letter(_quarantine(error, record, chunk))
             expected = offset + 1
             used += 1
-            if len(chunk.lines) >= limit:
+            if len(rises) >= limit:
                 break
         if used:
             chunk.first_ts, chunk.last_ts = records[0].timestamp, records[used - 1].timestamp
@@ -144,11 +145,13 @@ class Judge:
             expected = end
         chunk.next = expected
         chunk.raw = b"".join(frames)
+        chunk.lines, chunk.hashes = self._sealer.seal(rises)
+        chunk.size = sum(map(len, chunk.lines))
         return chunk, used
 
     def _decide(
-        self, event: Any, record: RawRecord, chunk: Chunk, states: dict[bytes, State]
-    ) -> str:
+        self, event: Any, record: RawRecord, chunk: Chunk, rises: list[Rise]
+    ) -> str:  # fmt: skip
         timestamp = record.timestamp
         if timestamp < 0:
             raise Rejected("invalid:kafka-timestamp")
@@ -156,6 +159,7 @@ class Judge:
             raise Rejected("misplaced")
         origin = _origin(record.headers) if record.headers else None
         key = self._prefix + f"{event.tenant_id}\x00{event.message_uuid}".encode()
+        states = chunk.states
         held = states.get(key) or self._overlay.get(key) or self._lookup(key)
         rank = RANK[event.delivery_status]
         held_rank = held.rank if held else 0
@@ -167,11 +171,9 @@ class Judge:
             return letter
         offset = record.offset
         revision, before = (held.revision + 1, held.offset) if held else (1, None)
-        line, integrity, tag = self._sealer.seal(event, offset, timestamp, revision, before, origin)
-        chunk.lines.append(line)
-        chunk.hashes.append(integrity)
+        rise, tag = self._sealer.rise_of(event, offset, timestamp, revision, before, origin)
+        rises.append(rise)
         chunk.tags.append(tag)
-        chunk.size += len(line)
         states[key] = State(rank, revision, offset, timestamp)
         return letter
 

@@ -234,7 +234,7 @@ def seal(customer: str | None, address: str | None) -> tuple[bytes, KeyDeriver, 
     )
     event = Event("e", "m", None, "t", "READ", "READ", "now", None, "wf", None, "tenant",
                   customer, address)  # fmt: skip
-    line, _, _ = sealer.seal(event, 41, golden.FIRST_MS, 1, None, None)
+    line, _, _ = golden.seal_one(sealer, event, 41, golden.FIRST_MS, 1, None, None)
     return line, keys, sealer
 
 

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit_stream.evidence.record import parse_record
-from audit_stream.flatten.event import Event, read_event, read_exactly
+from audit_stream.flatten import common
+from audit_stream.flatten.event import Event, read_event, read_exactly, read_typed
 from audit_stream.flatten.status_map import INTERMEDIATE
 from audit_stream.seal.judge import Judge
 from tests.support import golden
@@ -60,8 +61,14 @@ def test_any_bytes_get_an_answer(value: bytes) -> None:
     assert found is None or isinstance(found, Event) or REASON(found)
 
 
+for word in WORDS:  # the compiled reader knows only what the map was asked for before
+    golden.STATUS_MAP.look_up_plain(word, None)
+
+
 def agrees(value: bytes) -> None:
-    assert read_event(value, golden.STATUS_MAP) == read_exactly(value, golden.STATUS_MAP)
+    exact = read_exactly(value, golden.STATUS_MAP)
+    assert read_typed(value, golden.STATUS_MAP) == exact
+    assert read_event(value, golden.STATUS_MAP) == exact
 
 
 @settings(max_examples=600)
@@ -77,10 +84,64 @@ def test_it_agrees_on_damaged_events_too(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(value) - 1))
         new = data.draw(st.sampled_from([b"", b"|", b'"', b"\\", b"\x01", b"\xff", b"\xc3\xa9",
-                                         b"1e999", b"null", b"{", b"]", b",",
+                                         b"1e999", b"null", b"{", b"]", b",", b":", b" ", b"-0",
+                                         b'"more":01,', b'"more":[{"a":1.5},true],', b'"id":"x",',
+                                         b'"tenant":{},', b'"recipient":{"address":null},',
                                          b"\xed\xa0\x80"]))  # fmt: skip
         value[at : at + data.draw(st.integers(0, 2))] = new
     agrees(bytes(value))
+
+
+PLAIN = (
+    '{"id":"e1","type":"sms","message_id":"m1","status":"delivered","timestamp":"t","more":%s,'
+    '"workflow_id":"w","tenant":{"id":"a"},"recipient":{"external_id":"c","address":"+49151234"}%s}'
+)
+
+
+@pytest.mark.skipif(not common.COMPILED, reason="not built: no C compiler when this was installed")
+@pytest.mark.parametrize(
+    ("more", "end", "taken"),
+    [
+        ("1", "", True), ("-0.5", "", True), ("123456789012345", "", True), ("[]", "", True),
+        ('{"a":[1,{"b":null}],"c":true}', "", True), ("false", ', "agent_id" : null ', True),
+        ('""', ',"error_code":""', True), ("null", ',"reasons":null', True),
+        ("null", ',"id":"e2"', True), ("null", ',"recipient":{}', True),
+        ("null", ',"tenant":{"id":"a","id":"b"}', True), ("null", ',"id":"%s"' % ("a" * 256), True),
+        ("01", "", False), ("1.", "", False), ("1e5", "", False), ("-", "", False),
+        ("1234567890123456", "", False), ("tru", "", False),
+        ("nul", "", False), ("[1,]", "", False),
+        ("[1", "", False), ('{"a"}', "", False), ('{"a":}', "", False), ('"\x01"', "", False),
+        ('"\\n"', "", False), ('"ü"', "", False), ("[" * 17 + "]" * 17, "", False),
+        ("1", "}", False),
+        ("null", ',"tenant":{}', False), ("null", ',"recipient":null', False),
+        ("null", ',"recipient":[]', False), ("null", ',"id":""', False), ("null", ',"id":5', False),
+        ("null", ',"id":"%s"' % ("a" * 257), False), ("null", ',"agent_id":""', False),
+        ("null", ',"agent_id":"call +49151234"', False), ("null", ',"reasons":[]', False),
+        ("null", ',"error_code":30003', False), ("null", ',"error_code":"%s"' % ("a" * 129), False),
+        ("null", ',"status":"unheard of"', False), ("null", ',"status":null', False),
+        ("null", ',"error_code":"not asked before"', False),
+        ("null", ',"agent_id":"+49151234"', False),
+    ],
+)  # fmt: skip
+def test_what_the_compiled_reader_takes(more: str, end: str, taken: bool) -> None:
+    answers = {"delivered": "DELIVERED", ("delivered", ""): "DELIVERED", "unheard of": None}
+    value = (PLAIN % (more, end)).encode()
+    found = common.read_common(value, answers, Event)
+    assert (found is not NotImplemented) == taken
+    if taken:
+        assert found == read_exactly(value, golden.STATUS_MAP)
+        for cut in range(len(value)):
+            assert common.read_common(value[:cut], answers, Event) is NotImplemented
+
+
+def test_nearly_all_events_take_the_short_way() -> None:
+    values = [record.value for record in golden.raw_records(TOPIC)]
+    before = [read_event(value, golden.STATUS_MAP) for value in values]
+    read = [common.read_common(value, golden.STATUS_MAP.answers, Event) for value in values]
+    known = [pair for pair in zip(read, before, strict=True) if pair[0] is not NotImplemented]
+    assert all(found == answer for found, answer in known)
+    if common.COMPILED:
+        assert len(known) > len(values) // 2
 
 
 @pytest.mark.parametrize("depth", [50, 199, 201, 390, 399, 400, 401, 1000, 1023, 1025, 5000])

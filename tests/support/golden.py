@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.signing import TrustedKeys
+from audit_stream.flatten.event import Event
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.privacy.keyring import parse_keyring
 from audit_stream.privacy.sealer import RecordSealer
@@ -59,6 +61,13 @@ def sealer(topic: str, partition: int = 0) -> RecordSealer:
     return RecordSealer(
         keys, topic=topic, generation=1, partition=partition, regulatory_tag="COMPLIANCE_ARCHIVE_V1"
     )
+
+
+def seal_one(sealer: RecordSealer, event: Event, *where: Any) -> tuple[bytes, bytes, bytes]:
+    """``(line, raw integrity hash, tag)`` of one event; `where` as `rise_of` takes it."""
+    rise, tag = sealer.rise_of(event, *where)
+    (line,), (integrity,) = sealer.seal([rise])
+    return line, integrity, tag
 
 
 def judged(topic: str, span: int = SPAN) -> list[Chunk]:

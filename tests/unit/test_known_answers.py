@@ -84,7 +84,8 @@ def test_the_whole_line() -> None:
         "outbound_message_status_update", READ, "READ", "2024-05-10T14:32:01Z", None,
         "wf_policy_update_v2", None, "tenant_prod_01", "CUST_99281", "+4915112345678",
     )  # fmt: skip
-    line, integrity, tag = sealer.seal(event, 41, 1715351523123, 2, 17, None)
+    rise, tag = sealer.rise_of(event, 41, 1715351523123, 2, 17, None)
+    (line,), (integrity,) = sealer.seal([rise])
     assert line == LINE
     assert tag == TAG
     leaf = "527e7a3bce4de1a2f3530a8142205e0dc8ab7e7cf34ebde41dffa32d0be46f4d"

@@ -54,31 +54,33 @@ def test_a_subject_is_the_customer_else_the_address_else_the_message(
 def test_a_placeholder_id_does_not_tie_people_together() -> None:
     event = msgspec.structs.replace(EVENT, customer_external_id="unknown")
     placed = sealer(placeholders=["unknown"])
-    _, _, one = placed.seal(event, 1, golden.FIRST_MS, 1, None, None)
+    _, _, one = golden.seal_one(placed, event, 1, golden.FIRST_MS, 1, None, None)
     moved = msgspec.structs.replace(event, recipient_address="+49")
-    _, _, two = placed.seal(moved, 2, golden.FIRST_MS, 1, None, None)
+    _, _, two = golden.seal_one(placed, moved, 2, golden.FIRST_MS, 1, None, None)
     assert one == TAGS.tag(("tenant", "address", "+4915100000"))
     assert two == TAGS.tag(("tenant", "address", "+49"))
 
 
 def test_a_redo_writes_the_same_line() -> None:
-    first = sealer().seal(EVENT, 41, golden.FIRST_MS, 2, 17, "t/9/3")
-    assert sealer().seal(EVENT, 41, golden.FIRST_MS, 2, 17, "t/9/3") == first
+    first = golden.seal_one(sealer(), EVENT, 41, golden.FIRST_MS, 2, 17, "t/9/3")
+    assert golden.seal_one(sealer(), EVENT, 41, golden.FIRST_MS, 2, 17, "t/9/3") == first
 
 
 def test_an_erased_subject_leaves_a_record_without_personal_part() -> None:
     tag = TAGS.tag(("tenant", "external", "CUST_1"))
     erased = sealer(Cover(golden.COVER).puncture([path_of(tag)]))
-    line, integrity, found = erased.seal(EVENT, 41, golden.FIRST_MS, 2, 17, None)
+    line, integrity, found = golden.seal_one(erased, EVENT, 41, golden.FIRST_MS, 2, 17, None)
     record = parse_record(line[:-1], "line")
     assert found == NO_TAG
     assert record.erased
     assert (record.integrity_hash, record.pii) == (integrity, None)
-    whole = parse_record(sealer().seal(EVENT, 41, golden.FIRST_MS, 2, 17, None)[0][:-1], "line")
+    whole = parse_record(
+        golden.seal_one(sealer(), EVENT, 41, golden.FIRST_MS, 2, 17, None)[0][:-1], "line"
+    )
     assert record.pub == {k: v for k, v in whole.pub.items() if k != "_sd"} | {"erased": True}
     other = msgspec.structs.replace(EVENT, customer_external_id="CUST_2")
-    assert erased.seal(other, 41, golden.FIRST_MS, 2, 17, None) == sealer().seal(
-        other, 41, golden.FIRST_MS, 2, 17, None
+    assert golden.seal_one(erased, other, 41, golden.FIRST_MS, 2, 17, None) == golden.seal_one(
+        sealer(), other, 41, golden.FIRST_MS, 2, 17, None
     )
 
 
@@ -87,7 +89,7 @@ def test_the_year_is_the_utc_year_of_ingestion() -> None:
     keys = KeyDeriver(ring, golden.COVER, STREAM)
     one = sealer(ring=ring)  # the same sealer over the turn of the year
     for stamp, year in ((ms(2026, 12, 31, 23, 999), 2026), (ms(2026, 12, 31, 23, 1000), 2027)):
-        line, _, tag = one.seal(EVENT, 41, stamp, 1, None, None)
+        line, _, tag = golden.seal_one(one, EVENT, 41, stamp, 1, None, None)
         record = parse_record(line[:-1], "line")
         assert record.pub["ingestion_timestamp"].startswith(str(year))
         right, wrong = keys.keys_of_tag(tag, year), keys.keys_of_tag(tag, 2026 + 2027 - year)
@@ -100,12 +102,12 @@ def test_the_year_is_the_utc_year_of_ingestion() -> None:
 
 def test_a_year_without_key_seals_nothing() -> None:
     with pytest.raises(KeyringError, match="1970"):
-        sealer().seal(EVENT, 41, 0, 1, None, None)
+        golden.seal_one(sealer(), EVENT, 41, 0, 1, None, None)
 
 
 def test_a_personal_part_fits_only_its_own_record() -> None:
-    one = orjson.loads(sealer().seal(EVENT, 41, golden.FIRST_MS, 1, None, None)[0])
-    line, _, tag = sealer().seal(EVENT, 42, golden.FIRST_MS, 1, None, None)
+    one = orjson.loads(golden.seal_one(sealer(), EVENT, 41, golden.FIRST_MS, 1, None, None)[0])
+    line, _, tag = golden.seal_one(sealer(), EVENT, 42, golden.FIRST_MS, 1, None, None)
     two = orjson.loads(line) | {"pii": one["pii"]}
     keys = KeyDeriver(RING, golden.COVER, STREAM).keys_of_tag(tag, 2026)
     assert keys is not None
