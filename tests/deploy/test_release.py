@@ -26,7 +26,7 @@ from deploy.release.packages import compiled, install_tools, pinned
 from deploy.release.source import Commit, commit
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True, slots=True)
