@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from subprocess import CalledProcessError
 
-from deploy.release.build import build, build_elsewhere, differing
+from deploy.release.build import build, build_elsewhere, differing, must_be_empty
 from deploy.release.packages import install_tools
 from deploy.release.source import commit, uncommitted
 
@@ -25,19 +26,25 @@ def main(words: list[str]) -> int:
         print(f"{len(left)} changed files are not in it: a release is of a commit")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        install_tools(work / "tools")
-        if words[0] == "build":
-            return _build(work, Path(words[1]))
-        return _check(work, Path(words[1]) if words[1:] else None)
+        try:
+            if words[0] == "build":
+                return _build(work, Path(words[1]))
+            return _check(work, Path(words[1]) if words[1:] else None)
+        except (OSError, LookupError, RuntimeError, ImportError, CalledProcessError) as error:
+            print(error)
+            return 2
 
 
 def _build(work: Path, into: Path) -> int:
+    must_be_empty(into)
+    install_tools(work / "tools")
     for path in build(commit(), work / "build", work / "tools", into):
         print(path)
     return 0
 
 
 def _check(work: Path, other: Path | None) -> int:
+    install_tools(work / "tools")
     build(commit(), work / "build", work / "tools", work / "one")
     if other is None:
         other = work / "elsewhere" / "two"

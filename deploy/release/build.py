@@ -21,8 +21,7 @@ SUMS = "SHA256SUMS"
 
 def build(commit: Commit, work: Path, tools: Path, into: Path) -> list[Path]:
     """All files of a release; `into` must be empty or absent, `work` absent."""
-    if into.exists() and any(into.iterdir()):
-        raise FileExistsError(f"{into} is not empty")
+    must_be_empty(into)
     files = build_packages(commit, work, tools, into)
     changelog = (work / "source" / "CHANGELOG.md").read_text(encoding="utf-8")
     texts = {
@@ -35,6 +34,12 @@ def build(commit: Commit, work: Path, tools: Path, into: Path) -> list[Path]:
         files.append(into / name)
     (into / SUMS).write_text(sums(files), encoding="ascii")
     return [*files, into / SUMS]
+
+
+def must_be_empty(into: Path) -> None:
+    """Raises FileExistsError where another release lies: what is left of it would go along."""
+    if into.exists() and any(into.iterdir()):
+        raise FileExistsError(f"{into} is not empty")
 
 
 def sums(files: list[Path]) -> str:

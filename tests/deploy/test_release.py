@@ -26,7 +26,7 @@ from deploy.release.packages import compiled, install_tools, pinned
 from deploy.release.source import Commit, commit
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +212,23 @@ def test_the_version_has_one_home_and_whoever_repeats_it_agrees() -> None:
         named = re.findall(r"audit-stream:([0-9][0-9.]*)|image\.version=\"([^\"]+)\"", text)
         assert named
         assert {one or other for one, other in named} == {__version__}
+
+
+def _command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.release", *words], cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_release_does_not_go_over_another(release: Release) -> None:
+    done = _command("build", str(release.one))
+    assert done.returncode == 2
+    assert "is not empty" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("build",), ("check", "a", "b"), ("publish", "x")])
+def test_another_word_is_told_how_it_is_used(words: tuple[str, ...]) -> None:
+    done = _command(*words)
+    assert done.returncode == 2
+    assert "python -m deploy.release build FOLDER" in done.stdout
