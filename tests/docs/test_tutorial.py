@@ -35,7 +35,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_tutorial_and_what_goes_on_from_it(shell: Shell) -> None:
     try:
         find_java()
