@@ -38,6 +38,11 @@ def compiled(name, *sources, **options):
 setup(
     cmdclass={"build_py": BuildWithTopics},
     ext_modules=[
+        compiled(
+            "audit_stream.evidence._compiled",
+            "audit_stream/evidence/_compiled.c",
+            libraries=["crypto"],
+        ),
         compiled("audit_stream.flatten._compiled", "audit_stream/flatten/_compiled.c"),
         compiled(
             "audit_stream.privacy._compiled",

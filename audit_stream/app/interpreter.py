@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
+from audit_stream.evidence import record_root
 from audit_stream.flatten import common
 from audit_stream.privacy import primitives
 
@@ -25,4 +26,4 @@ def tune() -> None:
 
 def compiled() -> bool:
     """Whether reading and sealing are compiled here; in Python they do the same, more slowly."""
-    return common.COMPILED and primitives.COMPILED
+    return common.COMPILED and primitives.COMPILED and record_root.COMPILED

@@ -14,10 +14,11 @@ from audit_stream.evidence import ledger
 from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.layout import SegmentName, subject_name
 from audit_stream.evidence.rawmac import new_raw_mac
+from audit_stream.evidence.record_root import record_root
 from audit_stream.evidence.segment import Header, encode
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.evidence.tree import leaf_hash, root_hash
+from audit_stream.evidence.tree import leaf_hash
 from audit_stream.precedence.matrix import State
 from audit_stream.seal.judge import Chunk
 
@@ -180,7 +181,7 @@ class SegmentBuilder:
             generation=stream.generation, key_epoch=origin.key_epoch, kid=kid,
             last_ts=self._last_ts, ledger=ledger.encode(self.letters), next=self.next,
             partition=partition, prev=link.leaf, raw=self._mac.hexdigest(),
-            root=root_hash([leaf_hash(item) for item in self._hashes]).hex(),
+            root=record_root(self._hashes).hex(),
             sealed_at=sealed_at, seq=link.seq, status_map=origin.status_map,
             stream=stream.stream, topic=stream.topic, void=list(void), writer=origin.writer,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_stream.evidence.canonical import parse_line
+from audit_stream.evidence.record_root import plain_root, record_root
 from audit_stream.privacy import plain, primitives
 from audit_stream.privacy.plain import Rise
 
@@ -104,6 +105,14 @@ def test_a_rise_of_another_form_is_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(error):
             primitives.seal([rise(), wrong], 0, "t/1/0/", "TAG")  # type: ignore[list-item]
+
+
+@given(st.lists(KEY, max_size=70))
+def test_the_root_over_records(hashes: list[bytes]) -> None:
+    assert record_root(hashes) == plain_root(hashes)
+    for wrong, error in ((bytes(31), ValueError), (bytes(33), ValueError), ("a", TypeError)):
+        with pytest.raises(error):
+            record_root([*hashes, wrong])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("wrong", [b"", bytes(31), bytes(33)])

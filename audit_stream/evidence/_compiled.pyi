@@ -1,0 +1,3 @@
+from collections.abc import Iterable
+
+def record_root(hashes: Iterable[bytes], /) -> bytes: ...
