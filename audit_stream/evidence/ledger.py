@@ -32,7 +32,7 @@ MEANING = {
 #: Letters of offsets at which the broker has no record (any more).
 VOID_LETTERS = frozenset((ABSENT, LOST))
 
-_RUNS = re.compile(r"(.)\1*")
+_REPEATED = re.compile(r"(.)\1+")
 #: Possessive throughout: a hostile ledger is read once, from the left.
 _FORM = re.compile(r"(?:(?:[1-9][0-9]{1,15}|[2-9])?+[aidrqxl])*+")
 _NEIGHBOURS = re.compile(r"([aidrqxl])[0-9]*\1")
@@ -42,8 +42,7 @@ _COUNTED = re.compile(r"([0-9]+)([aidrqxl])")
 
 def encode(letters: str) -> str:
     """Code one letter per offset as maximal runs; the count is left out when it is one."""
-    runs = (match.group() for match in _RUNS.finditer(letters))
-    return "".join(f"{len(run)}{run[0]}" if len(run) > 1 else run for run in runs)
+    return _REPEATED.sub(lambda run: f"{run.end() - run.start()}{run[1]}", letters)
 
 
 def decode(ledger: object, span: int) -> list[tuple[int, str]]:

@@ -6,6 +6,7 @@ caller drops with the object when the key epoch changes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -112,7 +113,8 @@ class KeyDeriver:
         if len(self._young) >= CACHED_SUBJECTS:
             # Two generations: dropping a dict's oldest entry one by one would scan the dropped.
             self._old, self._young = self._young, {}
-        self._young[key] = found
+        # Each event brings its own text of the tenant; the cache need not keep them all.
+        self._young[sys.intern(subject[0]), *key[1:]] = found
         return found
 
     def wipe(self) -> None:

@@ -175,16 +175,17 @@ class SegmentBuilder:
 
     def header(
         self, link: Link, stream: StreamObject, partition: int, origin: Origin, kid: str,
-        sealed_at: str, void: Sequence[dict[str, str]] = (),
+        sealed_at: str, void: Sequence[dict[str, str]] = (), body: bytes | None = None,
     ) -> Header:  # fmt: skip
-        """Line 1 of the segment that continues `link`."""
+        """Line 1 of the segment that continues `link`. `body`: all record lines, if at hand."""
         if link.next != self.base:
             raise ValueError(f"segment at {self.base} does not continue the chain at {link.next}")
         form = FORMATS[max(origin.format, link.format)]
         return Header(
             archive=origin.archive, assurance=origin.assurance, base=self.base,
-            body=sha256(self.body).hexdigest(), count=self.count, first_ts=self._first_ts,
-            generation=stream.generation, key_epoch=origin.key_epoch, kid=kid,
+            body=sha256(self.body if body is None else body).hexdigest(),
+            count=self.count, first_ts=self._first_ts, generation=stream.generation,
+            key_epoch=origin.key_epoch, kid=kid,
             last_ts=self._last_ts, ledger=ledger.encode(self.letters), next=self.next,
             partition=partition, prev=link.leaf, raw=self._mac.hexdigest(),
             root=record_root(self._hashes).hex(),
@@ -199,8 +200,9 @@ class SegmentBuilder:
     ) -> Sealed:  # fmt: skip
         """The segment that continues `link`. Repeatable: another `void` gives another name."""
         sealed_at = time_text(now_ms)
-        header = self.header(link, stream, partition, origin, signer.kid, sealed_at, void)
+        body = self.body
+        header = self.header(link, stream, partition, origin, signer.kid, sealed_at, void, body)
         line = header.line()
         name = SegmentName(stream.topic, stream.generation, partition, self.base, len(void))
-        data = encode(line, signer.signature_line(line), self.body)
+        data = encode(line, signer.signature_line(line), body)
         return Sealed(name, data, header, leaf_hash(line), b"".join(self._tags), self._states)
