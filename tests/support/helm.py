@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -183,3 +183,17 @@ def selects(selector: Object, labels: Mapping[str, str]) -> bool:
     wanted = selector.get("matchLabels", selector)
     assert set(selector) <= {"matchLabels"} or "matchLabels" not in selector
     return dict(wanted).items() <= dict(labels).items()
+
+
+def processes(name: str) -> Iterator[tuple[Pod, Object]]:
+    """Each container of ours, but the test's."""
+    for each in pods(case(name)):
+        for container in each.containers if not each.is_test else ():
+            yield each, container
+
+
+def mount_of(container: Object, path: PurePosixPath) -> Object:
+    """The innermost mount that has a path."""
+    found = [m for m in container["volumeMounts"] if path.is_relative_to(m["mountPath"])]
+    assert found, f"nothing is mounted for {path}"
+    return max(found, key=lambda mount: len(mount["mountPath"]))
