@@ -26,7 +26,7 @@ from tests.support.load import Progress, load
 from tests.support.members import group_of, has_members
 from tests.support.next_release import SECOND
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 OLD, NEXT = "audit_stream", "tests.support.next_release"
 RATE = 200
 CANNOT_JUDGE = 3
