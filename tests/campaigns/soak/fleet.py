@@ -82,7 +82,8 @@ class SoakFleet(Fleet):
         return {name: self.workers[index] for index, name in enumerate(WORKERS)} | self.others
 
     def _disk(self) -> dict[str, int]:
-        logs = self.folder / "kafka" / "log"
+        assert self.kafka is not None
+        logs = self.kafka.log_path.parent / "log"
         return {
             "state": size_of(self.folder.glob(f"{self.archive}-state-*")),
             "changelog": size_of(logs.glob("*changelog*")),

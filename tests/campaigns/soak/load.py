@@ -8,25 +8,20 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import islice
 
 import httpx
 from aiokafka import AIOKafkaProducer
 
+from bench.fingerprint import Fingerprint
 from bench.generate import Event, Workload, generate
 from tests.campaigns.soak.plan import Plan
 
 _TICK_SECONDS = 0.1
 _PATH = "/api/v1/audit/notifications"
-_REMEMBERED = 50_000  # messages that may be asked about
+_REMEMBERED = 50_000  # messages that may be asked about,
+_OF_RISES = 20  # one of so many rises
 _LIMIT_SECONDS = 60.0
-_WORD = 1 << 64
-
-
-def fingerprint(event_id: str) -> int:
-    """Of an event id; the sum of those of many, modulo 2**64, says which they are in any order."""
-    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest())
 
 
 class Sender:
@@ -40,7 +35,8 @@ class Sender:
         self._events: Iterator[Event] = generate(
             Workload(events=plan.events, warmup=0, seed=plan.seed)
         )
-        self.sent = self.rises = self.sum = 0
+        self.sent = 0
+        self.rises = Fingerprint()
         self.late = 0.0  # seconds, the most since it was last asked
         self.known: deque[tuple[float, bytes]] = deque(maxlen=_REMEMBERED)
 
@@ -63,9 +59,8 @@ class Sender:
                 self._topic, event.value, event.key, partition=event.partition
             )
             if event.rise is not None:
-                self.rises += 1
-                self.sum = (self.sum + fingerprint(event.rise)) % _WORD
-                if event.first and self.rises % 20 == 0:
+                self.rises.add(event.rise)
+                if event.first and self.rises.count % _OF_RISES == 0:
                     self.known.append((time.monotonic(), event.value))
         self.sent += len(events)
 

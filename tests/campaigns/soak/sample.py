@@ -6,12 +6,14 @@ import os
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KB = 1024
+_BLOCK = 512  # of `st_blocks`, whatever the file system's are
 #: Buckets that are kept; of other histograms their sum and count are enough.
 _BUCKETS = "audit_stream_archive_delay_seconds_bucket"
 _STATUS = {"RssAnon": "rss_anon", "RssFile": "rss_file", "VmRSS": "rss", "VmHWM": "rss_peak"}
@@ -25,7 +27,7 @@ def of_process(pid: int) -> dict[str, float]:
     ticks = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
     return found | {
         "pss": _kb(_pairs(proc / "smaps_rollup")["Pss"]),
-        "descriptors": len(os.listdir(proc / "fd")),
+        "descriptors": sum(1 for _ in (proc / "fd").iterdir()),
         "threads": int(status["Threads"]),
         "cpu_seconds": sum(map(int, ticks)) / _TICKS,
     }
@@ -36,7 +38,7 @@ def _pairs(path: Path) -> dict[str, str]:
 
 
 def _kb(text: str) -> int:
-    return int(text.split()[0]) * _KB
+    return int(text.split(maxsplit=1)[0]) * _KB
 
 
 def of_metrics(port: int) -> dict[str, float]:
@@ -59,10 +61,8 @@ def size_of(folders: Iterable[Path]) -> int:
     for folder in folders:
         for parent, _, names in os.walk(folder):
             for name in names:
-                try:
-                    total += os.stat(os.path.join(parent, name)).st_blocks * 512
-                except FileNotFoundError:
-                    continue
+                with suppress(FileNotFoundError):
+                    total += (Path(parent) / name).stat().st_blocks * _BLOCK
     return total
 
 
