@@ -28,6 +28,11 @@ class Fingerprint:
         digest = blake2b(event_id.encode(), digest_size=8).digest()
         self.total = (self.total + int.from_bytes(digest)) % _WORD
 
+    def join(self, other: Fingerprint) -> None:
+        """Those of another, too."""
+        self.count += other.count
+        self.total = (self.total + other.total) % _WORD
+
 
 def of_archive(archive: Path) -> Fingerprint:
     """Of every record of every segment in a folder."""

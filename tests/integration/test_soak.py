@@ -21,7 +21,7 @@ LEAKY = Plan(
 )  # fmt: skip
 #: What a healthy process takes on in its first half minute is no leak.
 RULE = Rule(
-    warmup_seconds=8, block_seconds=1, memory_mb_an_hour=2_000, handles_an_hour=2_000,
+    warmup_seconds=8, block_seconds=1, memory_mb_an_hour=20_000, handles_an_hour=20_000,
     lag_share_an_hour=10_000, lag_segments=8, missed_share=0.2,
 )  # fmt: skip
 

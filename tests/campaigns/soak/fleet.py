@@ -16,9 +16,9 @@ from audit_stream.gateway.caller import SCOPES
 from audit_stream.gateway.tokens import TokenFile
 from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
 from tests.campaigns.soak.plan import Plan
-from tests.campaigns.soak.sample import of_metrics, of_process, size_of
 from tests.support.commands import environment
 from tests.support.fleet import ROOT, Fleet
+from tests.support.sampling import of_metrics, of_process, size_of
 
 WORKERS = ("worker-0", "worker-1")
 _NAME = "soak"

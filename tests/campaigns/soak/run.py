@@ -17,8 +17,8 @@ from bench.fingerprint import of_archive
 from tests.campaigns.soak.fleet import SoakFleet, installed, machine
 from tests.campaigns.soak.load import Asker, Sender
 from tests.campaigns.soak.plan import Plan
-from tests.campaigns.soak.sample import of_machine
 from tests.support.eventually import eventually
+from tests.support.sampling import of_machine
 
 _START_SECONDS = 180.0
 _SETTLE_SECONDS = 900.0
