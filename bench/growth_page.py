@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
@@ -89,22 +90,43 @@ def scale(scaled: Sequence[Scaled], day: str, options: argparse.Namespace) -> st
         "broker, server and workers on the same 2 cores."
     )
     titles = (
-        "partitions", "workers", "into", "events/s", "spread", "processor time, µs/event",
-        "most memory of a worker, MB", "requests", "ready again, s",
+        "", "events/s", "spread", "processor time, µs/event", "most memory of a worker, MB",
+        "requests; segments", "ready again, s",
     )  # fmt: skip
-    rows = [f"| {' | '.join(titles)} |", "|--:|--:|---|--:|--:|--:|--:|--:|--:|"]
-    rows += [_row(each) for each in scaled]
-    return "\n".join([head, "", *rows, ""])
+    rows = [f"| {' | '.join(titles)} |", "|---|--:|--:|--:|--:|--:|--:|", *map(_row, scaled)]
+    few, many = (each for each in scaled if each.shape.counted)
+    puts, others = _more(few, many)
+    marginal = [
+        "| from 4 partitions to 64 | |", "|---|--:|",
+        f"| requests of one more segment, puts | {puts:.1f} |",
+        f"| requests of one more segment, others | {others:.1f} |",
+    ]  # fmt: skip
+    return "\n".join([head, "", *rows, "", *marginal, ""])
 
 
 def _row(one: Scaled) -> str:
     rates = [each.events_per_second for each in one.results]
     cost = median(each.cpu_seconds / each.events for each in one.results) * 1e6
     most = max(each.peak_rss_bytes for each in one.results) / _MB
-    into = "write-once double" if one.shape.counted else "folder"
-    asked = f"{median(one.requests):,.0f}" if one.shape.counted else ""
+    asked = ""
+    if one.shape.counted:
+        asked = f"{median(map(Counter.total, one.requests)):,.0f}; {median(one.segments):,.0f}"
     start = median(each.seconds for each in one.starts)
     return (
-        f"| {one.shape.partitions} | {one.shape.members} | {into} | {median(rates):,.0f} | "
-        f"{min(rates):,.0f} – {max(rates):,.0f} | {cost:.1f} | {most:.0f} | {asked} | {start:.1f} |"
+        f"| {_name(one)} | {median(rates):,.0f} | {min(rates):,.0f} – {max(rates):,.0f} | "
+        f"{cost:.1f} | {most:.0f} | {asked} | {start:.1f} |"
     )
+
+
+def _name(one: Scaled) -> str:
+    shape = one.shape
+    workers = "1 worker" if shape.members == 1 else f"{shape.members} workers"
+    into = "write-once double" if shape.counted else "folder"
+    return f"{shape.partitions} partitions, {workers}, {into}"
+
+
+def _more(few: Scaled, many: Scaled) -> tuple[float, float]:
+    """Puts and other requests of each segment that `many` has more."""
+    segments = sum(many.segments) - sum(few.segments)
+    more = sum(many.requests, Counter()) - sum(few.requests, Counter())
+    return more["PUT"] / segments, (more.total() - more["PUT"]) / segments

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_stream.kafka.embedded import EmbeddedKafka
+from audit_stream.stores.open import open_store
 from bench.aftermath import Ready, ready
 from bench.contenders import AuditStream, Run
 from bench.generate import Workload
@@ -39,7 +41,8 @@ class Scaled:
     shape: Shape
     results: list[Result] = field(default_factory=list)
     starts: list[Ready] = field(default_factory=list)
-    requests: list[int] = field(default_factory=list)
+    requests: list[Counter[str]] = field(default_factory=list)  # by method
+    segments: list[int] = field(default_factory=list)
 
 
 async def scale(
@@ -64,8 +67,18 @@ async def _measured(one: Scaled, run: Run, load: Load, double: Double) -> None:
     ours = ToServer(double) if one.shape.counted else AuditStream()
 
     async def afterwards(run: Run) -> None:
-        one.requests.append(double.requests().total())
+        if one.shape.counted:
+            one.requests.append(double.requests())
+            one.segments.append(await _segments(double, run))
         one.starts.append(await ready(ours, run))
-        double.requests()  # those of the start are nobody's
+        double.requests()  # those of the start are not the run's
 
     one.results.append(await measure(ours, load, run, afterwards=afterwards))
+
+
+async def _segments(double: Double, run: Run) -> int:
+    store = open_store(double.url(run.name), double.access, read_only=True)
+    try:
+        return len(await store.names("segments/"))
+    finally:
+        await store.close()

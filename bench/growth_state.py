@@ -23,7 +23,7 @@ import orjson
 from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
 from bench.aftermath import Ready, ready
 from bench.contenders import AuditStream, Run
-from bench.fingerprint import of_archive
+from bench.fingerprint import Fingerprint, of_archive
 from bench.flood import flood, send
 from bench.load import create_topics, group_members, open_admin
 from bench.processes import Fleet, RunFailed
@@ -83,12 +83,17 @@ class Watched(AuditStream):
 async def grow(kafka: EmbeddedKafka, folder: Path, messages: int) -> Grown:
     """The whole run. RunFailed when something is missing, twice, or took too long."""
     run = Run(name="growth", bootstrap=kafka.bootstrap, folder=folder / "growth", tools=folder)
+    await create_topics(run.bootstrap, [run.raw_topic], run.partitions)
+    due = await flood(run.bootstrap, run.raw_topic, messages, run.partitions)
+    return await grown(kafka, run, messages, due)
+
+
+async def grown(kafka: EmbeddedKafka, run: Run, messages: int, due: Fingerprint) -> Grown:
+    """What `grow` measures, once the messages wait in the raw topic."""
     run.folder.mkdir()
     ours = Watched(run.members)
-    await create_topics(run.bootstrap, [run.raw_topic], run.partitions)
     await asyncio.to_thread(ours.prepare, run)
     loads = [os.getloadavg()[0]]
-    due = await flood(run.bootstrap, run.raw_topic, messages, run.partitions)
     moments = await _ingested(ours, run, messages)
     loads.append(os.getloadavg()[0])
     disk = _sizes(kafka, ours, run)
