@@ -1,12 +1,17 @@
-"""How a process that judges batches sets Python's own knobs."""
+"""How a process that judges batches sets Python's own knobs, and the allocator's."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
+from contextlib import suppress
 
 _SWITCH_SECONDS = 0.0005
 _GC_THRESHOLDS = (100_000, 20, 50)
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's <malloc.h>
+_OWN_MAPPING_BYTES = 1 << 20
+_ARENAS = 4
 
 
 def tune() -> None:
@@ -18,3 +23,17 @@ def tune() -> None:
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Large buffers, as of inflated segments, go back to the system once they are free.
+
+    By itself glibc raises the size from which it does so to that of the largest buffer it has
+    seen, and each thread's arena then keeps holes of that size. Of other C libraries nothing is
+    asked.
+    """
+    with suppress(AttributeError, OSError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
