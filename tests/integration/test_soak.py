@@ -16,7 +16,7 @@ from tests.campaigns.soak.series import recorded
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 LEAKY = Plan(
-    minutes=0.3, rate=1_000, asks=5, every=0.5, segment_seconds=1, log_seconds=1,
+    minutes=0.3, rate=1_000, fill=2_000, asks=5, every=0.5, segment_seconds=1, log_seconds=1,
     tampering=("leak", "2000000"),
 )  # fmt: skip
 #: What a healthy process takes on in its first half minute is no leak.

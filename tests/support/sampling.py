@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KB = 1024
+_TABLE_FILE = ".sst"  # a database keeps those it reads open, up to a number of its own
 _BLOCK = 512  # of `st_blocks`, whatever the file system's are
 #: Buckets that are kept; of other histograms their sum and count are enough.
 _BUCKETS = "audit_stream_archive_delay_seconds_bucket"
@@ -24,13 +25,21 @@ def of_process(pid: int) -> dict[str, float]:
     proc = Path(f"/proc/{pid}")
     status = _pairs(proc / "status")
     found = {ours: _kb(status[theirs]) for theirs, ours in _STATUS.items()}
+    files = list(_targets(proc / "fd"))
     ticks = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
     return found | {
         "pss": _kb(_pairs(proc / "smaps_rollup")["Pss"]),
-        "descriptors": sum(1 for _ in (proc / "fd").iterdir()),
+        "descriptors": sum(not each.endswith(_TABLE_FILE) for each in files),
+        "table_files": sum(each.endswith(_TABLE_FILE) for each in files),
         "threads": int(status["Threads"]),
         "cpu_seconds": sum(map(int, ticks)) / _TICKS,
     }
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    for each in folder.iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(each.readlink())
 
 
 def _pairs(path: Path) -> dict[str, str]:

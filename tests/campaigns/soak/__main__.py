@@ -33,14 +33,21 @@ def main() -> int:
     usual, parser = Plan(), argparse.ArgumentParser(prog="python -m tests.campaigns.soak")
     parser.add_argument("--minutes", type=float, default=usual.minutes)
     parser.add_argument("--rate", type=int, default=usual.rate, help="events a second")
+    parser.add_argument("--fill", type=int, default=usual.fill, help="events sent before, at once")
+    parser.add_argument("--warmup", type=float, default=Rule().warmup_seconds / 60, metavar="MIN")
     parser.add_argument("--samples", type=Path, default=_SAMPLES, help="where the samples go")
     parser.add_argument("--folder", type=Path, help="where everything lies; kept when it is given")
     parser.add_argument("--judge", type=Path, metavar="FILE", help="samples of an earlier run")
     parser.add_argument("--write", action="store_true", help="renew the page")
     given = parser.parse_args()
     if given.judge is None:
-        _run(Plan(minutes=given.minutes, rate=given.rate), given.samples, given.folder)
-    return _tell(given.judge or given.samples, given.write)
+        _run(
+            Plan(minutes=given.minutes, rate=given.rate, fill=given.fill),
+            given.samples,
+            given.folder,
+        )
+    rule = Rule(warmup_seconds=given.warmup * 60)
+    return _tell(given.judge or given.samples, rule, given.write)
 
 
 def _run(plan: Plan, samples: Path, kept: Path | None) -> None:
@@ -56,8 +63,8 @@ async def _campaign(folder: Path, plan: Plan, samples: Path) -> None:
         await run(kafka, folder, plan, samples, "soak")
 
 
-def _tell(samples: Path, write: bool) -> int:
-    found, rule = recorded(samples), Rule()
+def _tell(samples: Path, rule: Rule, write: bool) -> int:
+    found = recorded(samples)
     problems = judged(found, rule)
     text = tell.markdown(found, rule, problems)
     Console().print(text, markup=False, soft_wrap=True)

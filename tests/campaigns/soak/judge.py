@@ -29,7 +29,7 @@ class Rule:
     warmup_seconds: float = 900.0
     block_seconds: float = 60.0
     memory_mb_an_hour: float = 10.0  # PSS of each process
-    handles_an_hour: float = 4.0  # descriptors, and threads, of each process
+    handles_an_hour: float = 4.0  # threads, and descriptors that are no table's, of each process
     lag_share_an_hour: float = 0.1  # growth of the lag, of what waits in one segment's time
     lag_segments: float = 3.0  # the most that may wait, in segment times
     loop_seconds: float = 5.0  # the oldest heartbeat of an event loop

@@ -18,6 +18,7 @@ from bench.generate import Event, Workload, generate
 from tests.campaigns.soak.plan import Plan
 
 _TICK_SECONDS = 0.1
+_AT_ONCE = 2_000
 _PATH = "/api/v1/audit/notifications"
 _REMEMBERED = 50_000  # messages that may be asked about,
 _OF_RISES = 20  # one of so many rises
@@ -40,13 +41,20 @@ class Sender:
         self.late = 0.0  # seconds, the most since it was last asked
         self.known: deque[tuple[float, bytes]] = deque(maxlen=_REMEMBERED)
 
+    async def fill(self) -> None:
+        """Send what fills the caches, at once."""
+        await self._producer.start()
+        while self.sent < self._plan.fill:
+            await self._send(list(islice(self._events, min(_AT_ONCE, self._plan.fill - self.sent))))
+        await self._producer.flush()
+
     async def run(self) -> None:
-        """Until all are sent and the broker has them."""
+        """Behind `fill`: until all are sent and the broker has them."""
         async with self._producer:
             started = time.monotonic()
             while self.sent < self._plan.events:
                 passed = time.monotonic() - started
-                due = min(self._plan.events, round(self._plan.rate * passed))
+                due = min(self._plan.events, self._plan.fill + round(self._plan.rate * passed))
                 # A little at a time: what else runs in this loop should not wait for it.
                 some = min(due - self.sent, self._plan.rate // 5)
                 self.late = max(self.late, (due - self.sent) / self._plan.rate)

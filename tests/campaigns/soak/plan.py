@@ -11,6 +11,7 @@ class Plan:
 
     minutes: float = 60.0
     rate: int = 3_000  # events a second
+    fill: int = 3_500_000  # events that are sent before, at once: until the tables' caches are full
     asks: float = 2.0  # requests a second to the gateway
     every: float = 10.0  # seconds between two samples
     partitions: int = 4
@@ -27,8 +28,8 @@ class Plan:
 
     @property
     def events(self) -> int:
-        """How many."""
-        return round(self.rate * self.seconds)
+        """How many, those to fill the caches included."""
+        return self.fill + round(self.rate * self.seconds)
 
     @property
     def asked_after(self) -> float:

@@ -39,6 +39,8 @@ async def _play(fleet: SoakFleet, kafka: EmbeddedKafka, plan: Plan, samples: Pat
     await eventually(lambda: _ready(fleet), _START_SECONDS)
     sender = Sender(plan, kafka.bootstrap, fleet.topic)
     asker = Asker(plan, sender, f"http://127.0.0.1:{fleet.gateway_port}", fleet.token())
+    await sender.fill()
+    await _settled(fleet, sender)
     begun = datetime.now(UTC).isoformat(timespec="seconds")
     _write(samples, {"kind": "start", "at": begun, "machine": machine(), "plan": asdict(plan)})
     sending = asyncio.create_task(sender.run())

@@ -25,7 +25,8 @@ def markdown(run: Recorded, rule: Rule, problems: Sequence[str]) -> str:
 def _head(run: Recorded, rule: Rule) -> str:
     plan, loads = run.plan, [sample["machine"]["load"] for sample in run.samples]
     return (
-        f"Begun {run.start['at']}, {plan.minutes:.0f} minutes at {plan.rate:,} events/s, "
+        f"Begun {run.start['at']}, {plan.minutes:.0f} minutes at {plan.rate:,} events/s behind "
+        f"{plan.fill:,} at once, "
         f"{plan.partitions} partitions, segments of {plan.segment_seconds:.0f} s, "
         f"{run.start['machine']}, everything on one machine; its load was {min(loads):.0f} to "
         f"{max(loads):.0f}, median {median(loads):.0f}. A sample every {plan.every:.0f} s, "
