@@ -59,7 +59,6 @@ class Measured:
     """What one event, record, message or segment costs."""
 
     cpu_seconds_an_event: float
-    events_a_worker_second: float
     worker_bytes: float
     restored_a_core_second: float
     verified_a_core_second: float
@@ -86,8 +85,7 @@ class Measured:
 
         return Measured(
             cpu_seconds_an_event=number(table, "audit_stream, end to end", 2) / 1e6,
-            events_a_worker_second=number(table, "4 partitions, 1 worker, folder"),
-            worker_bytes=number(table, "4 partitions, 1 worker, folder", 3) * 1e6,
+            worker_bytes=number(table, "peak memory of a worker") * (1 << 20),
             restored_a_core_second=number(table, "table restored on an empty disk, a core"),
             verified_a_core_second=number(table, "`verify`, a core"),
             state_bytes=number(table, "table (RocksDB)", 1),
@@ -152,8 +150,8 @@ class Size:
 
     @property
     def workers(self) -> int:
-        """Of one core each."""
-        return ceil(self.peak / self.cost.events_a_worker_second / self.assumed("load at peak"))
+        """Of one core each: more than about one a worker cannot use."""
+        return ceil(self.cores)
 
     @property
     def segment_limits(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
@@ -20,14 +20,15 @@ from pathlib import Path
 
 import orjson
 
-from audit_stream.kafka.embedded import EmbeddedKafka, free_ports
+from audit_stream.kafka.embedded import EmbeddedKafka
 from bench.aftermath import Ready, ready
 from bench.contenders import AuditStream, Run
+from bench.effects import Effect
 from bench.fingerprint import Fingerprint, of_archive
 from bench.flood import flood, send
 from bench.load import create_topics, group_members, open_admin
 from bench.processes import Fleet, RunFailed
-from tests.support.sampling import of_metrics, of_process, size_of
+from tests.support.sampling import of_process, size_of
 
 _STALL_SECONDS = 300.0
 _AGAIN = 20_000  # messages that are sent once more, in the end
@@ -68,18 +69,6 @@ class Grown:
     loads: Sequence[float]  # the machine's, while it ran
 
 
-class Watched(AuditStream):
-    """With a port to look at, and segments as by default."""
-
-    def __init__(self, members: int) -> None:
-        self.ports = free_ports(members)
-
-    def settings(self, run: Run, member: int) -> dict[str, str]:
-        """See `AuditStream`."""
-        port = {"AUDIT_WEB_PORT": str(self.ports[member])}
-        return {**super().settings(run, member), "AUDIT_SEGMENT_MAX_SECONDS": "5"} | port
-
-
 async def grow(kafka: EmbeddedKafka, folder: Path, messages: int) -> Grown:
     """The whole run. RunFailed when something is missing, twice, or took too long."""
     run = Run(name="growth", bootstrap=kafka.bootstrap, folder=folder / "growth", tools=folder)
@@ -91,7 +80,7 @@ async def grow(kafka: EmbeddedKafka, folder: Path, messages: int) -> Grown:
 async def grown(kafka: EmbeddedKafka, run: Run, messages: int, due: Fingerprint) -> Grown:
     """What `grow` measures, once the messages wait in the raw topic."""
     run.folder.mkdir()
-    ours = Watched(run.members)
+    ours = AuditStream()
     await asyncio.to_thread(ours.prepare, run)
     loads = [os.getloadavg()[0]]
     moments = await _ingested(ours, run, messages)
@@ -120,7 +109,7 @@ async def _ready_on_empty_disk(ours: AuditStream, run: Run) -> Ready:
     return await ready(ours, run)
 
 
-async def _ingested(ours: Watched, run: Run, records: int) -> list[Moment]:
+async def _ingested(ours: AuditStream, run: Run, records: int) -> list[Moment]:
     """Start the workers on what waits, and look every second until all is archived."""
     fleet = Fleet(ours.commands(run))
     fleet.start()
@@ -129,21 +118,20 @@ async def _ingested(ours: Watched, run: Run, records: int) -> list[Moment]:
             while await group_members(admin, run.name) != run.members:
                 fleet.watch()
                 await asyncio.sleep(0.1)
-        return await _watched(ours, fleet, records)
+        async with ours.effect(run) as effect:
+            return await _watched(effect, fleet, records)
     finally:
         await asyncio.to_thread(fleet.stop)
 
 
-async def _watched(ours: Watched, fleet: Fleet, records: int) -> list[Moment]:
+async def _watched(effect: Effect, fleet: Fleet, records: int) -> list[Moment]:
     started = moved = time.perf_counter()
     moments: list[Moment] = []
     while not moments or moments[-1].archived < records:
         await asyncio.sleep(1)
         fleet.watch()
-        try:
-            found = await asyncio.to_thread(_look, ours.ports, fleet, started)
-        except OSError:
-            continue  # not listening yet, or busy
+        # Asked of the archive: a worker does not count what it stored while losing a partition.
+        found = _look(await effect.count(), fleet, time.perf_counter() - started)
         if not moments or found.archived > moments[-1].archived:
             moved = time.perf_counter()
         if time.perf_counter() - moved > _STALL_SECONDS:
@@ -153,17 +141,15 @@ async def _watched(ours: Watched, fleet: Fleet, records: int) -> list[Moment]:
     return moments[max(0, begun - 1) :]
 
 
-def _look(ports: Iterable[int], fleet: Fleet, started: float) -> Moment:
-    archived = sum(of_metrics(port)["audit_stream_records_archived_total"] for port in ports)
+def _look(archived: int, fleet: Fleet, at: float) -> Moment:
     used = [of_process(pid) for pid in fleet.pids]
     return Moment(
-        at=time.perf_counter() - started, archived=int(archived),
-        cpu_seconds=sum(each["cpu_seconds"] for each in used),
+        at=at, archived=archived, cpu_seconds=sum(each["cpu_seconds"] for each in used),
         rss_bytes=int(max(each["rss"] for each in used)),
     )  # fmt: skip
 
 
-async def _again(ours: Watched, run: Run, messages: int) -> None:
+async def _again(ours: AuditStream, run: Run, messages: int) -> None:
     """Send some once more: whoever has the state knows every one of them."""
     before = len(list((ours.archive(run) / "segments").rglob("*.gz")))
     fleet = Fleet(ours.commands(run))

@@ -29,7 +29,7 @@ GIVEN = """
 | a GB read | 0 | 0 |
 """
 COST = Measured(
-    cpu_seconds_an_event=10e-6, events_a_worker_second=50_000, worker_bytes=300e6,
+    cpu_seconds_an_event=10e-6, worker_bytes=300e6,
     restored_a_core_second=100_000, verified_a_core_second=60_000, state_bytes=50,
     changelog_bytes=40, raw_bytes=100, archive_bytes=280, subject_bytes=20, index_bytes=90,
     puts=2, reads=3, line_bytes=800,
