@@ -66,6 +66,14 @@ hostile: install
 erasure: install
 	$(BIN)/python -m tests.campaigns.erasure
 
+# An hour; `python -m tests.campaigns.soak --help` for shorter ones.
+.PHONY: soak growth
+soak: install
+	$(BIN)/python -m tests.campaigns.soak --write
+
+growth: install
+	$(BIN)/python -m bench.growth --write
+
 tampering: install
 	$(BIN)/python -m tests.campaigns.tampering
 

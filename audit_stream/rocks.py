@@ -9,6 +9,7 @@ import rocksdict
 
 _CACHE_BYTES = 64 << 20
 _WRITE_BUFFER_BYTES = 8 << 20
+_METADATA_BLOCK_BYTES = 16 << 10
 _MEMTABLE_BLOOM = 0.05  # of the write buffer
 
 
@@ -34,13 +35,27 @@ def open_database(
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_block_cache(cache)
     blocks.set_bloom_filter(10, block_based=False)
+    # In parts, of which a look-up needs one: the whole filter of a large file is more than a shard
+    # of the cache takes, so it would be read and checked again for every look-up.
+    blocks.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_metadata_block_size(_METADATA_BLOCK_BYTES)
     blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_pin_top_level_index_and_filter(True)
     options.set_block_based_table_factory(blocks)
     if read_only:
         access = rocksdict.AccessType.read_only()
-        return rocksdict.Rdict(str(path), options=options, access_type=access)
+        return rocksdict.Rdict(
+            str(path), options=options, column_families=_whole(options), access_type=access
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    return rocksdict.Rdict(str(path), options=options)
+    return rocksdict.Rdict(str(path), options=options, column_families=_whole(options))
+
+
+def _whole(options: rocksdict.Options) -> dict[str, rocksdict.Options]:
+    """Options of the one column family. Unless they are named, a database that exists is opened
+    with those in its own file, which know neither cache nor filter."""
+    return {"default": options}
 
 
 def batch_of(pairs: Iterable[tuple[bytes, bytes | None]]) -> rocksdict.WriteBatch:

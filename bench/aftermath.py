@@ -15,11 +15,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 
-from bench.contenders import MEMBERS, AuditStream, Run
+from bench.contenders import AuditStream, Run
 from bench.processes import Command, Fleet, RunFailed
 
-_READY_LIMIT_SECONDS = 180.0
+_READY_LIMIT_SECONDS = 600.0
 _POLL_SECONDS = 0.02
 
 
@@ -46,15 +47,24 @@ async def restore_rate(ours: AuditStream, run: Run, keys: int) -> float:
 
     Timed from launch to ready, less the same start with the disk as it was.
     """
-    warm = await _ready_seconds(ours, run)
-    for member in range(MEMBERS):
+    warm = await ready(ours, run)
+    for member in range(run.members):
         shutil.rmtree(run.folder / f"state-{member}")
-    cold = await _ready_seconds(ours, run)
-    return keys / (cold - warm) / min(MEMBERS, os.cpu_count() or 1)
+    cold = await ready(ours, run)
+    return keys / (cold.seconds - warm.seconds) / min(run.members, os.cpu_count() or 1)
 
 
-async def _ready_seconds(ours: AuditStream, run: Run) -> float:
-    ports = [_free_port() for _ in range(MEMBERS)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A start of all workers, until every one was ready."""
+
+    seconds: float
+    peak_rss_bytes: int  # of any one of them
+
+
+async def ready(ours: AuditStream, run: Run) -> Ready:
+    """Start the workers, and stop them again."""
+    ports = [_free_port() for _ in range(run.members)]
     commands = [
         Command(
             name=f"restore-{member}",
@@ -70,7 +80,8 @@ async def _ready_seconds(ours: AuditStream, run: Run) -> float:
     try:
         for port in ports:
             await _wait_ready(port, fleet, started + _READY_LIMIT_SECONDS)
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        return Ready(seconds=seconds, peak_rss_bytes=fleet.peak_rss_bytes)
     finally:
         await asyncio.to_thread(fleet.stop)
 

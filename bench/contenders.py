@@ -30,6 +30,8 @@ class Run:
     bootstrap: str
     folder: Path  # this run's alone, removed afterwards
     tools: Path  # kept between runs: virtual environment, jars, compiled classes
+    partitions: int = PARTITIONS  # of the raw topic
+    members: int = MEMBERS
 
     @property
     def raw_topic(self) -> str:
@@ -49,9 +51,9 @@ class Run:
             "BENCH_BROKER": self.bootstrap,
             "BENCH_RAW_TOPIC": self.raw_topic,
             "BENCH_OUTPUT_TOPIC": self.output_topic,
-            "BENCH_PARTITIONS": str(PARTITIONS),
+            "BENCH_PARTITIONS": str(self.partitions),
             "BENCH_SESSION_SECONDS": str(_SESSION_SECONDS),
-            "BENCH_MEMBERS": str(MEMBERS),
+            "BENCH_MEMBERS": str(self.members),
             "BENCH_STATE_DIR": str(self.folder / f"state-{member}"),
         }
 
@@ -121,7 +123,7 @@ class StockFaust(Peer):
                 folder=run.folder,
                 env=run.env(member) | {"BENCH_RAW_BYTES": self.RAW_BYTES},
             )
-            for member in range(MEMBERS)
+            for member in range(run.members)
         ]
 
 
@@ -157,7 +159,7 @@ class QuixStreams(Peer):
         argv = [str(self._python(run.tools)), "-m", "bench.peers.quix_peer"]
         return [
             Command(name=f"quix-{member}", argv=argv, folder=run.folder, env=run.env(member))
-            for member in range(MEMBERS)
+            for member in range(run.members)
         ]
 
     @staticmethod
@@ -233,12 +235,12 @@ class AuditStream(Contender):
                 folder=run.folder,
                 env=self.settings(run, member),
             )
-            for member in range(MEMBERS)
+            for member in range(run.members)
         ]
 
     def effect(self, run: Run) -> Effect:
         """The archive."""
-        return ArchiveEffect(run.bootstrap, run.raw_topic, self.archive(run))
+        return ArchiveEffect(run.bootstrap, run.raw_topic, self.archive(run), run.partitions)
 
     def settings(self, run: Run, member: int) -> dict[str, str]:
         """Defaults but for places and names, and a short wait before a last, small segment."""
@@ -247,7 +249,7 @@ class AuditStream(Contender):
             "AUDIT_BROKER": f"kafka://{run.bootstrap}",
             "AUDIT_APP_ID": run.name,
             "AUDIT_TOPICS": run.raw_topic,
-            "AUDIT_PARTITIONS": str(PARTITIONS),
+            "AUDIT_PARTITIONS": str(run.partitions),
             "AUDIT_REPLICATION": "1",
             "AUDIT_ARCHIVE": self.archive(run).as_uri(),
             "AUDIT_SUBJECTS": (run.folder / "subjects").as_uri(),

@@ -68,8 +68,8 @@ class Effect(ABC):
 class TopicEffect(Effect):
     """Records in an output topic that nobody else writes to."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        self._parts = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    def __init__(self, bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
+        self._parts = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -107,9 +107,11 @@ class TopicEffect(Effect):
 class ArchiveEffect(Effect):
     """Record lines in the segments of a ``file`` archive; complete once every offset is covered."""
 
-    def __init__(self, bootstrap: str, topic: str, archive: Path) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, archive: Path, partitions: int = PARTITIONS
+    ) -> None:
         self._folder = archive / "segments" / topic
-        self._topic = TopicEffect(bootstrap, topic)
+        self._topic = TopicEffect(bootstrap, topic, partitions)
         self._headers: dict[Path, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Self:
@@ -152,9 +154,11 @@ class StoreEffect(Effect):
 
     poll_seconds = 0.2  # a look is a request: more of them would be load
 
-    def __init__(self, bootstrap: str, topic: str, store: WormStore) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, store: WormStore, partitions: int = PARTITIONS
+    ) -> None:
         self._prefix = f"segments/{topic}/"
-        self._topic = TopicEffect(bootstrap, topic)
+        self._topic = TopicEffect(bootstrap, topic, partitions)
         self._store = store
         self._segments: dict[str, Segment] = {}
 

@@ -68,15 +68,15 @@ class Workload:
         )
 
 
-def generate(workload: Workload) -> Iterator[Event]:
-    """The events of `workload`, in arrival order."""
+def generate(workload: Workload, partitions: int = PARTITIONS) -> Iterator[Event]:
+    """The events of `workload`, in arrival order, for a topic of so many partitions."""
     rng = random.Random(workload.seed)  # noqa: S311 - the same stream for every contender
     customers = max(1, workload.total // 10)  # 10 events are 3 messages: see _FATES
     waiting: list[tuple[int, int, Event]] = []
     written = started = 0
     while written < workload.total:
         due = started
-        for event in _message(rng, started, customers):
+        for event in _message(rng, started, customers, partitions):
             heapq.heappush(waiting, (due, started, event))
             due += rng.randrange(1, _MAX_GAP)
         started += 1
@@ -85,10 +85,25 @@ def generate(workload: Workload) -> Iterator[Event]:
             written += 1
 
 
-def _message(rng: random.Random, number: int, customers: int) -> Iterator[Event]:
+def delivered(count: int, partitions: int = PARTITIONS, seed: int = 1) -> Iterator[Event]:
+    """So many messages, each with one event, DELIVERED: each is a key of state and a record."""
+    rng = random.Random(seed)  # noqa: S311 - the same messages for every run
+    for number in range(count):
+        key = _uuid(rng)
+        rest = _rest(rng, rng.randrange(max(1, count // _MESSAGES_PER_CUSTOMER)))
+        event_id = f"evt_{key[:8]}_{1_715_351_521 + number}_0"
+        value = _value(event_id, key, "DELIVERED", number, rest)
+        yield Event(_partition(key, partitions), key.encode(), value, event_id, first=True)
+
+
+def _partition(key: str, partitions: int) -> int:
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def _message(rng: random.Random, number: int, customers: int, partitions: int) -> Iterator[Event]:
     """The events of one message, in the order in which they arrive."""
     key = _uuid(rng)
-    partition = (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+    partition = _partition(key, partitions)
     rest = _rest(rng, rng.randrange(customers))
     held, copy_of = 0, None
     for position, status in enumerate(_script(rng)):

@@ -48,15 +48,16 @@ class Load:
         return self.warmup.keys + self.timed.keys
 
 
-def encode(workload: Workload) -> Load:
+def encode(workload: Workload, partitions: int = PARTITIONS) -> Load:
     """Generate and encode: some ten seconds and 150 MB for a million events."""
-    stream = generate(workload)
-    warmup = _encode_part(islice(stream, workload.warmup), workload.warmup)
-    return Load(workload=workload, warmup=warmup, timed=_encode_part(stream, workload.events))
+    stream = generate(workload, partitions)
+    warmup = _encode_part(islice(stream, workload.warmup), workload.warmup, partitions)
+    timed = _encode_part(stream, workload.events, partitions)
+    return Load(workload=workload, warmup=warmup, timed=timed)
 
 
-def _encode_part(events: Iterable[Event], count: int) -> Part:
-    batches: list[list[BatchBuilder]] = [[] for _ in range(PARTITIONS)]
+def _encode_part(events: Iterable[Event], count: int, partitions: int) -> Part:
+    batches: list[list[BatchBuilder]] = [[] for _ in range(partitions)]
     rises: set[str] = set()
     keys = 0
     for event in events:
@@ -64,8 +65,8 @@ def _encode_part(events: Iterable[Event], count: int) -> Part:
         if event.rise is not None:
             rises.add(event.rise)
             keys += event.first
-    for partition in batches:
-        for batch in partition:
+    for of_one in batches:
+        for batch in of_one:
             batch._build()
     return Part(events=count, batches=batches, rises=frozenset(rises), keys=keys)
 
@@ -93,12 +94,14 @@ async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def create_topics(bootstrap: str, topics: Iterable[str]) -> None:
-    """Create topics of `PARTITIONS` partitions; the broker sets the time, as ours must have it."""
+async def create_topics(
+    bootstrap: str, topics: Iterable[str], partitions: int = PARTITIONS
+) -> None:
+    """Create topics of so many partitions; the broker sets the time, as ours must have it."""
     config = {"message.timestamp.type": "LogAppendTime"}
     async with open_admin(bootstrap) as admin:
         await admin.create_topics(
-            [NewTopic(name, PARTITIONS, 1, topic_configs=config) for name in topics],
+            [NewTopic(name, partitions, 1, topic_configs=config) for name in topics],
             timeout_ms=_CREATE_LIMIT_MS,
         )
 

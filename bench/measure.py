@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.contenders import MEMBERS, Contender, Run
+from bench.contenders import Contender, Run
 from bench.effects import Effect
 from bench.load import Load, create_topics, delete_topics, group_members, open_admin, write
 from bench.processes import Fleet, RunFailed
@@ -57,7 +57,7 @@ async def measure(
     run.folder.mkdir(parents=True)
     fleet: Fleet | None = None
     try:
-        await create_topics(run.bootstrap, [run.raw_topic, run.output_topic])
+        await create_topics(run.bootstrap, [run.raw_topic, run.output_topic], run.partitions)
         await asyncio.to_thread(contender.prepare, run)
         fleet = Fleet(contender.commands(run))
         async with contender.effect(run) as effect:
@@ -106,7 +106,7 @@ async def _wait_joined(run: Run, fleet: Fleet) -> None:
     """Until the consumer group, which is named after the run, has all its members and is stable."""
     deadline = time.perf_counter() + _STALL_LIMIT_SECONDS
     async with open_admin(run.bootstrap) as admin:
-        while await group_members(admin, run.name) != MEMBERS:
+        while await group_members(admin, run.name) != run.members:
             if time.perf_counter() > deadline:
                 raise RunFailed(f"the group has not formed\n{fleet.tails()}")
             fleet.watch()

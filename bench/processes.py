@@ -86,6 +86,11 @@ class Fleet:
             self._peaks[index] = max(self._peaks[index], used)
 
     @property
+    def pids(self) -> list[int]:
+        """Of all that were started."""
+        return [process.pid for process in self._running]
+
+    @property
     def peak_rss_bytes(self) -> int:
         """The most resident memory any one process was seen to use."""
         return max(self._peaks, default=0)

@@ -44,7 +44,9 @@ class ToFile(AuditStream):
 
     def effect(self, run: Run) -> Effect:
         """The archive."""
-        return StoreEffect(run.bootstrap, run.raw_topic, open_store(self.archive(run).as_uri()))
+        return StoreEffect(
+            run.bootstrap, run.raw_topic, open_store(self.archive(run).as_uri()), run.partitions
+        )
 
 
 class ToServer(AuditStream):
@@ -63,7 +65,7 @@ class ToServer(AuditStream):
         """The archive."""
         url = self._server.url(run.name)
         store = open_store(url, self._server.access, read_only=True)
-        return StoreEffect(run.bootstrap, run.raw_topic, store)
+        return StoreEffect(run.bootstrap, run.raw_topic, store, run.partitions)
 
     def settings(self, run: Run, member: int) -> dict[str, str]:
         """As for a folder, with other URLs."""

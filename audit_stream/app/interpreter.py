@@ -1,9 +1,12 @@
-"""How a process that judges batches sets Python's own knobs, and whether its hot parts are C."""
+"""How a process that judges batches sets Python's own knobs and the allocator's, and whether its
+hot parts are C."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
+from contextlib import suppress
 
 from audit_stream.evidence import compiled as segments
 from audit_stream.flatten import common
@@ -11,6 +14,9 @@ from audit_stream.privacy import primitives
 
 _SWITCH_SECONDS = 0.0005
 _GC_THRESHOLDS = (100_000, 20, 50)
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's <malloc.h>
+_OWN_MAPPING_BYTES = 1 << 20
+_ARENAS = 4
 
 
 def tune() -> None:
@@ -22,6 +28,20 @@ def tune() -> None:
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(*_GC_THRESHOLDS)
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Large buffers, as of inflated segments, go back to the system once they are free.
+
+    By itself glibc raises the size from which it does so to that of the largest buffer it has
+    seen, and each thread's arena then keeps holes of that size. Of other C libraries nothing is
+    asked.
+    """
+    with suppress(AttributeError, OSError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def compiled() -> bool:

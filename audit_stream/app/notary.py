@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from audit_stream.anchors.anchoring import Anchoring
+from audit_stream.app import interpreter
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import anchoring_of
 from audit_stream.app.checks import load_archive_keyring
@@ -59,6 +60,7 @@ async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | No
 
 async def run_notary(settings: Settings, *, once: bool = False) -> None:
     """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end."""
+    interpreter.tune()
     ring = load_archive_keyring(settings, closed=True)
     log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)

@@ -62,7 +62,7 @@ async def _rebuild(settings: Settings, out: Output) -> list[int]:
             check_same(stream, settings.partitions, None)
         await _match_partitions(connection, settings, topic)
         writer = ChangelogWriter(settings.app_id, topic, options)
-        rebuilder = Rebuilder(store, trusted, streams, writer, topic, options)
+        rebuilder = Rebuilder(store, trusted, streams, writer, topic, options, settings.state_dir)
         counts: list[int] = []
         with out.progress() as progress:
             task = progress.add_task("rebuilding", total=None, rate="")

@@ -5,8 +5,9 @@ N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if 
 ``slow SECONDS``: a store that takes so long for each object; ``faulty-store``; ``impatient``: it
 looks for legal holds all the time; ``holder``, ``eraser``, ``deliverer``, ``mirror``: no worker but
 who keeps the holds, erases, delivers, sweeps the second store; ``switched FOLDER``, ``notary
-FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``spill sink|store``: a bug whose text quotes a
-record, in the sink agent or while storing.
+FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``leak BYTES``: each of the sink agent's chunks
+leaves so much behind, and a descriptor. ``spill sink|store``: a bug whose text quotes a record, in
+the sink agent or while storing.
 """
 
 from __future__ import annotations
@@ -129,6 +130,17 @@ def with_bug(count: int) -> None:
     Pipeline.sink = buggy  # type: ignore[method-assign]
 
 
+def with_leak(size: int) -> None:
+    """Let each chunk of the sink agent cost memory and a file descriptor that nobody gives back."""
+    sink, kept = Pipeline.sink, list[object]()
+
+    def leaking(self: Pipeline, lane: Lane, chunk: Chunk) -> None:
+        kept.append((b"x" * size, os.dup(1)))
+        sink(self, lane, chunk)
+
+    Pipeline.sink = leaking  # type: ignore[method-assign]
+
+
 def with_spill(where: str) -> None:
     """Fail with a refused record in the error's text, and in its cause's."""
     spilled: list[bytes] = []
@@ -167,6 +179,9 @@ def main() -> None:
         asyncio.run(run_worker(settings, hook))
     elif kind == "raise":
         with_bug(int(rest[0]))
+        asyncio.run(run_worker(settings))
+    elif kind == "leak":
+        with_leak(int(rest[0]))
         asyncio.run(run_worker(settings))
     elif kind == "spill":
         with_spill(rest[0])

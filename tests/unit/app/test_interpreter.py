@@ -1,0 +1,40 @@
+"""What `tune` asks of the allocator, as glibc itself tells it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_LOOK = """
+import ctypes, sys
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+        "fordblks", "keepcost",
+    )]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+if sys.argv[1] == "tuned":
+    from audit_stream.app.interpreter import tune
+    tune()
+large = b"x" * (20 << 20)
+del large  # from here on glibc would keep buffers of up to this size
+before = libc.mallinfo2().hblks
+kept = b"x" * (3 << 20)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+@pytest.mark.parametrize(("how", "mapped"), [("tuned", "1"), ("as it is", "0")])
+def test_a_large_buffer_goes_back_to_the_system_also_after_a_larger_one(
+    how: str, mapped: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK, how], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == mapped
