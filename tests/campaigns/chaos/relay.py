@@ -49,9 +49,7 @@ class Relay:
     def reset(self) -> None:
         """Break every connection on both of its sides, with RST."""
         for task, writers in list(self._connections.items()):
-            for writer in writers:
-                if (sock := writer.get_extra_info("socket")) is not None and sock.fileno() >= 0:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
+            _end_with_reset(writers)
             task.cancel()
 
     async def close(self) -> None:
@@ -79,8 +77,10 @@ class Relay:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump("requests", reader, up_writer))
                 group.create_task(self._pump("answers", up_reader, writer))
-        except* (OSError, asyncio.CancelledError):
-            pass  # one side is gone, or we were told to: so is the other
+        except* OSError:
+            _end_with_reset(writers)  # one side was, or there is nobody on it
+        except* asyncio.CancelledError:
+            pass
         finally:
             del self._connections[task]
             for each in writers:
@@ -134,3 +134,10 @@ async def _receive(
         except ConnectionError:
             data = None
         await came.put((asyncio.get_running_loop().time(), data))
+
+
+def _end_with_reset(writers: Iterable[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        sock = writer.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
