@@ -22,7 +22,7 @@ from tests.campaigns.chaos.cluster import Cluster
 from tests.integration.conftest import not_run
 from tests.support.eventually import eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
 TOPIC = "chaos"
 NODES = {1, 2, 3}
 
