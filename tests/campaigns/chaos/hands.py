@@ -1,0 +1,59 @@
+"""An operator's hands: commands, which are given again where they find trouble, and looks."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from tests.campaigns.chaos.crew import Crew, Process
+from tests.support.commands import running
+
+if TYPE_CHECKING:
+    from tests.campaigns.chaos.play import Play
+
+TERM = signal.SIGTERM
+LIMIT_SECONDS = 300.0
+
+
+async def command(play: Play, *words: str, typed: str = "", also: tuple[int, ...] = ()) -> str:
+    """Give a command until it ends with 0, or a code of `also`; what it said."""
+    deadline, code, said = time.monotonic() + LIMIT_SECONDS, None, ""
+    while time.monotonic() < deadline:
+        with running(play.site.fleet, *words) as process:
+            said, error = await asyncio.to_thread(process.communicate, typed or None, 240)
+            code = process.returncode
+        if code == 0 or code in also:
+            return said
+        play.say(f"`{' '.join(words)}` ended with {code}: {_last(error or said)}")
+        await asyncio.sleep(1.0)
+    raise AssertionError(f"`{' '.join(words)}` does not succeed: {code} {said[-500:]}")
+
+
+def _last(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return " ".join(lines[-2:])[-300:]
+
+
+def pages_of(crew: Crew) -> list[bytes]:
+    """What every process shows on its web port now."""
+    found = []
+    for each in crew.processes.values():
+        for page in ("metrics", "alarms"):
+            url = f"http://127.0.0.1:{each.environment['AUDIT_WEB_PORT']}/{page}"
+            try:
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    found.append(answer.read())
+            except (urllib.error.URLError, OSError, ValueError):
+                continue
+    return found
+
+
+async def stop_workers(play: Play) -> list[Process]:
+    """SIGTERM to all; who ran."""
+    ran = [each for each in play.site.crew.workers if each.wanted]
+    await asyncio.gather(*(each.end(TERM) for each in ran))
+    return ran
