@@ -40,11 +40,14 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What makes a child, before it execs, ask Linux for SIGTERM when its parent dies."""
+    """What makes a child, before it execs, ask Linux to be killed when its parent dies.
+
+    With SIGKILL: a paused child would not get SIGTERM, a busy one could put its end off.
+    """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up here: after the fork only the call is safe
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _CHILDREN: set[subprocess.Popen[bytes]] = set()

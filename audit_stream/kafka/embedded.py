@@ -1,7 +1,7 @@
-"""A real Apache Kafka of one node as a child process, for the demo, the tests and the benchmarks.
+"""A real Apache Kafka as a child process, for the demo, the tests and the benchmarks.
 
-KRaft mode, loopback only, no security. Broker and data are disposable; the child never outlives
-its parent where the platform allows it.
+KRaft mode, loopback only, no security; one node, unless its owner overrides what makes it one.
+Broker and data are disposable; the child never outlives its parent where the platform allows it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class EmbeddedKafka:
     """One broker with its data in `data_dir`, which is formatted at the first start.
 
     Start it from a thread that lives as long as the broker should: on Linux the child gets
-    SIGTERM when that thread ends. `overrides` are server properties and win over ours.
+    SIGKILL when that thread ends. `overrides` are server properties and win over ours,
+    `jvm_options` come after ours; nodes of one cluster share a `cluster_id` (16 bytes, base64url
+    without padding), which is drawn where none is given.
     """
 
     def __init__(
@@ -55,12 +57,16 @@ class EmbeddedKafka:
         port: int | None = None,
         heap_mb: int = 512,
         overrides: Mapping[str, str] | None = None,
+        jvm_options: Sequence[str] = (),
+        cluster_id: str | None = None,
         cache_dir: Path | None = None,
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._cache_dir = cache_dir or default_cache_dir()
         self._heap_mb = heap_mb
         self._overrides = dict(overrides or {})
+        self._own_jvm_options = tuple(jvm_options)
+        self._cluster_id = cluster_id or fresh_cluster_id()
         first, second = free_ports(2)
         self._port = port or first
         self._controller_port = second
@@ -188,12 +194,12 @@ class EmbeddedKafka:
 
     def _jvm_options(self) -> list[str]:
         # Serial GC: the broker shares a small machine with its clients.
-        return [f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", *_LOG_OPTIONS]
+        ours = [f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", *_LOG_OPTIONS]
+        return [*ours, *self._own_jvm_options]
 
     def _format(self, java: Sequence[str]) -> None:
-        cluster_id = base64.urlsafe_b64encode(os.urandom(16)).decode("ascii").rstrip("=")
         # With an equals sign: one id in 64 begins with a dash and would be read as an option.
-        command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}"]
         with self.log_path.open("ab") as log:
             done = subprocess.run(
                 [*command, "-c", str(self._properties_path)],
@@ -247,6 +253,11 @@ async def _answers(admin: AIOKafkaAdminClient) -> bool:
     except (KafkaError, OSError, TimeoutError):
         return False
     return all(error_code == 0 for error_code, *_ in response.groups)
+
+
+def fresh_cluster_id() -> str:
+    """As ``kafka-storage random-uuid`` draws one: 16 random bytes in base64url."""
+    return base64.urlsafe_b64encode(os.urandom(16)).decode("ascii").rstrip("=")
 
 
 def free_ports(count: int) -> list[int]:
