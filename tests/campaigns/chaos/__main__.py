@@ -34,7 +34,8 @@ def main() -> int:
     )
     print(table(outcomes))
     broken = [each.seed for each in outcomes if each.problems]
-    print(f"{len(outcomes)} seeds, {len(broken)} violated {broken}, {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"{len(outcomes)} seeds, violated: {broken or 'none'}, {seconds:.0f} s")
     if broken:
         print(f"kept in {folder}")
     return 1 if broken else 0

@@ -88,12 +88,13 @@ async def stop(play: Play, action: Action) -> None:
 async def storm(play: Play, action: Action) -> None:
     """Members join and leave, by turns politely and not."""
     members = [play.site.crew.worker(STORM + n) for n in range(int(action.given["members"]))]
-    for turn in range(int(action.given["rounds"])):
-        for each in members:
-            each.start()
-        await asyncio.sleep(_STORM_SECONDS)
-        for each in members:
-            await each.end(TERM if turn % 2 else signal.SIGKILL)
+    async with play.locks["storm"]:
+        for turn in range(int(action.given["rounds"])):
+            for each in members:
+                each.start()
+            await asyncio.sleep(_STORM_SECONDS)
+            for each in members:
+                await each.end(TERM if turn % 2 else signal.SIGKILL)
 
 
 async def scale(play: Play, action: Action) -> None:

@@ -63,7 +63,11 @@ def streams(objects: Objects) -> list[Stream]:
             other for other in said
             if (other["topic"], other["generation"]) == (each["topic"], each["generation"] + 1)
         ]  # fmt: skip
-        ends = {item["partition"]: item["next"] for item in following[0]["ended"]} if following else None
+        ends = (
+            {item["partition"]: item["next"] for item in following[0]["ended"]}
+            if following
+            else None
+        )
         found.append(Stream(each["topic"], each["generation"], each["genesis"], ends))
     return found
 
@@ -72,7 +76,9 @@ def segments(objects: Objects, stream: Stream, partition: int, public: bytes) ->
     """Those that are signed, by their base; what is not is nothing."""
     folder = f"segments/{stream.topic}/{stream.generation:05d}/{partition:05d}/"
     found = [_segment(name, objects[name], public) for name in objects if name.startswith(folder)]
-    return sorted((each for each in found if each), key=lambda each: (each.header["base"], each.name))
+    return sorted(
+        (each for each in found if each), key=lambda each: (each.header["base"], each.name)
+    )
 
 
 def _segment(name: str, data: bytes, public: bytes) -> Segment | None:

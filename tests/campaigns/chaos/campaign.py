@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.campaigns.chaos.machine import Machine
+
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from tests.campaigns.chaos.cluster import Cluster
+from tests.campaigns.chaos.evidence import gather
 from tests.campaigns.chaos.judge import judge
-from tests.campaigns.chaos.machine import Machine
 from tests.campaigns.chaos.play import Play
 from tests.campaigns.chaos.schedule import BROKERS, Schedule
 from tests.campaigns.chaos.site import TwoTopics, site
@@ -55,9 +57,7 @@ HEAD = (
 
 async def run_seed(cluster: Cluster, schedule: Schedule, folder: Path, say: Say) -> Outcome:
     """Play and judge it. The folder is kept where something is wrong, with all that was seen."""
-    outcome = Outcome(
-        schedule.seed, schedule.store, [action.kind for action in schedule.actions]
-    )
+    outcome = Outcome(schedule.seed, schedule.store, [action.kind for action in schedule.actions])
     for line in schedule.lines():
         say(line)
     started = time.monotonic()
@@ -72,11 +72,11 @@ async def run_seed(cluster: Cluster, schedule: Schedule, folder: Path, say: Say)
             await play.run()
             timed("judging")
             (folder / "judged").mkdir()
-            verdict = await judge(play, folder / "judged")
+            verdict = judge(await gather(play, folder / "judged"))
             outcome.problems += play.problems + verdict.problems
             outcome.records, outcome.offsets = verdict.records, verdict.offsets
             outcome.quarantined, outcome.erased = verdict.quarantined, verdict.erased
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next seed goes on
+        except Exception as error:
             outcome.problems.append(f"not settled: {type(error).__name__}: {error}")
             (folder / "error.txt").write_text(traceback.format_exc())
         outcome.restarts = found.crew.restarts
@@ -98,7 +98,9 @@ async def forget(cluster: Cluster, fleet: TwoTopics) -> None:
         await admin.delete_topics(names)
 
 
-async def campaign(seeds: Sequence[Schedule], folder: Path, results: Path | None, say: Say) -> list[Outcome]:
+async def campaign(
+    seeds: Sequence[Schedule], folder: Path, results: Path | None, say: Say
+) -> list[Outcome]:
     """All of them, each on an installation of its own; the cluster is begun anew where one has
     left it broken."""
     outcomes: list[Outcome] = []

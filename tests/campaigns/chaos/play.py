@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from audit_stream.cli.reconcile import cover
 from audit_stream.errors import AuditError
 from tests.campaigns.chaos import actions, hands
 from tests.campaigns.chaos.rawlog import RawLogs
-from tests.campaigns.chaos.schedule import CHUNK_LINES, CHUNKS, Action
+from tests.campaigns.chaos.schedule import Action
 from tests.campaigns.chaos.sender import Sender
 from tests.campaigns.chaos.site import PARTITIONS, Site
 from tests.campaigns.chaos.traffic import Traffic
 from tests.campaigns.chaos.witness import Witness
+from tests.support.eventually import eventually
 
 #: Generous: a loaded machine is no violation, what never settles is.
 SETTLE_SECONDS = 300.0
@@ -71,16 +73,17 @@ class Play:
             await self.sender.restart()
 
     async def _all_chunks(self) -> None:
-        await self.sender.send(self.traffic.lines(CHUNK_LINES))
+        lines = self.site.schedule.chunk_lines
+        await self.sender.send(self.traffic.lines(lines))
         await self.settled()  # every stream is founded: there is something to disturb
-        for chunk in range(1, CHUNKS):
+        for chunk in range(1, self.site.schedule.chunks):
             before = await self._segments()
-            await self.sender.send(self.traffic.lines(CHUNK_LINES))
+            await self.sender.send(self.traffic.lines(lines))
             for action in self.site.schedule.behind(chunk):
                 await self._begin(action)
             await self._pace(before)
             await self._look()
-        await self.sender.send(self.traffic.lines(CHUNK_LINES))
+        await self.sender.send(self.traffic.lines(lines))
 
     async def _begin(self, action: Action) -> None:
         """What needs a sound installation has it to itself; the rest goes on beside the traffic."""
@@ -105,9 +108,12 @@ class Play:
 
     async def _pace(self, before: int) -> None:
         """Until the archive has grown, or it seems that it cannot."""
-        until = time.monotonic() + _PACE_SECONDS
-        while time.monotonic() < until and await self._segments() <= before:
-            await asyncio.sleep(0.1)
+
+        async def grown() -> bool:
+            return await self._segments() > before
+
+        with contextlib.suppress(AssertionError):
+            await eventually(grown, _PACE_SECONDS)
 
     async def _segments(self) -> int:
         def count() -> int:
@@ -133,10 +139,6 @@ class Play:
                 self.say(f"settled after {time.monotonic() - started:.0f} s")
                 return
         raise AssertionError(f"{last} offsets are still to come after {SETTLE_SECONDS:.0f} s")
-
-    async def compare(self) -> None:
-        """P3, while the raw log is there: derive everything again and compare."""
-        await hands.command(self, "replay", "--compare", "--processes", "1")
 
     async def _look(self) -> None:
         self.pages += await asyncio.to_thread(hands.pages_of, self.site.crew)

@@ -35,7 +35,7 @@ class Action:
     def __str__(self) -> str:
         told = " ".join(f"{name}={value}" for name, value in self.given.items())
         lasts = f" for {self.hold:.1f} s" if self.hold else ""
-        return f"{self.after:2}/{CHUNKS} {self.kind:<14} {told}{lasts}".rstrip()
+        return f"behind chunk {self.after:2}: {self.kind:<12} {told}{lasts}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Schedule:
     store: str
     workers: int
     actions: tuple[Action, ...]
+    chunks: int = CHUNKS
+    chunk_lines: int = CHUNK_LINES
 
     def behind(self, chunk: int) -> Iterator[Action]:
         """What begins behind a chunk, in order."""
@@ -53,7 +55,7 @@ class Schedule:
 
     def lines(self) -> list[str]:
         """For people."""
-        head = f"seed {self.seed}: {self.store} store, {self.workers} workers, {CHUNKS} chunks"
+        head = f"seed {self.seed}: {self.store} store, {self.workers} workers, {self.chunks} chunks"
         return [head, *map(str, self.actions)]
 
 

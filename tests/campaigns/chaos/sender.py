@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 from audit_stream.kafka.anything import send_anything
 from tests.campaigns.chaos.traffic import Line
 
-
 _LIMIT_SECONDS = 240.0
 _REQUEST_BYTES = 1_040_000
 

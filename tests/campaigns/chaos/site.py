@@ -8,8 +8,9 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.campaigns.chaos.crew import NOTARY, Crew
 from tests.campaigns.chaos.machine import Machine
+
+from tests.campaigns.chaos.crew import NOTARY, Crew
 from tests.campaigns.chaos.schedule import Schedule
 from tests.campaigns.scenarios import ARCHIVE, SUBJECTS
 from tests.campaigns.stores.base import Account

@@ -40,7 +40,6 @@ class Made:
     message: str = ""
     status: str = ""
     person: int = 0
-    customer: str | None = None  # as the event has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,7 @@ class Traffic:
     def _event(self, status: str, person: Person | None = None) -> tuple[str, dict[str, Any], Made]:
         self._count += 1
         topic, tenant, message, who = self._message(person)
-        # Some have no customer's id: then their address is the subject.
-        customer = None if who.number % 5 == 0 else who.customer
+        customer = None if nameless(who) else who.customer
         event = {
             "id": f"evt-{self._count}", "type": "status_update", "message_id": message,
             "status": status, "timestamp": "2026-11-26T10:00:00Z", "error_code": None,
@@ -114,7 +112,7 @@ class Traffic:
         kind = Kind.STATUS if status in RANK else (
             Kind.UNMAPPED if status == UNMAPPED else Kind.INTERMEDIATE
         )  # fmt: skip
-        return topic, event, Made(kind, tenant, message, status, who.number, customer)
+        return topic, event, Made(kind, tenant, message, status, who.number)
 
     def _good(self, status: str, person: Person | None = None) -> Line:
         topic, event, made = self._event(status, person)
@@ -171,6 +169,11 @@ class Traffic:
         yield key, b"\xff\xfe" + _encoded(event)
         self._count += 1
         yield b"deep-%d" % self._count, b"[" * 3000 + b"%d" % self._count
+
+
+def nameless(person: Person) -> bool:
+    """Whether the platform knows no customer's id of the person: the address is the subject."""
+    return person.number % 5 == 0
 
 
 def _encoded(event: dict[str, Any]) -> bytes:
