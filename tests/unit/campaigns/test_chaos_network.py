@@ -191,8 +191,8 @@ async def test_a_reset_is_one_and_the_next_connection_is_served(network: Network
 async def test_a_server_that_is_away_resets_the_connection(network: Network) -> None:
     async with echoing() as (_, port):
         proxy = network.add("store", port)
-    async with client(proxy) as one:
-        with pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError):
+        async with client(proxy) as one:
             await asyncio.wait_for(one.reader.read(), 10)
 
 
