@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.campaigns.chaos.campaign import campaign, table
-from tests.campaigns.chaos.schedule import schedule
+from tests.campaigns.chaos.campaign import Outcome, campaign, table
+from tests.campaigns.chaos.schedule import Schedule, schedule
+
+
+async def _run(seeds: list[Schedule], folder: Path, results: Path | None) -> list[Outcome]:
+    """SIGTERM ends it as SIGINT does: whatever was started is ended."""
+    here = asyncio.current_task()
+    assert here is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
+    return await campaign(seeds, folder, results, lambda line: print(line, flush=True))
 
 
 def main() -> int:
@@ -29,9 +38,7 @@ def main() -> int:
         return 0
     folder = given.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     started = time.monotonic()
-    outcomes = asyncio.run(
-        campaign(seeds, folder, given.results, lambda line: print(line, flush=True))
-    )
+    outcomes = asyncio.run(_run(seeds, folder, given.results))
     print(table(outcomes))
     broken = [each.seed for each in outcomes if each.problems]
     seconds = time.monotonic() - started

@@ -107,6 +107,11 @@ def _last_word(log: Path) -> str:
     return last[-300:]
 
 
+def state_folder(name: str) -> str:
+    """Of a process, below the installation's."""
+    return f"archive-state-{name}"
+
+
 @dataclass
 class Crew:
     """Workers by number, and the notary."""
@@ -150,7 +155,7 @@ class Crew:
     def _process(self, name: str, module: list[str], machine: Mapping[str, str]) -> Process:
         environment = {
             **self.fleet.environment, **self.identities.get(name, {}), **machine,
-            "AUDIT_STATE_DIR": str(self.fleet.folder / f"archive-state-{name}"),
+            "AUDIT_STATE_DIR": str(self.fleet.folder / state_folder(name)),
             "AUDIT_INSTANCE_ID": f"{self.fleet.prefix}-{name}",
             "AUDIT_WEB_PORT": str(free_ports(1)[0]), "PYTHONPATH": str(ROOT),
         }  # fmt: skip

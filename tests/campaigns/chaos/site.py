@@ -8,9 +8,8 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.campaigns.chaos.crew import NOTARY, Crew, state_folder
 from tests.campaigns.chaos.machine import Machine
-
-from tests.campaigns.chaos.crew import NOTARY, Crew
 from tests.campaigns.chaos.schedule import Schedule
 from tests.campaigns.scenarios import ARCHIVE, SUBJECTS
 from tests.campaigns.stores.base import Account
@@ -90,6 +89,13 @@ def _settings() -> dict[str, str]:
     }  # fmt: skip
 
 
+def _disks(fleet: Fleet, number: int) -> list[Path]:
+    """What a worker writes to files; where the archive is one of them, that, too."""
+    state = fleet.folder / state_folder(f"worker-{number}")
+    local = fleet.settings.archive.startswith("file")
+    return [state, fleet.settings.archive_path] if local else [state]
+
+
 @asynccontextmanager
 async def site(
     broker: str, replication: int, folder: Path, schedule: Schedule
@@ -110,8 +116,8 @@ async def site(
             )  # fmt: skip
             fleet.extra |= {**account.shared, **account.reader}
         machines = {
-            number: stack.enter_context(Machine(own / f"machine-{number}"))
-            for number in numbers[: schedule.workers]
+            number: Machine(own / f"machine-{number}", _disks(fleet, number))
+            for number in range(schedule.workers)
         }
         crew = Crew(
             fleet, own, {number: each.environment for number, each in machines.items()},
