@@ -20,7 +20,7 @@ from tests.campaigns.chaos.rawlog import Log
 from tests.campaigns.chaos.traffic import Made
 from tests.support.commands import run
 from tests.support.fleet import Fleet
-from tests.support.planting import Scene, Seen
+from tests.support.planting import Scene, Seen, place_of
 
 Raw = tuple[bytes | None, bytes | None]  # key, value
 #: Of so many checkpoints `verify` is told; the judge's own pass looks at all.
@@ -60,6 +60,15 @@ class Evidence:
     verified: Said
     change: str  # what was done to a copy of the archive
     changed: Said  # and what `verify` says of it
+
+
+class _Left(Scene):
+    """What is left in an installation whose archive may be in no folder."""
+
+    def _place(self, path: Path) -> At:
+        if self.fleet.settings.archive.startswith("file"):
+            return super()._place(path)
+        return place_of(path.relative_to(self.folder).parts[0])
 
 
 async def gather(play: Play, folder: Path) -> Evidence:
@@ -127,7 +136,7 @@ async def _everything(
     fleet: Fleet, objects: Objects, subjects: Objects, pages: Sequence[bytes]
 ) -> list[Seen]:
     """Files, databases, topics, the objects of a store that has no folder, and pages."""
-    found = await Scene(fleet).look_everywhere()
+    found = await _Left(fleet).look_everywhere()
     if not fleet.settings.archive.startswith("file"):
         found += [Seen(At(Where.ARCHIVE, name), name, data) for name, data in objects.items()]
         found += [Seen(At(Where.SUBJECTS, name), name, data) for name, data in subjects.items()]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
 from tests.campaigns.chaos.crew import Crew, Process
-from tests.support.commands import running
+from tests.support.commands import ROOT, environment
 
 if TYPE_CHECKING:
     from tests.campaigns.chaos.play import Play
@@ -21,16 +22,28 @@ LIMIT_SECONDS = 300.0
 
 async def command(play: Play, *words: str, typed: str = "", also: tuple[int, ...] = ()) -> str:
     """Give a command until it ends with 0, or a code of `also`; what it said."""
-    deadline, code, said = time.monotonic() + LIMIT_SECONDS, None, ""
+    deadline, code, said = time.monotonic() + LIMIT_SECONDS, -1, ""
     while time.monotonic() < deadline:
-        with running(play.site.fleet, *words) as process:
-            said, error = await asyncio.to_thread(process.communicate, typed or None, 240)
-            code = process.returncode
+        code, said, error = await _given(play, words, typed)
         if code == 0 or code in also:
             return said
         play.say(f"`{' '.join(words)}` ended with {code}: {_last(error or said)}")
         await asyncio.sleep(1.0)
     raise AssertionError(f"`{' '.join(words)}` does not succeed: {code} {said[-500:]}")
+
+
+async def _given(play: Play, words: tuple[str, ...], typed: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "audit_stream", *words, cwd=ROOT, env=environment(play.site.fleet),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        said, error = await process.communicate(typed.encode())
+    except BaseException:
+        process.kill()
+        raise
+    return process.returncode or 0, said.decode(), error.decode()
 
 
 def _last(text: str) -> str:

@@ -17,7 +17,7 @@ from tests.campaigns.chaos.evidence import Evidence
 from tests.campaigns.chaos.traffic import PERSONS, TENANTS, Made, nameless
 
 
-class _Tags:
+class Tags:
     """The tag of a person in a tenant."""
 
     def __init__(self, keyring: Keyring) -> None:
@@ -35,7 +35,7 @@ class _Tags:
 
 def forgotten(seen: Evidence, records: Sequence[tuple[Segment, int, Made]]) -> Iterator[str]:
     """Every record is opened with what is known of whose it is; certificates and links fit."""
-    opener, tag = Opener(seen.ring.keyring, lambda _: seen.ring.cover), _Tags(seen.ring.keyring)
+    opener, tag = Opener(seen.ring.keyring, lambda _: seen.ring.cover), Tags(seen.ring.keyring)
     before: Counter[int] = Counter()
     decoded: dict[str, tuple[Header, list[bytes]]] = {}
     for segment, index, made in records:
