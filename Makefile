@@ -65,6 +65,11 @@ hostile: install
 erasure: install
 	$(BIN)/python -m tests.campaigns.erasure
 
+# Fifty seeds, some 80 s each on two free cores. SEED=7 replays one.
+.PHONY: chaos
+chaos: install
+	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED),--seeds 50)
+
 tampering: install
 	$(BIN)/python -m tests.campaigns.tampering
 

@@ -17,7 +17,7 @@ from tests.campaigns.chaos.site import site
 from tests.integration.conftest import not_run
 from tests.support.planted_violations import VIOLATIONS, resealed
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHORT = Schedule(seed=0, store="file", workers=2, chunks=4, chunk_lines=150, actions=(
     Action(kind="kill", after=1, hold=0.5, given={"worker": 0, "step": "put", "when": "after"}),

@@ -6,12 +6,14 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.campaigns.chaos.machine import Machine
 
+from audit_stream.errors import BrokerError
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from tests.campaigns.chaos.cluster import Cluster
 from tests.campaigns.chaos.evidence import gather
@@ -20,6 +22,7 @@ from tests.campaigns.chaos.play import Play
 from tests.campaigns.chaos.schedule import BROKERS, Schedule
 from tests.campaigns.chaos.site import TwoTopics, site
 
+_ATTEMPTS = 3
 Say = Callable[[str], None]
 
 
@@ -98,6 +101,20 @@ async def forget(cluster: Cluster, fleet: TwoTopics) -> None:
         await admin.delete_topics(names)
 
 
+@asynccontextmanager
+async def _cluster(folder: Path) -> AsyncIterator[Cluster]:
+    """Three times tried: on a loaded machine a node may miss its time."""
+    async with AsyncExitStack() as stack:
+        for attempt in range(_ATTEMPTS):
+            try:
+                cluster = await stack.enter_async_context(Cluster(folder / str(attempt)))
+                break
+            except BrokerError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        yield cluster
+
+
 async def campaign(
     seeds: Sequence[Schedule], folder: Path, results: Path | None, say: Say
 ) -> list[Outcome]:
@@ -106,7 +123,7 @@ async def campaign(
     outcomes: list[Outcome] = []
     left = list(seeds)
     while left:
-        async with Cluster(folder / f"cluster-{len(outcomes)}") as cluster:
+        async with _cluster(folder / f"cluster-{len(outcomes)}") as cluster:
             say(f"network: {cluster.network.means}; machine: {Machine.means}")
             while left:
                 schedule = left.pop(0)

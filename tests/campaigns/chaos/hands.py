@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tests.campaigns.chaos.crew import Crew, Process
@@ -20,15 +21,23 @@ TERM = signal.SIGTERM
 LIMIT_SECONDS = 300.0
 
 
-async def command(play: Play, *words: str, typed: str = "", also: tuple[int, ...] = ()) -> str:
-    """Give a command until it ends with 0, or a code of `also`; what it said."""
+async def _wait() -> None:
+    await asyncio.sleep(1.0)
+
+
+async def command(
+    play: Play, *words: str, typed: str = "", also: tuple[int, ...] = (),
+    meanwhile: Callable[[], Awaitable[None]] = _wait,
+) -> str:  # fmt: skip
+    """Give a command until it ends with 0, or a code of `also`, with `meanwhile` between two
+    attempts; what it said."""
     deadline, code, said = time.monotonic() + LIMIT_SECONDS, -1, ""
     while time.monotonic() < deadline:
         code, said, error = await _given(play, words, typed)
         if code == 0 or code in also:
             return said
         play.say(f"`{' '.join(words)}` ended with {code}: {_last(error or said)}")
-        await asyncio.sleep(1.0)
+        await meanwhile()
     raise AssertionError(f"`{' '.join(words)}` does not succeed: {code} {said[-500:]}")
 
 

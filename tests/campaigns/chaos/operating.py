@@ -53,9 +53,14 @@ async def erase(play: Play, action: Action) -> None:
         play.erased[person.number] = ref
     if "step" in action.given:
         await _dying_keeper(play, str(action.given["step"]), str(action.given["when"]))
-    await command(play, "redact", "run")
+    # A killed worker is let go of once every partition was sealed on: traffic does not stop.
+    await command(play, "redact", "run", meanwhile=lambda: _traffic(play))
     for person in chosen:  # who was erased is written to again
         await play.sender.send(play.traffic.of_person(person, 3))
+
+
+async def _traffic(play: Play) -> None:
+    await play.sender.send(play.traffic.lines(60))
 
 
 async def _dying_keeper(play: Play, step: str, when: str) -> None:
