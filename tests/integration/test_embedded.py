@@ -93,12 +93,13 @@ def listeners(pid: int, port: int) -> set[str]:
 
 
 def parent_of_a_broker(folder: Path) -> subprocess.Popen[str]:
-    """A Python that starts a broker, prints its process id and waits."""
+    """A Python that starts a broker, freezes it, prints its process id and waits."""
     script = (
         "import asyncio, pathlib, sys\n"
         "from audit_stream.kafka.embedded import EmbeddedKafka\n"
         "broker = EmbeddedKafka(pathlib.Path(sys.argv[1]))\n"
         "asyncio.run(broker.start())\n"
+        "broker.pause()\n"
         "print(broker.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )

@@ -7,7 +7,9 @@ import mmap
 import os
 import struct
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 _SHIM = Path(__file__).with_name("shim.c")
@@ -33,8 +35,9 @@ class Machine:
         folder.mkdir(parents=True, exist_ok=True)
         self._disks = tuple(each.resolve() for each in disks or (folder,))
         self._path = folder.resolve() / "machine.control"
-        self._path.write_bytes(bytes(_SIZE))
-        self._library = compiled(folder.resolve())
+        self._library = folder.resolve() / "machine.so"
+        _place(self._path, bytes(_SIZE))
+        _place(self._library, compiled())
         with self._path.open("r+b") as file:
             self._control = mmap.mmap(file.fileno(), _SIZE)
 
@@ -81,9 +84,18 @@ class Machine:
         _FIELDS.pack_into(self._control, field * _FIELDS.size, value)
 
 
-def compiled(folder: Path) -> Path:
-    """The shim as a shared library in `folder`. Raises CalledProcessError, its message printed."""
-    library = folder / "machine.so"
-    command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o", library, _SHIM, "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+def _place(path: Path, data: bytes) -> None:
+    """As a file that nobody has mapped: to write into one that somebody has would kill them."""
+    fresh = path.with_suffix(".fresh")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+
+
+@cache
+def compiled() -> bytes:
+    """The shim as a shared library. Raises CalledProcessError; what the compiler says is shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "shim.so"
+        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o", library, _SHIM]
+        subprocess.run([*command, "-ldl"], check=True)
+        return library.read_bytes()
