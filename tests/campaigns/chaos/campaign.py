@@ -11,13 +11,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.campaigns.chaos.machine import Machine
-
 from audit_stream.errors import BrokerError
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from tests.campaigns.chaos.cluster import Cluster
 from tests.campaigns.chaos.evidence import gather
 from tests.campaigns.chaos.judge import judge
+from tests.campaigns.chaos.machine import Machine
 from tests.campaigns.chaos.play import Play
 from tests.campaigns.chaos.schedule import BROKERS, Schedule
 from tests.campaigns.chaos.site import TwoTopics, site
