@@ -11,6 +11,8 @@ from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.campaigns.chaos.asking import View, asking, view
 
 HEAP_MB = 300
+#: A node lives for minutes: it does not pay to compile much.
+_QUICK = ("-XX:TieredStopAtLevel=1",)
 _HOST = "127.0.0.1"
 _LISTENERS = ("CLIENT", "INTERNAL", "CONTROLLER")
 
@@ -45,7 +47,7 @@ class Node(EmbeddedKafka):
         super().__init__(
             folder, port=ports[number].client, heap_mb=HEAP_MB, cluster_id=cluster_id,
             overrides=properties(number, ports),
-            jvm_options=[f"-Djdk.net.hosts.file={self._hosts}"],
+            jvm_options=[f"-Djdk.net.hosts.file={self._hosts}", *_QUICK],
         )  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self._hosts.write_text(hosts(number, self._nodes), "ascii")
