@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Fleet:
     archive: str = "archive"
     app: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)  # environment of workers alone
     workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -101,7 +103,7 @@ class Fleet:
         environment = os.environ | self.environment | {
             "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
             "AUDIT_INSTANCE_ID": f"{self.prefix}-{self.archive}-{index}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(ROOT), **self.machine,
         }  # fmt: skip
         log = (self.folder / f"worker-{index}.log").open("ab")
         process = subprocess.Popen(

@@ -122,11 +122,11 @@ def properties(number: int, ports: dict[int, Ports]) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": in_sync,
         "auto.leader.rebalance.enable": "false",  # leaders move when the campaign says so
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": "3000",
-        "controller.quorum.fetch.timeout.ms": "2000",
+        "broker.session.timeout.ms": "6000",
+        "controller.quorum.fetch.timeout.ms": "4000",
         "controller.quorum.election.timeout.ms": "1000",
-        "controller.quorum.request.timeout.ms": "1500",
-        "replica.lag.time.max.ms": "5000",
+        "controller.quorum.request.timeout.ms": "3000",
+        "replica.lag.time.max.ms": "10000",
         "replica.socket.timeout.ms": "5000",
         "group.initial.rebalance.delay.ms": "500",
     }
