@@ -74,6 +74,11 @@ soak: install
 growth: install
 	$(BIN)/python -m bench.growth --write
 
+# Fifty seeds, some 80 s each on two free cores. SEED=7 replays one.
+.PHONY: chaos
+chaos: install
+	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED),--seeds 50)
+
 tampering: install
 	$(BIN)/python -m tests.campaigns.tampering
 

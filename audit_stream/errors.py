@@ -73,7 +73,7 @@ class TopicError(AuditError):
 
 
 class StateError(AuditError):
-    """The state directory is in use or does not belong to this worker."""
+    """The state directory is in use, cannot be written, or does not belong to this worker."""
 
     code = "AS-1301"
     fault = Fault.OPERATOR

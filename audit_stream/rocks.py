@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import rocksdict
+
+from audit_stream.errors import StateError
 
 _CACHE_BYTES = 64 << 20
 _WRITE_BUFFER_BYTES = 8 << 20
@@ -56,6 +59,24 @@ def _whole(options: rocksdict.Options) -> dict[str, rocksdict.Options]:
     """Options of the one column family. Unless they are named, a database that exists is opened
     with those in its own file, which know neither cache nor filter."""
     return {"default": options}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say `StateError` where the database in `path` does not take what is written in the block.
+
+    RocksDB has one exception for all there is; the head of its sentence names no key.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, OSError):
+            raise
+        reason = ": ".join(part.strip() for part in str(error).split(":")[:2])
+        raise StateError(
+            f"cannot write the database {path}: {reason}",
+            hint="make room on its file system; it is a cache, and made anew when it is deleted",
+        ) from None
 
 
 def batch_of(pairs: Iterable[tuple[bytes, bytes | None]]) -> rocksdict.WriteBatch:

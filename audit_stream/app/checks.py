@@ -32,9 +32,16 @@ from audit_stream.settings import Settings
 
 
 def lock_state_dir(state_dir: Path) -> TextIO:
-    """Lock the state directory for this process; `StateError` when another one uses it."""
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = (state_dir / "lock").open("w")
+    """Lock the state directory for this process; `StateError` when another one uses it, or it
+    cannot be written."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = (state_dir / "lock").open("w")
+    except OSError as error:
+        raise StateError(
+            f"cannot write the state directory {state_dir}: {error.strerror}",
+            hint="make room there, or set AUDIT_STATE_DIR to a folder this user may write",
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

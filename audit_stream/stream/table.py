@@ -16,7 +16,7 @@ from faust.stores import rocksdb
 from faust.types import TP
 
 from audit_stream.precedence.matrix import State
-from audit_stream.rocks import batch_of, new_cache, open_database
+from audit_stream.rocks import batch_of, new_cache, open_database, writing
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.form import FIRST_FORM, Applied, StateForm
 from audit_stream.stream.transport import BatchMessage, BatchSchema
@@ -38,7 +38,9 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         return Path(self.path) / f"{self.table_name}-{partition}.db"
 
     def _open_for_partition(self, partition: int) -> Any:
-        return open_database(self.partition_path(partition), self._cache)
+        path = self.partition_path(partition)
+        with writing(path):
+            return open_database(path, self._cache)
 
     def getter(self, partition: int) -> Callable[[bytes], State | None]:
         """The look-up of states in one partition this worker owns."""
@@ -71,11 +73,15 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         puts: Iterable[Pair],
         changelog_offset: int | None,
     ) -> None:
-        """One WriteBatch: states and markers (None deletes), and how far the changelog is in."""
+        """One WriteBatch: states and markers (None deletes), and how far the changelog is in.
+
+        `StateError` when the disk does not take it.
+        """
         batch = batch_of(puts)
         if changelog_offset is not None:
             batch.put(self.offset_key, str(changelog_offset).encode())
-        self._db_for_partition(partition).write(batch)
+        with writing(self.partition_path(partition)):
+            self._db_for_partition(partition).write(batch)
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
         """Apply fetched changelog batches, each in one WriteBatch with its position."""
@@ -107,7 +113,8 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         fits = position is None or (int(position) < end and known in (None, b"", now))
         if not fits:
             self.discard_partition(partition)
-        self._db_for_partition(partition).put(_CHANGELOG, now)
+        with writing(self.partition_path(partition)):
+            self._db_for_partition(partition).put(_CHANGELOG, now)
         return fits
 
     def close_partition(self, partition: int) -> None:

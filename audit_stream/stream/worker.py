@@ -76,6 +76,11 @@ class AuditApp(faust.App):  # type: ignore[misc]
         return BatchTransport(self.conf.broker_producer, self)
 
 
+def _why_crashed(reason: BaseException | None) -> str:
+    """With the code of an error of ours, as `EndNote` keeps it."""
+    return f"{reason.code}: {reason}" if isinstance(reason, AuditError) else "Faust crashed"
+
+
 def build_app(config: WorkerConfig) -> AuditApp:
     """The Faust app, configured so that nothing is lost and nothing is served."""
     return AuditApp(
@@ -251,7 +256,7 @@ class Worker:
             restoring = self.app.rebalancing or not self.pipeline.lanes
             self._watchdog.excuse(_POLL, "no assignment yet" if restoring else None)
             if self.app.crashed:
-                self.context.die(EXIT_INTERNAL, "Faust crashed")
+                self.context.die(EXIT_INTERNAL, _why_crashed(self.app.crash_reason))
             try:
                 self.pipeline.tick()
             except Exception as error:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Fleet:
     app: str = ""
     extra: dict[str, str] = field(default_factory=dict)
     pods: bool = False  # workers have a host name each, and it alone names them
+    machine: Mapping[str, str] = field(default_factory=dict)  # environment of workers alone
     workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -105,7 +107,7 @@ class Fleet:
         environment = os.environ | {
             "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
             "AUDIT_INSTANCE_ID": f"{self.prefix}-{self.archive}-{index}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(ROOT), **self.machine,
         } | self.environment  # fmt: skip
         host = []
         if self.pods:

@@ -162,12 +162,7 @@ class Scene:
         ):  # fmt: skip
             if path.is_relative_to(root):
                 return At(where, str(path.relative_to(root)))
-        top = path.relative_to(self.folder).parts[0]
-        if top.endswith(".log"):
-            return At(Where.SAID, "log")
-        if "-state" in top:
-            return At(Where.SETTING, "state_dir")
-        return FILES.get(top, At(Where.FILE, top))
+        return place_of(path.relative_to(self.folder).parts[0])
 
     def _databases(self) -> Iterator[Seen]:
         """Rows as they are read, since tables on disk are compressed."""
@@ -209,6 +204,15 @@ class Scene:
                     yield record.value or b""
                     for name, value in record.headers:
                         yield b"%b=%b" % (name.encode(), value)
+
+
+def place_of(top: str) -> At:
+    """Of a file or folder of an installation that is no archive, by its first name."""
+    if top.endswith(".log"):
+        return At(Where.SAID, "log")
+    if "-state" in top:
+        return At(Where.SETTING, "state_dir")
+    return FILES.get(top, At(Where.FILE, top))
 
 
 def _topic_place(topic: Topic | None, name: str) -> At:

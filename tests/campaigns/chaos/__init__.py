@@ -1,1 +1,5 @@
-"""What chaos is made of: a real cluster, a network and a machine that fail when told to."""
+"""Chaos from a seed: real workers, brokers and stores that fail, judged from outside afterwards.
+
+`schedule` says what happens when, `play` lets it happen, `judge` holds the archive, the broker and
+all that was left behind against the promises. Run it: ``python -m tests.campaigns.chaos``.
+"""

@@ -11,6 +11,8 @@ from audit_stream.kafka.embedded import EmbeddedKafka
 from tests.campaigns.chaos.asking import View, asking, view
 
 HEAP_MB = 300
+#: A node lives for minutes: it does not pay to compile much.
+_QUICK = ("-XX:TieredStopAtLevel=1",)
 _HOST = "127.0.0.1"
 _LISTENERS = ("CLIENT", "INTERNAL", "CONTROLLER")
 
@@ -45,7 +47,7 @@ class Node(EmbeddedKafka):
         super().__init__(
             folder, port=ports[number].client, heap_mb=HEAP_MB, cluster_id=cluster_id,
             overrides=properties(number, ports),
-            jvm_options=[f"-Djdk.net.hosts.file={self._hosts}"],
+            jvm_options=[f"-Djdk.net.hosts.file={self._hosts}", *_QUICK],
         )  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self._hosts.write_text(hosts(number, self._nodes), "ascii")
@@ -120,11 +122,11 @@ def properties(number: int, ports: dict[int, Ports]) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": in_sync,
         "auto.leader.rebalance.enable": "false",  # leaders move when the campaign says so
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": "3000",
-        "controller.quorum.fetch.timeout.ms": "2000",
+        "broker.session.timeout.ms": "6000",
+        "controller.quorum.fetch.timeout.ms": "4000",
         "controller.quorum.election.timeout.ms": "1000",
-        "controller.quorum.request.timeout.ms": "1500",
-        "replica.lag.time.max.ms": "5000",
+        "controller.quorum.request.timeout.ms": "3000",
+        "replica.lag.time.max.ms": "10000",
         "replica.socket.timeout.ms": "5000",
         "group.initial.rebalance.delay.ms": "500",
     }
