@@ -74,15 +74,23 @@ def test_the_readme_names_the_two_commands() -> None:
 @every_page
 def test_make_targets_exist(page: Path) -> None:
     makefile = _read(ROOT / "Makefile")
-    for target in re.findall(r"(?:`|^ *)make ([a-z]+)", _read(page), re.M):
+    text = _read(page)
+    commands = "".join(_blocks(text))
+    targets = re.findall(r"(?:`|^    )make ([a-z]+)", text, re.M)
+    for target in (*targets, *re.findall(r"^make ([a-z]+)", commands, re.M)):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def _blocks(text: str) -> list[str]:
+    """The blocks of commands that are fenced."""
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
 
 
 def _command_lines(text: str) -> Iterator[str]:
     yield from re.findall(r"`(audit-stream [a-z][^`]*)`", text)
     for line in re.findall(r"^    (audit-stream [a-z].*)", text, re.M):
         yield line.partition("#")[0]
-    for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S):
+    for block in _blocks(text):
         yield from re.findall(r"^ *(audit-stream [a-z][^|>&\n]*)", block, re.M)
 
 
