@@ -70,7 +70,8 @@ async def run_worker(
     settings: Settings, hook: StepHook = no_hook,
     adapt: Callable[[Context], Context] = lambda context: context, form: StateForm = FIRST_FORM,
 ) -> None:  # fmt: skip
-    """Check, build, run until SIGTERM or SIGINT. `form`: of the states this release keeps."""
+    """Check, build, run until SIGTERM or SIGINT; the process must end when it returns, for the time
+    to stop goes on. `form`: of the states this release keeps."""
     lock = lock_state_dir(settings.state_dir)
     fit_state_dir(settings.state_dir, form)
     interpreter.tune()
@@ -101,7 +102,6 @@ async def run_worker(
         raise
     finally:
         alarms.flush(_LAST_ALARMS_SECONDS)
-        timer.disarm()
         watchdog.stop()
         web.stop()
         lock.close()

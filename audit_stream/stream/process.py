@@ -49,7 +49,8 @@ def die(
 
 
 class ShutdownTimer:
-    """Armed when a stop is asked for; ends a stop that hangs."""
+    """Armed when a stop is asked for; ends a stop that hangs. It is never disarmed: threads that
+    the interpreter waits for at its end can hang, too."""
 
     def __init__(self, limit_seconds: float, end: Callable[[int, str], None] = die) -> None:
         self._limit = limit_seconds
@@ -63,11 +64,6 @@ class ShutdownTimer:
             self._timer = threading.Timer(self._limit, self._end, (EXIT_INTERNAL, message))
             self._timer.daemon = True
             self._timer.start()
-
-    def disarm(self) -> None:
-        """The stop is done."""
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 class Watchdog:

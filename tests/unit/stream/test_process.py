@@ -124,16 +124,21 @@ def test_a_stop_in_time_ends_as_it_would_have() -> None:
     code, out, _ = run(
         """
 atexit.register(print, "atexit ran")
-timer = ShutdownTimer(3600)
-timer.arm()
-timer.disarm()
+ShutdownTimer(3600).arm()
 """
     )
     assert (code, out) == (0, "atexit ran\n")
 
 
-def test_an_armed_timer_does_not_hold_up_the_end() -> None:
-    assert run("ShutdownTimer(3600).arm()")[0] == 0
+def test_a_thread_that_the_interpreter_waits_for_is_not_waited_for_longer() -> None:
+    code, _, err = run(
+        """
+threading.Thread(target=threading.Event().wait).start()
+ShutdownTimer(0.2).arm()
+"""
+    )
+    assert code == EXIT_INTERNAL
+    assert "the stop took longer than 0.2 s" in err
 
 
 def test_a_second_sigterm_gives_no_more_time() -> None:
@@ -144,10 +149,6 @@ def test_a_second_sigterm_gives_no_more_time() -> None:
     while not ended.is_set():
         assert time.monotonic() < deadline
         timer.arm()
-
-
-def test_a_timer_that_was_never_armed_can_be_disarmed() -> None:
-    ShutdownTimer(1).disarm()
 
 
 def test_a_source_that_stands_still_ends_the_process() -> None:
