@@ -48,9 +48,10 @@ def number(table: Table, name: str, cell: int = 0, which: int = 0) -> float:
     """The `which`-th number of a cell. ValueError when there is no such row, or none in it."""
     if name not in table:
         raise ValueError(f"no table has a row {name!r}")
-    found = _NUMBER.findall(table[name][cell])
+    cells = table[name]
+    found = _NUMBER.findall(cells[cell]) if cell < len(cells) else []
     if len(found) <= which:
-        raise ValueError(f"no number in cell {cell + 1} of {name!r}: {table[name][cell]!r}")
+        raise ValueError(f"no number in cell {cell + 1} of {name!r}: {cells}")
     return float(found[which].replace(",", ""))
 
 

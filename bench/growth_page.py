@@ -65,7 +65,7 @@ def _again(grown: Grown) -> list[str]:
         ),
         (
             "`state rebuild` from the archive, one process", rebuild.seconds,
-            f"{count / rebuild.seconds:,.0f} keys/s", rebuild.peak_rss_bytes,
+            f"{count / rebuild.cpu_seconds:,.0f} keys/s of processor time", rebuild.peak_rss_bytes,
         ),
         (
             "both ready on an empty disk, from the rebuilt changelog", grown.rebuilt.seconds, "",

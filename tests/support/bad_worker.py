@@ -6,7 +6,7 @@ N-th chunk; ``away FLAG``: no store while that file exists, one that refuses if 
 looks for legal holds all the time; ``holder``, ``eraser``, ``deliverer``, ``mirror``: no worker but
 who keeps the holds, erases, delivers, sweeps the second store; ``switched FOLDER``, ``notary
 FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``leak BYTES``: each of the sink agent's chunks
-leaves so much behind, and a descriptor. ``spill sink|store``: a bug whose text quotes a record, in
+leaves so much behind, and descriptors. ``spill sink|store``: a bug whose text quotes a record, in
 the sink agent or while storing.
 """
 
@@ -131,11 +131,11 @@ def with_bug(count: int) -> None:
 
 
 def with_leak(size: int) -> None:
-    """Let each chunk of the sink agent cost memory and a file descriptor that nobody gives back."""
+    """Let each chunk of the sink agent cost memory and descriptors that nobody gives back."""
     sink, kept = Pipeline.sink, list[object]()
 
     def leaking(self: Pipeline, lane: Lane, chunk: Chunk) -> None:
-        kept.append((b"x" * size, os.dup(1)))
+        kept.append((b"x" * size, [os.dup(1) for _ in range(5)]))
         sink(self, lane, chunk)
 
     Pipeline.sink = leaking  # type: ignore[method-assign]
