@@ -117,14 +117,20 @@ async def prefer(
             _raise_for(code)
 
 
-async def elect(connection: AIOKafkaConnection, topic: str, partitions: Sequence[int]) -> None:
-    """Let the first replica lead where it can; where it cannot or does already, nothing changes."""
+async def elect(connection: AIOKafkaConnection, topic: str, partitions: Sequence[int]) -> list[int]:
+    """Let the first replica lead where it can; the partitions whose leader changed by that.
+
+    One that is not in sync cannot, and one that leads already need not: both are no errors.
+    """
     answer = await connection.send(_ElectLeadersRequest(topic, partitions))
     _raise_for(answer.error_code)
+    changed = []
     for _, results in answer.results:
-        for _, code, _ in results:
+        for partition, code, _ in results:
             if code not in (_PREFERRED_NOT_AVAILABLE, _NOT_NEEDED):
                 _raise_for(code)
+                changed.append(partition)
+    return changed
 
 
 def _raise_for(code: int) -> None:

@@ -96,6 +96,6 @@ def compiled() -> bytes:
     """The shim as a shared library. Raises CalledProcessError; what the compiler says is shown."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "shim.so"
-        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o", library, _SHIM]
-        subprocess.run([*command, "-ldl"], check=True)
+        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o"]
+        subprocess.run([*command, library, _SHIM, "-ldl"], check=True)
         return library.read_bytes()
