@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.campaigns.chaos.campaign import Outcome, campaign, table
+from tests.campaigns.chaos.ending import cancelled_by_signals
 from tests.campaigns.chaos.schedule import Schedule, schedule
 
 
 async def _run(seeds: list[Schedule], folder: Path, results: Path | None) -> list[Outcome]:
-    """SIGTERM ends it as SIGINT does: whatever was started is ended."""
-    here = asyncio.current_task()
-    assert here is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
-    return await campaign(seeds, folder, results, lambda line: print(line, flush=True))
+    with cancelled_by_signals():
+        return await campaign(seeds, folder, results, lambda line: print(line, flush=True))
 
 
 def main() -> int:

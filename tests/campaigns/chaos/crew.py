@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -93,18 +92,22 @@ class Process:
         if self.running is None or (code := self.running.poll()) is None:
             return
         self.running = None
-        self.exits.append(Exit(self.name, code, self.asked, _last_word(self.log)))
+        self.exits.append(Exit(self.name, code, self.asked, _last_words(self.log)))
 
 
-def _last_word(log: Path) -> str:
-    """The last line that is not of a traceback; of JSON its message."""
+def _last_words(log: Path) -> str:
+    """The last two lines; of JSON the message."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 20_000))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(last)["message"])
-    return last[-300:]
+    return " ".join(_message(line) for line in lines[-2:])
+
+
+def _message(line: str) -> str:
+    try:
+        return str(json.loads(line)["message"])[-300:]
+    except (ValueError, TypeError, KeyError):
+        return line.strip()[-300:]
 
 
 def state_folder(name: str) -> str:
