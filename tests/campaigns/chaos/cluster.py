@@ -21,11 +21,7 @@ from tests.campaigns.chaos.asking import Partition, asking, elect, prefer, view
 from tests.campaigns.chaos.network import Network
 from tests.campaigns.chaos.node import Node, Ports, address
 
-<<<<<<< HEAD
-#: Generous: a loaded machine is no fault of a node.
-=======
 #: Three JVMs start on a machine that may be busy; a limit costs nothing where it is not.
->>>>>>> chaos
 LIMIT_SECONDS = 300.0
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
