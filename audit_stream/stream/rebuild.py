@@ -67,7 +67,7 @@ def _gathered(folder: Path) -> Iterator[rocksdict.Rdict]:
         yield database
     finally:
         database.close()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # `discard_local` removes what is left
 
 
 class Rebuilder:
@@ -89,8 +89,7 @@ class Rebuilder:
         with _gathered(self._folder / f"rebuild-{partition}.db") as states:
             markers = await self._gather(states, partition, told)
             await self._forget(states, {key for key, _ in markers}, partition)
-            pairs: Iterator[Pair] = states.items()  # type: ignore[assignment]
-            count = await self._write(partition, pairs)
+            count = await self._write_all(partition, states)
         await self._write(partition, markers)  # last: they say that the states are there
         return count
 
@@ -116,6 +115,11 @@ class Rebuilder:
         async for keys in changelog_keys(self._options, self._topic, partition):
             stale = [key for key in keys if key not in markers and states.get(key) is None]
             await self._write(partition, ((key, None) for key in stale))
+
+    async def _write_all(self, partition: int, states: rocksdict.Rdict) -> int:
+        # The iterator ends with this call: as long as there is one, the database is not closed.
+        pairs: Iterator[Pair] = states.items()  # type: ignore[assignment]
+        return await self._write(partition, pairs)
 
     async def _write(self, partition: int, pairs: Iterable[Pair]) -> int:
         """Write them in steps; how many there were."""
