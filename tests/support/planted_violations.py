@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from audit_stream.evidence.canonical import canonical
@@ -33,9 +34,11 @@ def resealed(found: Evidence, change: Change) -> dict[str, bytes]:
         if name.startswith("segments/") and _revised(found.objects[name], name)
     )  # fmt: skip
     whole = decode(found.objects[name], name)
-    header = json.loads(whole.line)
+    header = json.loads(whole.header_line)
     lines = [json.loads(line) for line in whole.record_lines()]
     change(header, lines)
+    for each in lines:
+        each["integrity_hash"] = "sha256:" + sha256(canonical(each["pub"])).hexdigest()
     line = canonical(header)
     body = b"".join(canonical(each) + b"\n" for each in lines)
     data = encode(line, found.ring.signer.signature_line(line), body)

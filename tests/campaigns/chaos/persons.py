@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from audit_stream.archive.opening import Closed, Opener
+from audit_stream.errors import FormatError
 from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.segment import Header, decode
 from audit_stream.privacy.keyring import Keyring
@@ -43,8 +44,12 @@ def forgotten(seen: Evidence, records: Sequence[tuple[Segment, int, Made]]) -> I
             whole = decode(seen.objects[segment.name], segment.name)
             decoded[segment.name] = (whole.header, list(whole.record_lines()))
         header, lines = decoded[segment.name]
-        record = parse_record(lines[index], segment.name)
-        opened = opener.open(header, record, tag.of(made.tenant, made.person), None)
+        try:
+            record = parse_record(lines[index], segment.name)
+            opened = opener.open(header, record, tag.of(made.tenant, made.person), None)
+        except FormatError as error:
+            yield f"P5: {error}"
+            continue
         if made.person in seen.erased:
             before[made.person] += not record.erased
             if opened.closed is not Closed.ERASED:
