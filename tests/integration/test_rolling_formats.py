@@ -45,7 +45,7 @@ async def command(fleet: Fleet, release: str, *words: str) -> subprocess.Complet
 
 def next_worker(fleet: Fleet, index: int, write: int) -> None:
     fleet.extra["AUDIT_WRITE_FORMAT"] = str(write)
-    fleet.run(index, NEXT, "worker")
+    fleet.start_module(index, NEXT, "worker")
     del fleet.extra["AUDIT_WRITE_FORMAT"]
 
 

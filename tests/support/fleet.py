@@ -99,10 +99,10 @@ class Fleet:
     def start(self, index: int, *tampering: str) -> subprocess.Popen[bytes]:
         """Start worker `index`; `tampering` goes to `tests.support.bad_worker` instead."""
         if tampering:
-            return self.run(index, "tests.support.bad_worker", *tampering)
-        return self.run(index, "audit_stream", "worker")
+            return self.start_module(index, "tests.support.bad_worker", *tampering)
+        return self.start_module(index, "audit_stream", "worker")
 
-    def run(self, index: int, *module: str) -> subprocess.Popen[bytes]:
+    def start_module(self, index: int, *module: str) -> subprocess.Popen[bytes]:
         """Run a module with its arguments as worker `index`."""
         environment = os.environ | {
             "AUDIT_STATE_DIR": str(self.folder / f"{self.archive}-state-{index}"),
