@@ -102,8 +102,8 @@ class Lanes:
         except TopicError as error:
             self._stop(tp, str(error), "raw-topic")
             return None
-        except Superseded as error:
-            self.context.die(EXIT_FENCED, str(error))
+        except (Fenced, Superseded) as error:
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
             return None
         except AuditError as error:
             self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
