@@ -7,9 +7,10 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from audit_stream.app import interpreter
 from audit_stream.app.adoption import KeyringWatch
@@ -37,7 +38,7 @@ from audit_stream.app.watch import Inspector, retention_seconds, watch
 from audit_stream.archive.chain import has_next
 from audit_stream.archive.fleet import Registration, newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.errors import AuditError, BrokerError, TopicError
+from audit_stream.errors import AuditError, BrokerError, BrokerRefused, TopicError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.flatten.status_map import StatusMap
@@ -61,6 +62,7 @@ from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 _BROKER_RETRY_SECONDS = 2.0
 _LAST_ALARMS_SECONDS = 2.0
@@ -112,14 +114,17 @@ def _stop(timer: ShutdownTimer, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _topics_once_the_broker_answers(
-    connection: KafkaConnection, settings: Settings, stop: asyncio.Event
-) -> Mapping[str, str | None] | None:
-    """What `check_topics` says; None when asked to stop while the broker was away."""
+async def _once_the_broker_answers(
+    ask: Callable[[], Awaitable[T]], settings: Settings, stop: asyncio.Event
+) -> T | None:
+    """What `ask` says; None when asked to stop while the broker was away. `BrokerRefused` at once,
+    `BrokerError` when it was away for too long."""
     until = time.monotonic() + settings.broker_wait_seconds
     while not stop.is_set():
         try:
-            return await check_topics(connection, settings)
+            return await ask()
+        except BrokerRefused:
+            raise
         except BrokerError as error:
             if time.monotonic() >= until:
                 raise
@@ -178,7 +183,8 @@ async def _run(
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
     load_archive_keyring(settings, closed=True)  # that it can be, before anything else is asked for
-    topic_ids = await _topics_once_the_broker_answers(connection, settings, stop)
+    checked = partial(check_topics, connection, settings)
+    topic_ids = await _once_the_broker_answers(checked, settings, stop)
     if topic_ids is None:
         return
     stores = guarded_stores(settings, alarms, metrics, health)
@@ -217,8 +223,9 @@ async def _run(
         ends.push_async_callback(each.stop)
     hints.start()
     ends.push_async_callback(hints.stop)
+    kept = partial(retention_seconds, settings, connection, list(streams))
+    retention = await _once_the_broker_answers(kept, settings, stop) or {}
     _begin(watchdog)
-    retention = await retention_seconds(settings, connection, list(streams))
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
     lag = Lag(pipeline, metrics, retention, timestamp_at)
     works = (

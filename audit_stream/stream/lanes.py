@@ -109,8 +109,8 @@ class Lanes:
         except TopicError as error:
             self._stop(tp, str(error), "raw-topic")
             return None
-        except Superseded as error:
-            self.context.die(EXIT_FENCED, str(error))
+        except (Fenced, Superseded) as error:
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
             return None
         except UnknownVersion as error:
             await self._cannot_judge(tp, error)

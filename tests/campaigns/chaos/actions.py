@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
 import signal
 from collections.abc import Awaitable, Callable
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tests.campaigns.chaos.crew import Process
-from tests.campaigns.chaos.hands import TERM
+from tests.campaigns.chaos.hands import TERM, page
 from tests.campaigns.chaos.operating import erase, generation, learn_map
 from tests.campaigns.chaos.schedule import Action
 from tests.campaigns.chaos.site import STORM
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 #: So long a worker may take to come to a step.
 _STEP_SECONDS = 8.0
-_STORM_SECONDS = 3.0
+_JOIN_SECONDS = 15.0
 
 
 async def _strike(play: Play, process: Process, action: Action, number: int) -> None:
@@ -92,9 +94,16 @@ async def storm(play: Play, action: Action) -> None:
         for turn in range(int(action.given["rounds"])):
             for each in members:
                 each.start()
-            await asyncio.sleep(_STORM_SECONDS)
+            with contextlib.suppress(AssertionError):  # it leaves before it has joined
+                await eventually(lambda: asyncio.to_thread(_assigned, members), _JOIN_SECONDS)
             for each in members:
                 await each.end(TERM if turn % 2 else signal.SIGKILL)
+
+
+def _assigned(members: list[Process]) -> bool:
+    """Whether each has joined the group and been told what is its."""
+    shown = (page(each, "readyz") for each in members)
+    return all(text is not None and json.loads(text)["assigned"] for text in shown)
 
 
 async def scale(play: Play, action: Action) -> None:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from tests.campaigns.chaos.crew import Crew, Process
@@ -62,16 +63,20 @@ def _last(text: str) -> str:
 
 def pages_of(crew: Crew) -> list[bytes]:
     """What every process shows on its web port now."""
-    found = []
-    for each in crew.processes.values():
-        for page in ("metrics", "alarms"):
-            url = f"http://127.0.0.1:{each.environment['AUDIT_WEB_PORT']}/{page}"
-            try:
-                with urllib.request.urlopen(url, timeout=1) as answer:
-                    found.append(answer.read())
-            except (urllib.error.URLError, OSError, ValueError):
-                continue
-    return found
+    shown = (page(p, name) for p in crew.processes.values() for name in ("metrics", "alarms"))
+    return [each for each in shown if each is not None]
+
+
+def page(process: Process, name: str) -> bytes | None:
+    """One page of a process, whatever its status; None when it does not answer."""
+    url = f"http://127.0.0.1:{process.environment['AUDIT_WEB_PORT']}/{name}"
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        return bytes(error.read())
+    except (OSError, ValueError, HTTPException):
+        return None
 
 
 async def stop_workers(play: Play) -> list[Process]:

@@ -5,16 +5,14 @@ The file ORDERS, once it is there, says which: ``9 put after`` kills it after th
 
 from __future__ import annotations
 
-import asyncio
-import logging.config
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-from audit_stream.app.run import run_worker
-from audit_stream.settings import Settings
+from audit_stream.app import run
+from audit_stream.cli.main import run_command
 from audit_stream.stream.context import StepHook
-from audit_stream.telemetry.logs import logging_config
 
 
 def obeying(orders: Path) -> StepHook:
@@ -32,12 +30,11 @@ def obeying(orders: Path) -> StepHook:
     return hook
 
 
-def main() -> None:
-    """Entry point."""
-    settings = Settings.load(None)
-    logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
-    asyncio.run(run_worker(settings, obeying(Path(sys.argv[1]))))
+def main() -> int:
+    """`audit-stream worker`, but for the hook."""
+    run.run_worker = partial(run.run_worker, hook=obeying(Path(sys.argv[1])))  # type: ignore[assignment]
+    return run_command(["worker"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
+from tests.support.eventually import until
 
 
 class Process:
@@ -115,6 +117,23 @@ async def test_it_answers_while_the_event_loop_is_blocked(process: Process) -> N
 def test_a_client_that_says_nothing_holds_nobody_up(process: Process) -> None:
     with socket.create_connection(("127.0.0.1", process.web.port), timeout=30):
         assert process.get("/healthz").status_code == 200
+
+
+def test_a_client_that_goes_away_is_nobodys_fault(
+    process: Process, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = socket.create_connection(("127.0.0.1", process.web.port), timeout=30)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+    until(lambda: _serving() == 1)
+    client.close()
+    until(lambda: _serving() == 0)
+    assert capsys.readouterr().err == ""
+
+
+def _serving() -> int:
+    """Requests under way."""
+    return sum("process_request_thread" in each.name for each in threading.enumerate())
 
 
 def test_a_port_in_use_is_refused_in_one_sentence(process: Process) -> None:
