@@ -115,7 +115,7 @@ def _stop(timer: ShutdownTimer, stop: asyncio.Event) -> None:
 
 
 async def _once_the_broker_answers(
-    ask: Callable[[], Awaitable[T]], settings: Settings, stop: asyncio.Event
+    settings: Settings, stop: asyncio.Event, ask: Callable[[], Awaitable[T]]
 ) -> T | None:
     """What `ask` says; None when asked to stop while the broker was away. `BrokerRefused` at once,
     `BrokerError` when it was away for too long."""
@@ -183,8 +183,8 @@ async def _run(
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
     load_archive_keyring(settings, closed=True)  # that it can be, before anything else is asked for
-    checked = partial(check_topics, connection, settings)
-    topic_ids = await _once_the_broker_answers(checked, settings, stop)
+    answered = partial(_once_the_broker_answers, settings, stop)
+    topic_ids = await answered(partial(check_topics, connection, settings))
     if topic_ids is None:
         return
     stores = guarded_stores(settings, alarms, metrics, health)
@@ -223,8 +223,7 @@ async def _run(
         ends.push_async_callback(each.stop)
     hints.start()
     ends.push_async_callback(hints.stop)
-    kept = partial(retention_seconds, settings, connection, list(streams))
-    retention = await _once_the_broker_answers(kept, settings, stop) or {}
+    retention = await answered(partial(retention_seconds, settings, connection, [*streams])) or {}
     _begin(watchdog)
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
     lag = Lag(pipeline, metrics, retention, timestamp_at)
