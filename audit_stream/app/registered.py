@@ -27,10 +27,12 @@ def index_key_of(path: Path) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def registered(private: PrivateObjects, role: str) -> AsyncIterator[Registration]:
-    """A process that may hold keys, until the block is left, however it is. `StoreError` when it
-    cannot say so."""
-    registration = Registration(private, role, now)
+async def registered(
+    private: PrivateObjects, role: str, name: str | None = None
+) -> AsyncIterator[Registration]:
+    """A process that may hold keys, until the block is left, however it is; `name`: under which it
+    is a static member of the workers' group. `StoreError` when it cannot say so."""
+    registration = Registration(private, role, now, name)
     await registration.join()
     try:
         yield registration

@@ -193,20 +193,19 @@ async def _run(
     assurance = await check_assurance(store, settings)
     # The keyring is loaded only once it is said that it is: an erasure waits for who may hold it.
     private = PrivateObjects(stores.subjects, index_key_of(settings.keyring))
-    registration = await ends.enter_async_context(registered(private, "worker"))
+    word = registered(private, "worker", settings.static_member)
+    registration = await ends.enter_async_context(word)
     ring = load_archive_keyring(settings)
     streams = await open_streams(store, ring, connection, settings, topic_ids)
     await check_epoch(store, ring, streams, await newest_epoch_told(private))
     context = build_context(settings, ring, stores, assurance, await _put_map(settings, store),
                             metrics, alarms, hook, end)  # fmt: skip
     options, newest = connection.client_options(), partial(newest_epoch_told, private)
-    hints = HintWriter(options)
+    hints, quarantine, twins = HintWriter(options), QuarantineWriter(options), _twins(settings)
     held = await follow_holds(store, private, ring, alarms)
     context = replace(adapt(context), stored=hints.tell, held=held, newest_epoch=newest,
                       leave=leaver(connection, settings, streams))  # fmt: skip
     changelog = ChangelogWriter(settings.app_id, changelog_topic(settings), options)
-    quarantine = QuarantineWriter(options)
-    twins = _twins(settings)
     rekeyer = Rekeyer(twins, settings.partitions, options, metrics)
     timestamp_at = Inspector(connection).timestamp_at
     pipeline = Pipeline(context, streams, changelog, quarantine, timestamp_at)
@@ -226,10 +225,9 @@ async def _run(
     retention = await answered(partial(retention_seconds, settings, connection, [*streams])) or {}
     _begin(watchdog)
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
-    lag = Lag(pipeline, metrics, retention, timestamp_at)
     works = (
-        watch(worker, pipeline, lag, metrics, health, alarms,
-              partial(_faults, connection, streams, pipeline)),
+        watch(worker, pipeline, Lag(pipeline, metrics, retention, timestamp_at), metrics, health,
+              alarms, partial(_faults, connection, streams, pipeline)),
         watch_disks(metrics, folders_of(settings)),
         AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings),
         repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),

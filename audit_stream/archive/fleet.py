@@ -34,7 +34,7 @@ class Member:
     """What a process says of itself. Times are RFC 3339."""
 
     epoch: int  # of the keyring it has loaded; 0: it may be loading any
-    host: str
+    host: str  # of a static member of the workers' group its name there
     process: str  # role and 16 random hexadecimal digits; a worker's Kafka clients have it, too
     role: str
     said: str  # when it came to this epoch
@@ -44,10 +44,11 @@ class Member:
 _MEMBERS = frozenset(Member.__dataclass_fields__) | {"v"}
 
 
-def new_member(role: str, at: str) -> Member:
+def new_member(role: str, at: str, name: str | None = None) -> Member:
     """A process that begins."""
-    return Member(epoch=0, host=socket.gethostname(), process=f"{role}-{secrets.token_hex(8)}",
-                  role=role, said=at, since=at)  # fmt: skip
+    process = f"{role}-{secrets.token_hex(8)}"
+    host = name or socket.gethostname()
+    return Member(epoch=0, host=host, process=process, role=role, said=at, since=at)
 
 
 def _decode_member(value: dict[str, Any], what: str) -> Member:
@@ -60,9 +61,11 @@ def _decode_member(value: dict[str, Any], what: str) -> Member:
 class Registration:
     """A process's own word. Errors are `StoreError`: without its word it must not load keys."""
 
-    def __init__(self, private: PrivateObjects, role: str, now: Callable[[], str]) -> None:
+    def __init__(
+        self, private: PrivateObjects, role: str, now: Callable[[], str], name: str | None = None
+    ) -> None:  # fmt: skip
         self._private, self._now = private, now
-        self.member = new_member(role, now())
+        self.member = new_member(role, now(), name)
 
     async def join(self) -> None:
         """Before any key is loaded."""

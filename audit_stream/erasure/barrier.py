@@ -23,9 +23,9 @@ from audit_stream.privacy.private_object import FOLDER
 
 EXCUSED = f"{FOLDER}excused/"
 _VERSION = "audit-excuse/1"
-#: Process ids of the workers in the consumer group; a member that says no id is given as it is
-#: known there. `BrokerError` when the broker cannot be asked.
-AskGroup = Callable[[], Awaitable[Sequence[str]]]
+#: Of each worker in the consumer group its process id, or what it is known as there if it says
+#: none; and its name, if it is a static member. `BrokerError` when the broker cannot be asked.
+AskGroup = Callable[[], Awaitable[Sequence[tuple[str, str | None]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Barrier:
 
     async def look(self) -> Looked:
         """Who has passed, who has not, and who is excused: those are not looked for again."""
-        in_group = set(await self._group())
         known = await members(self._private)
+        in_group = {_process_of(*each, known) for each in await self._group()}
         behind = [each for each in known if each.epoch < self._epoch]
         excuses = {
             each.name.removeprefix(EXCUSED): each for each in await self._excuses()
@@ -102,6 +102,13 @@ class Barrier:
 
     async def _excuses(self) -> list[Kept]:
         return await self._private.all(EXCUSED)
+
+
+def _process_of(process: str, name: str | None, known: Sequence[Member]) -> str:
+    """Of a static member the process that came last under its name: the broker may still say the
+    one before."""
+    named = [each for each in known if name is not None and each.host == name]
+    return max(named, key=lambda each: each.since).process if named else process
 
 
 def _excuse(

@@ -165,6 +165,31 @@ async def published(fleet: Fleet) -> list[str]:
     return [each["certificate_id"] for each in said if each["certificate_id"] in made]
 
 
+async def test_p7_a_worker_that_was_back_within_its_session_does_not_block(fleet: Fleet) -> None:
+    """The broker goes on saying the name of the process before, whom nobody could excuse."""
+    fleet.extra["AUDIT_SESSION_TIMEOUT_SECONDS"] = "30"
+    events = Events(3, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(300))
+    await fleet.settled()
+    for end in (fleet.stop, fleet.kill):
+        await end(0)
+        fleet.start(0)
+        await fleet.send(events.lines(100))
+        await fleet.settled()
+    await ask(fleet, "R-1", customer(7))
+    assert await at_epoch(fleet, 1, 2)  # the killed one is still known
+
+    async def carried_out() -> bool:
+        await fleet.send(events.lines(20))  # partitions are sealed on, which lets the killed one go
+        done = await run(fleet, "redact", "run", "--json", **QUICK)
+        return done.returncode == 0 and bool(json.loads(done.stdout)["certificates"])
+
+    await eventually(carried_out, 120)
+    assert await at_epoch(fleet, 2, 1)
+    await fleet.check(events.oracle)
+
+
 async def test_p7_a_frozen_worker_blocks_until_it_has_let_go(fleet: Fleet) -> None:
     events = Events(5, fleet.topic)
     fleet.extra["AUDIT_SESSION_TIMEOUT_SECONDS"] = "30"

@@ -69,7 +69,7 @@ class Kept:
     folder: Path
     held: dict[str, Sequence[str]] = field(default_factory=dict)
     active: ActiveHolds | None = None  # in place of `held`
-    group: list[str] = field(default_factory=list)
+    group: list[tuple[str, str | None]] = field(default_factory=list)
     published: list[Entry] = field(default_factory=list)
     destroyed: list[int] = field(default_factory=list)
     views: list[Path] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Kept:
     def barrier(self, epoch: int) -> Barrier:
         return Barrier(self.private, self.store, golden.trusted(), self._group, epoch)
 
-    async def _group(self) -> Sequence[str]:
+    async def _group(self) -> Sequence[tuple[str, str | None]]:
         return self.group
 
     async def _holds(self, requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
@@ -151,8 +151,10 @@ class Kept:
         reader = RegisterReader(self.store, golden.trusted(), NAME, Register.REDACTIONS)
         return [redaction_of(each) for each in await reader.new_entries()]
 
-    async def member(self, role: str = "worker", epoch: int = 1) -> Registration:
-        registration = Registration(self.private, role, lambda: AT)
+    async def member(
+        self, role: str = "worker", epoch: int = 1, name: str | None = None, since: str = AT
+    ) -> Registration:  # fmt: skip
+        registration = Registration(self.private, role, lambda: since, name)
         await registration.loaded(epoch)
         return registration
 

@@ -219,7 +219,7 @@ async def test_a_hold_that_came_after_a_crash_before_the_puncture_stands(
 
 async def test_who_holds_the_old_keys_is_waited_for(kept: Kept) -> None:
     worker = await kept.member()
-    kept.group = [worker.member.process]
+    kept.group = [(worker.member.process, None)]
     await kept.file("R-1", SOMEBODY)
     with pytest.raises(BarrierError, match=worker.member.process):
         await kept.run()
@@ -252,10 +252,25 @@ async def test_who_is_gone_is_excused_by_a_person_and_that_is_certified(
 
 
 async def test_a_member_of_the_group_that_never_registered_blocks(kept: Kept) -> None:
-    kept.group = ["faust-0.15-something"]
+    kept.group = [("faust-0.15-something", None)]
     await kept.file("R-1", SOMEBODY)
     with pytest.raises(BarrierError, match="not registered"):
         await kept.run()
+
+
+async def test_a_static_member_is_the_process_that_came_last_under_its_name(kept: Kept) -> None:
+    before = await kept.member(name="pod-0")
+    worker = await kept.member(name="pod-0", since="2026-11-26T09:00:00.000Z")
+    assert worker.member.since > before.member.since
+    await before.leave()
+    kept.group = [(before.member.process, "pod-0")]  # the broker has the client's name of then
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(BarrierError, match=worker.member.process):
+        await kept.run()
+    await worker.loaded(2)
+    await kept.run()
+    [certificate] = await kept.certificates()
+    assert certificate.barrier == {"acknowledged": 1, "excused": []}
 
 
 async def test_a_worker_that_joins_while_an_erasure_is_at_work_is_waited_for(kept: Kept) -> None:

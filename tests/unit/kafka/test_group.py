@@ -16,12 +16,17 @@ from audit_stream.kafka.group import processes_of
 from audit_stream.settings import Settings
 
 OURS = ("member-1", "audit-stream-worker-0123456789abcdef", "/127.0.0.1", b"", b"")
+STATIC = ("pod-0-8080-0a1b2c3d-01234567-89ab-cdef-0123-456789abcdef", *OURS[1:])
+DYNAMIC = ("audit-stream-worker-0123456789abcdef-01234567-89ab-cdef-0123-456789abcdef", *OURS[1:])
 OTHER = ("faust-1-aa", "faust-1", "/127.0.0.1", b"", b"")
 
 
 def test_members_are_named_as_the_fleet_names_them() -> None:
-    stable = (0, "audit", "Stable", "consumer", "range", [OURS, OTHER])
-    assert processes_of([stable]) == ["worker-0123456789abcdef", "faust-1-aa"]
+    stable = (0, "audit", "Stable", "consumer", "range", [OURS, STATIC, DYNAMIC, OTHER])
+    assert processes_of([stable]) == [
+        ("worker-0123456789abcdef", None), ("worker-0123456789abcdef", "pod-0-8080"),
+        ("worker-0123456789abcdef", None), ("faust-1-aa", None),
+    ]  # fmt: skip
     assert processes_of([(0, "audit", "Dead", "", "", [])]) == []
 
 
