@@ -253,6 +253,7 @@ ARGUMENTS = {
     ("archive", "lock"): [["--days", "1"], ["--days", "2557"], ["--days", "3000"]],
     ("archive", "compare"): [["azure://devaccount/audit", "azure://devaccount/audit"]],
     ("doctor",): [["--azure", "--yes"]],
+    ("broker",): [["--help"]],  # serves until it is stopped; it knows no archive
     ("demo",): [["--help"]],  # an archive of its own, and a broker
     ("gateway",): [["--help"]],  # serves until it is stopped; it opens the archive to read
     ("notary",): [["--once"]],
