@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from docs.generator.markdown import anchor
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("audit_stream", "bench", "deploy", "docs", "tests", "topics")
 PAGES = sorted([
@@ -47,7 +49,7 @@ def anchors(text: str) -> set[str]:
     seen: Counter[str] = Counter()
     for heading in _HEADING.findall(_FENCED.sub("", text)):
         shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
-        slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        slug = anchor(shown)
         found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1
     return found
@@ -56,10 +58,10 @@ def anchors(text: str) -> set[str]:
 def broken(page: Path) -> Iterator[str]:
     """The links of a page that lead nowhere."""
     for link in links(_read(page)):
-        path, _, anchor = link.partition("#")
+        path, _, fragment = link.partition("#")
         target = page.parent / unquote(path) if path else page
         if not target.exists() or (
-            anchor and (target.suffix != ".md" or anchor not in anchors(_read(target)))
+            fragment and (target.suffix != ".md" or fragment not in anchors(_read(target)))
         ):
             yield link
 
@@ -97,6 +99,10 @@ def test_every_page_is_found_from_the_index() -> None:
 
 def test_the_readme_leads_to_the_index() -> None:
     assert "docs/README.md" in links(_read(ROOT / "README.md"))
+
+
+def test_a_fragment_is_spelled_as_pages_are_rendered() -> None:
+    assert anchors("# Key line, `audit-key/1`\n```\n# no\n```\n") == {"key-line-audit-key1"}
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:

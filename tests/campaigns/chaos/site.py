@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.campaigns.chaos.crew import NOTARY, Crew, state_folder
 from tests.campaigns.chaos.machine import Machine
 from tests.campaigns.chaos.schedule import Schedule
-from tests.campaigns.scenarios import ARCHIVE, SUBJECTS
+from tests.campaigns.stores.azure import WRITER, double
 from tests.campaigns.stores.base import Account
-from tests.support.blobs.process import BlobProcess
 from tests.support.fleet import Fleet
 
 PARTITIONS = 3
@@ -60,23 +59,10 @@ class Site:
 def azure(names: list[str]) -> Iterator[Account]:
     """The write-once double: each process has an identity of its own for the archive, and all one
     for what can be rewritten beside it."""
-    with BlobProcess() as double:
-        double.tell("containers", name=ARCHIVE, kind="clw", days=2557)
-        double.tell("containers", name=SUBJECTS)
-        for name in names:
-            double.tell("identities", sas=name, rights="rlac")
-        double.tell("identities", sas="subjects", rights="rlacwd")
-        yield Account(
-            server=double,
-            shared={
-                "AUDIT_ARCHIVE": f"azure://devaccount/{ARCHIVE}",
-                "AUDIT_SUBJECTS": f"azure://devaccount/{SUBJECTS}",
-                "AUDIT_AZURE_ENDPOINT": double.endpoint,
-                "AUDIT_AZURE_SUBJECTS_SAS": "sig=subjects",
-            },
-            worker=lambda name: {"AUDIT_AZURE_SAS": f"sig={name}"},
-            reader={"AUDIT_AZURE_SAS": f"sig={_COMMAND}"},
-        )
+    rights = {**dict.fromkeys(names, WRITER), "subjects": "rlacwd"}
+    with double(rights, _COMMAND) as account:
+        own = {"AUDIT_AZURE_SUBJECTS_SAS": "sig=subjects"}
+        yield replace(account, shared={**account.shared, **own})
 
 
 def _settings() -> dict[str, str]:
