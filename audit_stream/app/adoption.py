@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
+from audit_stream.app.newest import BEHIND
 from audit_stream.archive.fleet import Registration
 from audit_stream.errors import AuditError, KeyringError
 from audit_stream.keys.file import LoadedKeyring, load_keyring
@@ -22,7 +23,7 @@ from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _LOOK_SECONDS, _COMPARE_SECONDS = 2.0, 60.0
-_BEHIND, _FAILED = "keyring:behind", "keyring:load"
+_FAILED = "keyring:load"
 #: Lets go of the old keys and goes on with these; returns when it has.
 Adopt = Callable[[LoadedKeyring], Awaitable[None]]
 
@@ -104,9 +105,9 @@ class KeyringWatch:
         self._tell_behind(self._behind)
         if self._behind:
             self._alarms.raise_alarm(
-                _BEHIND,
+                BEHIND,
                 f"the keyring here has the epoch {self._epoch}, the archive is at {newest}: "
                 f"nothing is sealed or shown until {self._path} is brought up to it",
             )
         else:
-            self._alarms.close_alarm(_BEHIND, "the keyring here has the archive's epoch")
+            self._alarms.close_alarm(BEHIND, "the keyring here has the archive's epoch")

@@ -161,18 +161,31 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
         )
 
 
+async def archive_reached(
+    store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject], told: int = 0
+) -> int:
+    """The key epoch of the archive's newest segments, its newest redaction certificate and what the
+    keeper has told of, whichever is highest."""
+    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
+    found = [await newest_epoch(store, ring.trusted, topic) for topic in streams]
+    return max([told, certified.proven, *found])
+
+
 async def check_epoch(
     store: WormStore, ring: LoadedKeyring, streams: Mapping[str, StreamObject], told: int = 0
 ) -> None:
-    """Refuse a keyring older than the archive's newest segments, its newest redaction certificate
-    or the epoch the keeper has told of: it would revive the erased."""
-    certified = await certified_epoch(store, ring.trusted, ring.keyring.archive)
-    found = [await newest_epoch(store, ring.trusted, topic) for topic in streams]
-    if (epoch := max([told, certified.proven, *found])) > ring.keyring.epoch:
-        raise KeyringError(
-            f"the keyring has the epoch {ring.keyring.epoch}, the archive is at {epoch}",
-            hint="use the newest keyring: an older one could open what was erased",
-        )
+    """Refuse a keyring that is older than the archive: it would revive the erased."""
+    reached = await archive_reached(store, ring, streams, told)
+    if reached > ring.keyring.epoch:
+        raise outdated(ring.keyring.epoch, reached)
+
+
+def outdated(epoch: int, reached: int) -> KeyringError:
+    """That a keyring of `epoch` is older than the archive."""
+    return KeyringError(
+        f"the keyring has the epoch {epoch}, the archive is at {reached}",
+        hint="use the newest keyring: an older one could open what was erased",
+    )
 
 
 async def check_reader(store: WormStore, private: PrivateObjects, ring: LoadedKeyring) -> None:

@@ -15,6 +15,7 @@ from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.delivering import Delivering, delivering
+from audit_stream.app.newest import AskedToEnd
 from audit_stream.app.now import now
 from audit_stream.app.probing import tell_check
 from audit_stream.app.repeated import beside, repeated
@@ -48,7 +49,7 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     web.start()
     try:
-        async with delivering(settings, alarms) as place:
+        async with delivering(settings, alarms, stop.is_set) as place:
             deliverer, work = deliverer_of(place, metrics, alarms)
             tell_breaker(place.breaker, metrics, health, _CLOSED)
             async with beside(_works(place, deliverer, metrics, alarms, once)):
@@ -58,6 +59,8 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
                     await _until_stopped(place, deliverer, work, stop, health, alarms)
                 _tell_lag(deliverer, place, metrics)
                 return not deliverer.stopped
+    except AskedToEnd:
+        return True  # it has looked at nothing
     finally:
         alarms.flush(_LAST_ALARMS_SECONDS)
         web.stop()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from audit_stream.app.checks import check_reader, load_archive_keyring
-from audit_stream.app.gateway_keys import Keys, load_keys, with_covers
+from audit_stream.app.checks import load_archive_keyring
+from audit_stream.app.gateway_keys import Keys, with_covers
+from audit_stream.app.newest import never, newest_keyring
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, subject_store
 from audit_stream.app.receiving import only_a_post_tells, receiver
@@ -86,8 +87,11 @@ class Delivering:
 
 
 @contextlib.asynccontextmanager
-async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delivering]:
-    """The target that the settings name, for the block. `ConfigError`, `KeyringError`."""
+async def delivering(
+    settings: Settings, alarms: Alerts, asked_to_end: Callable[[], bool] = never
+) -> AsyncIterator[Delivering]:
+    """The target that the settings name, for the block. `ConfigError`, `KeyringError`; `AskedToEnd`
+    where its keyring had to be waited for."""
     clock, name = SystemClock(), settings.delivery_name
     policy = BreakerPolicy(
         max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds,
@@ -106,7 +110,9 @@ async def delivering(settings: Settings, alarms: Alerts) -> AsyncIterator[Delive
         held, trusted = None, None
         fields: Fields = NoFields()
         if settings.delivery_fields:
-            held, trusted = await stack.enter_async_context(_holding(settings, store))
+            held, trusted = await stack.enter_async_context(
+                _holding(settings, store, alarms, asked_to_end)
+            )
             fields = held.fields
         trusted = trusted or trusted_keys(settings)
         gate = Gate(clock)
@@ -145,15 +151,15 @@ def _positions(settings: Settings, alarms: Alerts) -> ResilientSubjectStore:
 
 @contextlib.asynccontextmanager
 async def _holding(
-    settings: Settings, store: ResilientStore
+    settings: Settings, store: ResilientStore, alarms: Alerts, asked_to_end: Callable[[], bool]
 ) -> AsyncIterator[tuple[Held, TrustedKeys]]:
     """The newest keys, held only while the archive's fleet has this process registered."""
     subjects = subject_store(settings)
     private = PrivateObjects(subjects, index_key_of(settings.keyring))
     try:
         async with registered(private, ROLE) as registration:
-            keys = await asyncio.to_thread(load_keys, settings)
-            await check_reader(store, private, keys.ring)
+            ring = await newest_keyring(settings, store, private, alarms, asked_to_end=asked_to_end)
+            keys = await asyncio.to_thread(with_covers, settings, ring)
             fields = _fields(settings, subjects, keys)
             await note(settings, private)
             await registration.loaded(keys.epoch)

@@ -1,49 +1,38 @@
-"""The gateway as a process: builds the service, keeps it fresh, serves it over HTTP."""
+"""The gateway's application: the service, the pages, and what keeps them fresh."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from socket import socket
-from types import FrameType
-from typing import Any
-
-import uvicorn
 
 from audit_stream.anchors.newest import newest_vouched
-from audit_stream.app import interpreter
 from audit_stream.app.adoption import KeyringWatch
-from audit_stream.app.alarms import alarm_board
 from audit_stream.app.anchoring import own_trust
-from audit_stream.app.checks import check_reader
 from audit_stream.app.covers import cover_wrapper
-from audit_stream.app.gateway_keys import Keys, load_keys, with_covers
+from audit_stream.app.gateway_keys import Keys, with_covers
 from audit_stream.app.holds import holds_reader
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read, archive_to_write, subject_store
 from audit_stream.app.reasons import ReasonCounter
-from audit_stream.app.registered import index_key_of, registered
+from audit_stream.app.registered import index_key_of
 from audit_stream.app.repeated import beside, repeated
 from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import Registration, newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.bundle.messages import Collector
-from audit_stream.errors import AuditError, ConfigError
-from audit_stream.gateway import loop
+from audit_stream.errors import AuditError
 from audit_stream.gateway.api import build_app
-from audit_stream.gateway.around import HEAD_BYTES, Around
+from audit_stream.gateway.around import Around
 from audit_stream.gateway.auth import Door, JwtRules, load_rules
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.officers import Officers
 from audit_stream.gateway.pages.routes import Pages
 from audit_stream.gateway.pages.sessions import Sessions
-from audit_stream.gateway.protocol import BoundedProtocol
 from audit_stream.gateway.reads import Gateway
 from audit_stream.gateway.sealing import drain, unsealed_seconds
 from audit_stream.gateway.service import Service
@@ -58,12 +47,12 @@ from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, SubjectStore, WormStore
 from audit_stream.settings import Settings
 from audit_stream.stores.retry import ResilientStore
+from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
 from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_KEEP_ALIVE_SECONDS, _STOP_SECONDS = 15, 10
 _LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 60.0
 #: Alarms and what they are of.
 _SEALING = ("journal:seal", "sealing the access journal")
@@ -92,10 +81,10 @@ def open_stores(settings: Settings) -> Stores:
 
 
 def build_gateway(
-    settings: Settings, stores: Stores, keys: Keys, registration: Registration
+    settings: Settings, stores: Stores, keys: Keys, registration: Registration, alarms: AlarmBoard
 ) -> Around:
     """The application; its journal is opened when it starts to serve."""
-    ring, alarms, store = keys.ring, alarm_board(settings), stores.archive
+    ring, store = keys.ring, stores.archive
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     archive = Archive(store, stores.subjects, ring.trusted, ring.keyring)
     metrics, health = Metrics(), Health("index")
@@ -161,7 +150,9 @@ def _service(
     trust = own_trust(settings, archive_log.key)
     return Service(
         archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms, now=now,
-        lookup=Lookup(index, archive, keys.cover_of),
+        lookup=Lookup(
+            index, archive, keys.cover_of, cache_bytes=settings.gateway_segments_bytes
+        ),
         archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
         collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
     )  # fmt: skip
@@ -233,61 +224,3 @@ class _Background:
     async def _renew(self) -> None:
         """Have a key that is not too old, and know those of who shares the folder."""
         await asyncio.to_thread(self.signer.renew, time.time())
-
-
-def _server_config(settings: Settings) -> uvicorn.Config:
-    """How it is served: bounded, without a banner and without an access log of the server's own."""
-    if (settings.gateway_tls_cert is None) != (settings.gateway_tls_key is None):
-        raise ConfigError("AUDIT_GATEWAY_TLS_CERT and AUDIT_GATEWAY_TLS_KEY go together")
-    return uvicorn.Config(
-        _nothing_yet, host=settings.gateway_host, port=settings.gateway_port,
-        ssl_certfile=settings.gateway_tls_cert, ssl_keyfile=settings.gateway_tls_key,
-        access_log=False, server_header=False, log_config=None, lifespan="on",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_STOP_SECONDS,
-        http=BoundedProtocol, loop=loop.NAME, ws="none", h11_max_incomplete_event_size=HEAD_BYTES,
-    )  # fmt: skip
-
-
-async def _nothing_yet(*_: Any) -> None:
-    """The application before there is one."""
-
-
-class GatewayServer(uvicorn.Server):
-    """Holds keys only while the archive's fleet has it registered.
-
-    It ends by itself when told to: uvicorn's would die of the signal once it has closed.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(_server_config(settings))
-        self._settings = settings
-
-    async def serve(self, sockets: list[socket] | None = None) -> None:
-        """Until it is told to end."""
-        stores = open_stores(self._settings)
-        try:
-            with self.capture_signals():  # told while it begins, it takes its word away, too
-                async with registered(stores.private, "gateway") as registration:
-                    self.config.app = await self._loaded(stores, registration)
-                    await super().serve(sockets)
-        finally:
-            await stores.close()
-
-    async def _loaded(self, stores: Stores, registration: Registration) -> Around:
-        """The application with the newest keys, and with no others."""
-        keys = await asyncio.to_thread(load_keys, self._settings)
-        await check_reader(stores.archive, stores.private, keys.ring)
-        built = build_gateway(self._settings, stores, keys, registration)
-        await registration.loaded(keys.epoch)
-        return built
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A second Ctrl-C waits for nobody."""
-        self.force_exit |= self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
-
-
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    interpreter.tune()
-    GatewayServer(settings).run()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.covers import cover_opener
 from audit_stream.keys.file import LoadedKeyring
 from audit_stream.privacy.keyring import Tree
@@ -37,8 +36,3 @@ def with_covers(settings: Settings, ring: LoadedKeyring) -> Keys:
     covers: dict[int, Buffer] = {each.first_epoch: opened(each) for each in older}
     covers[newest.first_epoch] = ring.cover
     return Keys(ring, covers)
-
-
-def load_keys(settings: Settings) -> Keys:
-    """From the files that the settings name; `KeyringError`."""
-    return with_covers(settings, load_archive_keyring(settings))

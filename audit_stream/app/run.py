@@ -18,7 +18,6 @@ from audit_stream.app.alarms import alarm_board
 from audit_stream.app.assurance import AssuranceWatch, check_assurance
 from audit_stream.app.build import build_context, leaver, rekeyed, worker_config
 from audit_stream.app.checks import (
-    check_epoch,
     check_topics,
     load_archive_keyring,
     lock_state_dir,
@@ -31,6 +30,7 @@ from audit_stream.app.gauges import describe, folders_of, follow, watch_disks
 from audit_stream.app.guarded import READY, guarded_stores
 from audit_stream.app.holds import LOOKING, follow_holds
 from audit_stream.app.lag import Lag
+from audit_stream.app.newest import AskedToEnd, newest_keyring
 from audit_stream.app.registered import index_key_of, registered
 from audit_stream.app.repeated import beside, repeated
 from audit_stream.app.topics import archived_topics, changelog_topic
@@ -99,6 +99,8 @@ async def run_worker(
             await _run(
                 settings, metrics, alarms, health, watchdog, stop, end, hook, adapt, form, ends
             )
+    except AskedToEnd:
+        log.info("told to end before an erasure had brought the keyring up")
     except AuditError as error:
         note.leave(error.code)
         raise
@@ -182,7 +184,7 @@ async def _run(
     adapt: Callable[[Context], Context], form: StateForm, ends: contextlib.AsyncExitStack,
 ) -> None:  # fmt: skip
     connection = KafkaConnection.from_settings(settings)
-    load_archive_keyring(settings, closed=True)  # that it can be, before anything else is asked for
+    closed = load_archive_keyring(settings, closed=True)  # before anything else is asked for
     answered = partial(_once_the_broker_answers, settings, stop)
     topic_ids = await answered(partial(check_topics, connection, settings))
     if topic_ids is None:
@@ -195,9 +197,10 @@ async def _run(
     private = PrivateObjects(stores.subjects, index_key_of(settings.keyring))
     word = registered(private, "worker", settings.static_member)
     registration = await ends.enter_async_context(word)
-    ring = load_archive_keyring(settings)
-    streams = await open_streams(store, ring, connection, settings, topic_ids)
-    await check_epoch(store, ring, streams, await newest_epoch_told(private))
+    streams = await open_streams(store, closed, connection, settings, topic_ids)
+    ring = await newest_keyring(
+        settings, store, private, alarms, streams=streams, asked_to_end=stop.is_set
+    )
     context = build_context(settings, ring, stores, assurance, await _put_map(settings, store),
                             metrics, alarms, hook, end)  # fmt: skip
     options, newest = connection.client_options(), partial(newest_epoch_told, private)

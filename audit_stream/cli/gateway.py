@@ -27,7 +27,7 @@ def gateway(config: Config = None) -> None:
     settings = Settings.load(config)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
     try:
-        from audit_stream.app.gateway import serve
+        from audit_stream.app.gateway_server import serve
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{error.name} is not installed", hint="install audit-stream[gateway]"

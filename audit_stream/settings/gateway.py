@@ -36,6 +36,12 @@ class GatewaySettings(BaseModel):
     gateway_refresh_seconds: float = Field(
         5.0, gt=0, description="How often it looks for what was archived and logged since."
     )
+    gateway_segments_bytes: int = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="Memory for what it remembers of segments it has checked as a whole, about "
+        "50 kB for each of ten thousand records; one that it has forgotten is checked again.",
+    )
     gateway_quarantine_seconds: float = Field(
         0.0,
         ge=0,

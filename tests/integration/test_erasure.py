@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ from audit_stream.archive.fleet import Member, members
 from audit_stream.archive.opening import Closed
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.cli.show import history_of
-from audit_stream.keys.file import load_keyring
-from tests.support.commands import run
+from audit_stream.keys.file import load_keyring, write_view
+from tests.support.commands import ROOT, run
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -144,6 +147,42 @@ async def test_p7_a_worker_that_cannot_start_is_waited_for_by_nobody(fleet: Flee
     assert await fleet.ended(0) != 0
     assert "FileNotFoundError" in fleet.log()
     assert await registered(fleet) == []
+
+
+async def test_p7_who_starts_amid_an_erasure_waits_for_the_keeper_that_goes_on(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """The one before told of the epoch and ended; this worker's own view is not brought up yet."""
+    write_view(load_keyring(fleet.settings.keyring), fleet.settings.keyring, "worker", tmp_path)
+    view = str(tmp_path / fleet.settings.keyring.name)
+    events = Events(13, fleet.topic)
+    fleet.start(0)
+    await fleet.send(events.lines(600))
+    await fleet.settled()
+    await ask(fleet, "R-1", customer(1))
+    killed = [sys.executable, "-m", "tests.support.dying_keeper", "punctured", "after"]
+    keeper = await asyncio.create_subprocess_exec(
+        *killed, env=os.environ | fleet.environment | QUICK, cwd=ROOT
+    )
+    assert await keeper.wait() == -signal.SIGKILL
+    await eventually(lambda: at_epoch(fleet, 2, 1))
+
+    def waits(times: int) -> bool:
+        return fleet.log().count("ALARM keyring:behind") == times
+
+    async def start_and_wait(times: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(fleet.extra, "AUDIT_KEYRING", view)
+            fleet.start(1)
+        await eventually(lambda: asyncio.sleep(0, waits(times)))
+
+    await start_and_wait(1)
+    assert await fleet.stop(1) == 0
+    await start_and_wait(2)
+    assert len(await carry_out(fleet, AUDIT_KEYRING_VIEWS=view)) == 1
+    await eventually(lambda: at_epoch(fleet, 2, 2))
+    await fleet.send(events.lines(600))
+    await fleet.check(events.oracle)
 
 
 async def published(fleet: Fleet) -> list[str]:

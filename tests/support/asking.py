@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from audit_stream.app.gateway import GatewayServer
+from audit_stream.app.gateway_server import GatewayServer
 from audit_stream.gateway.caller import SCOPES
 from audit_stream.gateway.tokens import TokenFile
 from audit_stream.settings import Settings

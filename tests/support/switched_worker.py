@@ -106,7 +106,7 @@ class UnlistedStore(SwitchedStore):
 
 def gateway(folder: Path, settings: Settings) -> None:
     """Run a gateway."""
-    from audit_stream.app.gateway import serve
+    from audit_stream.app.gateway_server import serve
 
     _switch_the_store(Switches(folder), UnlistedStore)
     serve(settings)

@@ -131,6 +131,7 @@ def installed(kafka: EmbeddedKafka, folder: Path, plan: Plan, prefix: str = _NAM
         extra={
             "AUDIT_SEGMENT_MAX_RECORDS": str(plan.segment_records),
             "AUDIT_SEGMENT_MAX_SECONDS": str(plan.segment_seconds),
+            "AUDIT_GATEWAY_SEGMENTS_BYTES": str(plan.gateway_bytes),
             "AUDIT_LOG_BATCH_SECONDS": str(plan.log_seconds),
             "AUDIT_SESSION_TIMEOUT_SECONDS": "60",
         },

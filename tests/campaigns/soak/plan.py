@@ -17,6 +17,7 @@ class Plan:
     partitions: int = 4
     segment_records: int = 10_000
     segment_seconds: float = 30.0
+    gateway_bytes: int = 4 << 20  # of segments it remembers: full behind the warm-up, too
     log_seconds: float = 60.0  # between two batches of the archive log
     seed: int = 1
     tampering: tuple[str, ...] = ()  # of the first worker: see `tests.support.bad_worker`

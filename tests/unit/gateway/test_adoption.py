@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audit_stream.app import adoption
-from audit_stream.app.gateway import GatewayServer
+from audit_stream.app.gateway_server import GatewayServer
 from audit_stream.app.now import now
 from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.archive.private import PrivateObjects
