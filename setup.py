@@ -42,6 +42,7 @@ setup(
         compiled(
             "audit_stream.privacy._compiled",
             "audit_stream/privacy/_compiled.c",
+            "audit_stream/privacy/_derivation.c",
             "audit_stream/privacy/_sealing.c",
             depends=["audit_stream/privacy/_libcrypto.h", "audit_stream/privacy/_writing.h"],
             libraries=["crypto"],

@@ -19,7 +19,7 @@ from audit_stream.app.now import now
 from audit_stream.app.standing import tell_standing
 from audit_stream.errors import BrokerError, ForkAlarm, FormatError, UnknownVersion
 from audit_stream.evidence.batch import MOST_LEAVES
-from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.ask import ends_of_those_there
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.hints import HintReader, Place
 from audit_stream.keys.file import LoadedKeyring, log_signer
@@ -50,9 +50,9 @@ def build_notary(
 
 
 async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | None:
-    """A broker that is away is said by the digest, and holds up nothing."""
+    """A broker that is away, or a topic that is gone, holds nothing up: the digest says so."""
     try:
-        return await topic_ends(connection, list(topics))
+        return await ends_of_those_there(connection, topics)
     except BrokerError as error:
         log.warning("the digest will not name the broker's ends: %s", error.message)
         return None

@@ -24,8 +24,9 @@ from audit_stream.evidence.hold import (
 )
 from audit_stream.evidence.persons import is_one_person
 from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name, lost_hold
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.subjects import TagMaker, tags_of
+from audit_stream.privacy.subjects import tags_of
 
 KEY_VERSION = "audit-hold-key/1"
 _SECRET_BYTES = 32

@@ -114,7 +114,20 @@ async def topic_ends(
         raise TopicError(
             f"no such topic: {', '.join(missing)}", hint="run: audit-stream topics apply"
         )
-    parts = [TopicPartition(name, index) for name in wanted for index in range(counts[name])]
+    return await _ends(connection, counts)
+
+
+async def ends_of_those_there(
+    connection: KafkaConnection, topics: Iterable[str]
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """As `topic_ends`; a topic that is gone, for good or until it is made again, is left out."""
+    return await _ends(connection, await topic_partitions(connection, sorted(set(topics))))
+
+
+async def _ends(
+    connection: KafkaConnection, counts: Mapping[str, int]
+) -> dict[tuple[str, int], tuple[int, int]]:
+    parts = [TopicPartition(name, index) for name in counts for index in range(counts[name])]
     if not parts:
         return {}
     async with translated(connection):

@@ -14,6 +14,7 @@
 
 #define KEY 32
 #define SHA256 32
+#define TREE_DEPTH 28 /* of the key tree: two-bit digits of a tag's first 56 bits */
 
 /* Fetched once when the module is imported; never changed, so any thread may use them. */
 extern EVP_MD *sha256_md, *sha512_md;
@@ -21,6 +22,8 @@ extern EVP_CIPHER *aes_gcm;
 
 /* seal(rises, partition, source, regulatory_tag) -> (lines, hashes): `_sealing.c`. */
 PyObject *seal(PyObject *self, PyObject *args);
+/* Derivation(pepper, cover, stream): `_derivation.c`. */
+extern PyType_Spec derivation_spec;
 
 static inline int hash2(EVP_MD_CTX *ctx, const EVP_MD *md, const void *a, size_t a_len,
                         const void *b, size_t b_len, unsigned char *out) {
@@ -41,6 +44,24 @@ static inline int hmac(EVP_MD_CTX *ctx, const EVP_MD *md, size_t block, size_t s
     good = good && hash2(ctx, md, pad, block, inner, size, out);
     OPENSSL_cleanse(pad, sizeof pad);
     OPENSSL_cleanse(inner, sizeof inner);
+    return good;
+}
+
+/* From a node of the key tree at `depth` down to `bottom`, in place, by the digits of a path: each
+ * step is SHA-256(00000001 || node || digit || "as-ggm1"). */
+static inline int descend(EVP_MD_CTX *ctx, unsigned char *node, unsigned long long path, int depth,
+                          int bottom) {
+    unsigned char message[44];
+    int good = 1;
+    memcpy(message, "\x00\x00\x00\x01", 4);
+    memcpy(message + 4, node, KEY);
+    memcpy(message + 37, "as-ggm1", 7);
+    for (; good && depth < bottom; depth++) {
+        message[36] = (path >> (2 * (TREE_DEPTH - 1 - depth))) & 3;
+        good = hash2(ctx, sha256_md, message, sizeof message, "", 0, message + 4);
+    }
+    memcpy(node, message + 4, KEY);
+    OPENSSL_cleanse(message, sizeof message);
     return good;
 }
 

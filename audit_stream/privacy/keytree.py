@@ -55,14 +55,19 @@ def genesis_cover(root: bytes) -> bytes:
     return _entry_key(0, 0) + root
 
 
+def check_cover(data: Buffer) -> None:
+    """`FormatError` for what no cover can be."""
+    if not len(data) or len(data) % ENTRY:
+        raise FormatError(f"the cover file's length is not a multiple of {ENTRY}")
+
+
 class Cover:
     """A sorted cover over a buffer; derives leaf keys and makes punctured covers."""
 
     __slots__ = ("_data", "_kept", "_size")
 
     def __init__(self, data: Buffer) -> None:
-        if not len(data) or len(data) % ENTRY:
-            raise FormatError(f"the cover file's length is not a multiple of {ENTRY}")
+        check_cover(data)
         self._data = data
         self._size = len(data) // ENTRY
         self._kept: dict[int, bytes] = {}

@@ -79,11 +79,6 @@ def walk(node: bytes, path: int, depth: int, bottom: int, /) -> bytes:
     return node
 
 
-def hmac_sha512(key: bytes, data: bytes, /) -> bytes:
-    """HMAC-SHA512 (RFC 2104) under a key of 32 bytes."""
-    return hmac.digest(key, data, "sha512")
-
-
 def salts(mac_key: bytes, partition: int, offset: int) -> bytes:
     """The two personal fields' salts, 16 bytes each, as a function of the record's position."""
     return hmac.digest(mac_key, _SALT_LABEL + _SALT_AT.pack(partition, offset), "sha256")

@@ -6,12 +6,12 @@ The compiled ones take a fifth of the time; the answers are the same. `COMPILED`
 from __future__ import annotations
 
 try:
-    from audit_stream.privacy._compiled import hmac_sha512, seal, walk
+    from audit_stream.privacy._compiled import seal, walk
 
     COMPILED = True
 except ImportError:
-    from audit_stream.privacy.plain import hmac_sha512, seal, walk
+    from audit_stream.privacy.plain import seal, walk
 
     COMPILED = False
 
-__all__ = ["COMPILED", "hmac_sha512", "seal", "walk"]
+__all__ = ["COMPILED", "seal", "walk"]

@@ -1,4 +1,4 @@
-"""From a person to their keys: subject, tag, leaf, K (formats.md section 5).
+"""Whose a record is, and their keys under a key epoch (formats.md section 5).
 
 Nothing is stored per person; keys are derived on demand and kept in a bounded cache that the
 caller drops with the object when the key epoch changes.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from audit_stream.errors import KeyringError
-from audit_stream.evidence.canonical import canonical
+from audit_stream.privacy.derivation import Derivation, TagMaker
 from audit_stream.privacy.keyring import Keyring, Tree
-from audit_stream.privacy.keytree import TAG_BYTES, Buffer, Cover, path_of
-from audit_stream.privacy.primitives import hmac_sha512
+from audit_stream.privacy.keytree import Buffer, check_cover
 from audit_stream.privacy.wiping import wipe
 
 EXTERNAL: Final = "external"
@@ -25,8 +23,6 @@ MESSAGE: Final = "message"
 CoverOf = Callable[[Tree], Buffer]
 #: Subjects whose keys are kept in each of two generations, about 500 bytes each.
 CACHED_SUBJECTS = 50_000
-_IPAD = bytes(byte ^ 0x36 for byte in range(256))
-_OPAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def choose_subject(
@@ -44,25 +40,6 @@ def choose_subject(
     return (tenant, MESSAGE, message_id)
 
 
-class TagMaker:
-    """HMAC-SHA256 under the pepper with both pads absorbed once: a third of the one-shot's time."""
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, pepper: bytes) -> None:
-        block = pepper.ljust(64, b"\x00")
-        self._inner = sha256(block.translate(_IPAD) + b"as/tag/v1\x00")
-        self._outer = sha256(block.translate(_OPAD))
-
-    def tag(self, subject: tuple[str | int, ...]) -> bytes:
-        """The subject's 16-byte tag; it never goes into the archive."""
-        inner = self._inner.copy()
-        inner.update(canonical(list(subject)))
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:TAG_BYTES]
-
-
 class SubjectKeys(NamedTuple):
     """What sealing or opening one subject's records of one year takes; not erased, so present."""
 
@@ -72,12 +49,6 @@ class SubjectKeys(NamedTuple):
 
     def __repr__(self) -> str:
         return "SubjectKeys(…)"  # keys must not reach a log
-
-
-def derive(leaf: bytes, stream: bytes, tag: bytes, year_key: bytes) -> tuple[bytes, bytes]:
-    """``(K_enc, K_mac)`` of a leaf key, the 16-byte stream id, the tag and the year key."""
-    key = hmac_sha512(leaf, b"as/subject/v1\x00" + stream + tag + year_key)
-    return key[:32], key[32:]
 
 
 #: What the cache answers for a subject it does not hold; None is an erased one.
@@ -94,10 +65,9 @@ class KeyDeriver:
     def __init__(self, keyring: Keyring, cover: Buffer, stream: bytes, epoch: int | None = None):
         self._epoch = keyring.epoch if epoch is None else epoch
         tree = tree_at(keyring, self._epoch)
+        check_cover(cover)
         self._keyring = keyring
-        self._cover = Cover(cover)
-        self._tags = TagMaker(tree.pepper)
-        self._stream = stream
+        self._derivation = Derivation(tree.pepper, cover, stream)
         self._young: dict[tuple[str, str, str, int], SubjectKeys | None] = {}
         self._old: dict[tuple[str, str, str, int], SubjectKeys | None] = {}
 
@@ -126,25 +96,28 @@ class KeyDeriver:
                     wipe(found.enc)
                     wipe(found.mac)
             kept.clear()
-        self._cover.wipe()
-        del self._cover, self._keyring
+        self._derivation.wipe()
+        del self._derivation, self._keyring
 
     def _derived(self, subject: tuple[str, str, str], year: int) -> SubjectKeys | None:
-        first = self._tags.tag(subject)
+        first = self._derivation.tag(subject)
         found = self.keys_of_tag(first, year)
         if found is not None or first not in self._keyring.returned:
             return found
         generation = sum(epoch <= self._epoch for epoch in self._keyring.returned[first])
-        return (
-            self.keys_of_tag(self._tags.tag((*subject, generation)), year) if generation else None
-        )
+        if not generation:
+            return None
+        return self.keys_of_tag(self._derivation.tag((*subject, generation)), year)
 
     def keys_of_tag(self, tag: bytes, year: int) -> SubjectKeys | None:
         """As `keys`, for a tag read from a subject object."""
-        leaf = self._cover.leaf(path_of(tag))
-        if leaf is None:
+        year_key = self._keyring.years.get(year, b"")
+        both = self._derivation.keys(tag, year_key)
+        if both is None:
             return None
-        return SubjectKeys(tag, *derive(leaf, self._stream, tag, self._keyring.year_key(year)))
+        if not year_key:
+            self._keyring.year_key(year)  # refuses, also where it is no more than unknown
+        return SubjectKeys(tag, *both)
 
 
 def tags_of(

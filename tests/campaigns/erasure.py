@@ -34,8 +34,9 @@ from audit_stream.evidence.record import parse_record
 from audit_stream.evidence.segment import decode
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.keys.file import load_cover, load_keyring
+from audit_stream.privacy.derivation import derive
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import derive, tags_of
+from audit_stream.privacy.subjects import tags_of
 from tests.support.commands import ROOT, environment, run
 from tests.support.events import Line, Oracle
 from tests.support.fleet import Fleet

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.keys.file import load_keyring
+from audit_stream.notary.log import ArchiveLog
+from audit_stream.stores.file import FileStore
+from tests.integration.test_bad_days import missing
 from tests.support.commands import document, run, running
 from tests.support.events import Events
 from tests.support.eventually import eventually
@@ -81,3 +86,30 @@ async def test_a_notary_without_a_broker_logs_all_the_same(fleet: Fleet) -> None
     assert done.returncode == 0, done.stderr
     assert "will not name the broker's ends" in done.stderr
     assert (await verified(fleet))["log"]["newer"] == 0
+
+
+async def newest_ends(fleet: Fleet) -> list[int | None]:
+    """What the log's newest digest says of where the partitions end."""
+    store, ring = FileStore(fleet.settings.archive_path), load_keyring(fleet.settings.keyring)
+    assert ring.log_key is not None
+    head = await ArchiveLog(store, ring.log_key).head()
+    assert head is not None
+    return [each.end for each in head.digest.coverage]
+
+
+async def test_a_notary_goes_on_when_a_topic_is_gone(fleet: Fleet) -> None:
+    """Retired, or about to be made again: what was archived of it is logged all the same."""
+    fleet.start(0)
+    await fleet.send(Events(67, fleet.topic).lines(300))
+    await fleet.settled()
+    await fleet.stop(0)
+    assert (await run(fleet, "notary", "--once")).returncode == 0
+    assert sum(end or 0 for end in await newest_ends(fleet)) == 300
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        await admin.delete_topics([fleet.topic])
+    await eventually(lambda: missing(fleet))
+    done = await run(fleet, "notary", "--once")
+    assert done.returncode == 0, done.stderr
+    assert set(await newest_ends(fleet)) == {None}
+    found = await verified(fleet)
+    assert (found["verdict"], found["log"]["newer"]) == ("verified", 0)

@@ -19,8 +19,8 @@ from audit_stream.evidence.segment import decode
 from audit_stream.kafka.ask import topic_ends
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.keys.file import load_keyring
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import TagMaker
 from audit_stream.replay.tally import ANOTHER_LOG
 from tests.integration.test_bad_days import missing
 from tests.support import resealed

@@ -28,11 +28,6 @@ def test_walk(node: bytes, path: int, one: int, two: int) -> None:
     assert primitives.walk(node, path, depth, bottom) == plain.walk(node, path, depth, bottom)
 
 
-@given(KEY, st.binary(max_size=300))
-def test_hmac(key: bytes, data: bytes) -> None:
-    assert primitives.hmac_sha512(key, data) == plain.hmac_sha512(key, data)
-
-
 #: What flattening lets through, and control characters, which it does not.
 WORD = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 MAYBE = st.none() | WORD
@@ -110,7 +105,6 @@ def test_a_rise_of_another_form_is_refused() -> None:
 def test_a_key_of_another_size_is_refused(wrong: bytes) -> None:
     for call in (
         lambda: primitives.walk(wrong, 0, 0, 28),
-        lambda: primitives.hmac_sha512(wrong, b""),
         lambda: primitives.seal([rise(enc=wrong)], 0, "t/1/0/", "TAG"),
         lambda: primitives.seal([rise(mac=wrong)], 0, "t/1/0/", "TAG"),
     ):

@@ -15,7 +15,7 @@ from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup, Message
 from audit_stream.index.tail import Archive, Tail, Taken
 from audit_stream.ports import SubjectStore, WormStore
-from audit_stream.privacy.subjects import TagMaker
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.stores.subjects import FileSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import golden

@@ -15,9 +15,10 @@ from audit_stream.evidence.segment import decode
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.rawlog import RawBatch
 from audit_stream.ports import WormStore
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import Buffer, Cover, path_of
-from audit_stream.privacy.subjects import TagMaker, choose_subject
+from audit_stream.privacy.subjects import choose_subject
 from audit_stream.replay.compare import Comparison
 from audit_stream.replay.keys import StreamKeys
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules

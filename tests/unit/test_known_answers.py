@@ -9,12 +9,13 @@ from audit_stream.evidence.record import digest, disclosure
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.flatten.event import Event
 from audit_stream.precedence.matrix import READ
+from audit_stream.privacy.derivation import TagMaker, derive
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import Cover, genesis_cover, path_of
 from audit_stream.privacy.plain import salts
 from audit_stream.privacy.sealer import RecordSealer
 from audit_stream.privacy.subject_object import seal_tags
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker, derive
+from audit_stream.privacy.subjects import KeyDeriver
 
 ROOT, PEPPER, INDEX, YEAR = (bytes(range(n, n + 32)) for n in (0, 32, 64, 96))
 STREAM = bytes(range(16))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from tests.campaigns.chaos.archived import Objects
 from tests.campaigns.chaos.crew import Exit
 from tests.campaigns.chaos.play import Play
 from tests.campaigns.chaos.rawlog import Log
+from tests.campaigns.chaos.schedule import Schedule
 from tests.campaigns.chaos.traffic import Made
+from tests.campaigns.stores.azure import AZURE
 from tests.support.commands import run
 from tests.support.fleet import Fleet
 from tests.support.planting import Scene, Seen, place_of
@@ -54,6 +56,7 @@ class Evidence:
     copies: set[str]  # sources of what lies in quarantine
     seen: list[Seen]  # where no person may stand
     exits: Sequence[Exit]
+    refusals: Collection[str]  # with which error codes one that starts may have been refused
     words: Mapping[str, str]  # log files
     reconciled: Said
     replayed: Said
@@ -84,6 +87,7 @@ async def gather(play: Play, folder: Path) -> Evidence:
         objects=objects, subjects=subjects, logs=play.raw.logs, made=play.traffic.made,
         sent=_sent(play), ring=load_keyring(fleet.settings.keyring), erased=play.erased,
         kept=play.witness.kept, copies=await _copies(fleet), exits=site.crew.exits,
+        refusals=set(_refusals(site.schedule)),
         seen=await _everything(fleet, objects, subjects, play.pages),
         words={path.name: path.read_text(errors="replace") for path in fleet.folder.glob("*.log")},
         reconciled=await said(fleet, "reconcile", "--json"),
@@ -93,6 +97,15 @@ async def gather(play: Play, folder: Path) -> Evidence:
         verified=await said(fleet, "verify", *told), change=change,
         changed=await said(fleet, "verify", "--archive", where, *told[-2:]),
     )  # fmt: skip
+
+
+def _refusals(schedule: Schedule) -> Iterator[str]:
+    """A disk was made to take nothing, or a store to refuse."""
+    for action in schedule.actions:
+        if action.kind == "disk-full":
+            yield "AS-1301"
+        if action.kind == "store-fault" and AZURE.by_name[str(action.given["fault"])].refuses:
+            yield "AS-3003"
 
 
 async def said(fleet: Fleet, *words: str, **extra: str) -> Said:

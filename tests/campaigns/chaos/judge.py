@@ -15,8 +15,7 @@ from tests.support.planting import judge as judge_private
 
 #: Fenced, or something was away for too long: start again. 1: the same, while it starts.
 _START_AGAIN = {1, 70, 71}
-#: A disk that takes nothing is an operator's matter, while a worker starts.
-_REFUSED, _NO_DISK = 2, "AS-1301"
+_REFUSED = 2  # an operator's matter, while a worker starts
 _ASKED = {0, -9, -15} | _START_AGAIN
 _BUGS = ("unexpected", "agent failed", "Faust crashed", "Traceback")
 _LETTERS = {
@@ -109,7 +108,7 @@ def _never_silent(seen: Evidence, found: Found) -> Iterator[str]:
         yield f"P8: no copy in quarantine of {sorted(lost)[:5]}"
     for each in seen.exits:
         allowed = _ASKED if each.asked else _START_AGAIN
-        refused = each.code == _REFUSED and _NO_DISK in each.reason
+        refused = each.code == _REFUSED and any(code in each.reason for code in seen.refusals)
         if not (each.code in allowed or refused) or any(word in each.reason for word in _BUGS):
             yield f"P8: {each}"
     for name, text in seen.words.items():

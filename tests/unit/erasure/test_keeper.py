@@ -21,9 +21,10 @@ from audit_stream.evidence.redaction import opens
 from audit_stream.holds.active import ActiveHold, ActiveHolds
 from audit_stream.keys.file import load_cover, load_keyring, write_view
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.subject_object import open_tags
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker, tags_of
+from audit_stream.privacy.subjects import KeyDeriver, tags_of
 from tests.support import golden
 from tests.support.erasing import ANOTHER, INDEX_KEY, RECORDS, SOMEBODY, sealed
 from tests.support.keeping import Kept, Kill, Killed, sources

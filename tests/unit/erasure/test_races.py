@@ -16,8 +16,8 @@ from audit_stream.erasure.request import OPEN, Request, State, decode_request, r
 from audit_stream.erasure.returning import bring_back
 from audit_stream.errors import BarrierError, KeyringError, RequestError
 from audit_stream.keys.file import load_keyring, write_view
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import TagMaker
 from tests.support import golden
 from tests.support.erasing import ANOTHER, SOMEBODY
 from tests.support.keeping import Kept, Kill, Killed, sources

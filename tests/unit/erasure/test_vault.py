@@ -16,7 +16,7 @@ from audit_stream.keys.epochs import advance, destroy_keys, read_master
 from audit_stream.keys.file import LoadedKeyring, load_keyring, write_view
 from audit_stream.keys.vault import VaultCovers, key_name
 from audit_stream.keys.wrapping import LOCAL, header_of, is_wrapped
-from audit_stream.privacy.subjects import TagMaker
+from audit_stream.privacy.derivation import TagMaker
 from tests.support import golden
 from tests.support.erasing import ANOTHER, SOMEBODY
 from tests.support.eventually import eventually

@@ -13,8 +13,9 @@ from audit_stream.evidence.hold import Kind, Scope
 from audit_stream.evidence.layout import source_position
 from audit_stream.holds.active import ActiveHold, ActiveHolds, RecordFact
 from audit_stream.holds.filing import held_tags
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.subject_object import split_tags
-from audit_stream.privacy.subjects import EXTERNAL, KeyDeriver, TagMaker
+from audit_stream.privacy.subjects import EXTERNAL, KeyDeriver
 from audit_stream.seal.judge import Chunk
 from tests.support import golden
 

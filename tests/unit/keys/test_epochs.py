@@ -13,8 +13,9 @@ from audit_stream.errors import KeyringError
 from audit_stream.keys.epochs import advance, bring_up, destroy_strays, read_master, replace_keyring
 from audit_stream.keys.file import create_keyring, load_keyring, role_of, write_view
 from audit_stream.keys.lock import keyring_lock
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker, era, tags_of
+from audit_stream.privacy.subjects import KeyDeriver, era, tags_of
 
 SUBJECT, OTHER = ("t1", "external", "CUST_1"), ("t1", "external", "CUST_2")
 STREAM, YEAR = bytes(16), 2026

@@ -13,11 +13,12 @@ import pytest
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.evidence.record import parse_record
 from audit_stream.flatten.event import Event
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.sealer import RecordSealer, open_personal
 from audit_stream.privacy.subject_object import NO_TAG, open_tags, seal_tags
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker, choose_subject
+from audit_stream.privacy.subjects import KeyDeriver, choose_subject
 from tests.support import golden
 
 STREAM = bytes(range(16))

@@ -10,10 +10,11 @@ import pytest
 from audit_stream.evidence.rawmac import new_raw_mac
 from audit_stream.evidence.record import parse_record
 from audit_stream.precedence.matrix import MATRIX, NOTHING, RANK, State, table_key
+from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
 from audit_stream.privacy.sealer import RecordSealer
 from audit_stream.privacy.subject_object import NO_TAG
-from audit_stream.privacy.subjects import KeyDeriver, TagMaker
+from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.seal.builder import Limits, Link, Origin, SegmentBuilder
 from audit_stream.seal.judge import ORIGIN_HEADER, Chunk, Judge
 from tests.support import golden
