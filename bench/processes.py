@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from audit_stream.kafka.child import die_with_parent
+
 _STOP_LIMIT_SECONDS = 20.0
 _LOG_TAIL_BYTES = 3000
 
@@ -50,6 +52,7 @@ class Fleet:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # a process group of its own: Ctrl-C is for us
+                    preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, no locks
                 )
             self._running.append(process)
             self._peaks.append(0)

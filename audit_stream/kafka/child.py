@@ -20,7 +20,7 @@ def spawn(command: Sequence[str], folder: Path, log: IO[bytes]) -> subprocess.Po
     process = subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         start_new_session=True,  # Ctrl-C is for the parent, which stops the child last
-        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, no locks
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, no locks
     )  # fmt: skip
     _CHILDREN.add(process)
     return process
@@ -39,8 +39,9 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
         os.killpg(process.pid, number)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """What makes a child, before it execs, ask Linux to be killed when its parent dies.
+def die_with_parent() -> Callable[[], None] | None:
+    """What makes a child, before it execs, ask Linux to be killed when its parent dies: the thread
+    of it that started the child.
 
     With SIGKILL: a paused child would not get SIGTERM, a busy one could put its end off.
     """
