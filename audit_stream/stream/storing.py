@@ -89,6 +89,7 @@ class Storing:
         await self._step("read-back", self._read_back(sealed))
         await self._hold(builder, sealed)
         context.stored(sealed)
+        self._measure(sealed)  # also where the partition was handed over meanwhile
         if lane.live:
             await self._apply(sealed)
 
@@ -177,7 +178,6 @@ class Storing:
         self._context.hook("ack", "before")
         self._ack(lane, header.next)
         self._context.hook("ack", "after")
-        self._measure(sealed)
 
     def _measure(self, sealed: Sealed) -> None:
         metrics, header = self._context.metrics, sealed.header

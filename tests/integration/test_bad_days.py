@@ -292,7 +292,7 @@ async def test_ready_metrics_and_health_are_served(fleet: Fleet) -> None:
     assert answers(port, "/healthz")
     archived_total = f'audit_stream_records_archived_total{{topic="{fleet.topic}"}}'
 
-    async def counted() -> bool:  # a segment is counted once its table is written, after its put
+    async def counted() -> bool:  # a segment is counted once it was read back
         return archived_total in await asyncio.to_thread(page, port, "/metrics")
 
     await eventually(counted)
