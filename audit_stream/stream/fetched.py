@@ -48,11 +48,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         NameGuard.watch(coordinator, self.consumer.fenced)
 
     async def on_thread_stop(self) -> None:
-        """As stock. A client that is closed while it connects may fail at it (seen of aiokafka
-        0.14); its connections end with the process, and the rest of the stop must not wait."""
+        """As stock; but what the client fails at must not keep the rest of the stop from its end.
+
+        Seen of aiokafka 0.14: closed while it connects, or while partitions are assigned, whose
+        task ends as cancelled then. Its connections end with the process.
+        """
         try:
             await super().on_thread_stop()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it is us who are to end
+                raise
             log.warning("the consumer's client did not close: %s at %s",
                         type(error).__name__, where(error))  # fmt: skip
 
