@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from audit_stream.app import allocator
 from audit_stream.app.places import archive_reader
 from audit_stream.app.trust import read_given
 from audit_stream.cli.options import Config, Json, LogKey
@@ -102,6 +103,7 @@ def verify(
     log_wanted = None if key and log_key is None else log_key_of(settings, log_key)
     kept = _kept(checkpoint or [], log_wanted)
     started = time.monotonic()
+    allocator.keep()
     try:
         with archive_reader(settings) as reader:
             verifier = archive_verifier(reader, keys, wanted)
