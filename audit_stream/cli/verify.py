@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from audit_stream.app import allocator
+from audit_stream.app import interpreter
 from audit_stream.app.places import archive_reader
 from audit_stream.app.trust import read_given
 from audit_stream.cli.options import Config, Json, LogKey
@@ -103,7 +103,7 @@ def verify(
     log_wanted = None if key and log_key is None else log_key_of(settings, log_key)
     kept = _kept(checkpoint or [], log_wanted)
     started = time.monotonic()
-    allocator.keep()
+    interpreter.tune_for_reading()
     try:
         with archive_reader(settings) as reader:
             verifier = archive_verifier(reader, keys, wanted)

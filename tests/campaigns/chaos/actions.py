@@ -36,11 +36,12 @@ async def _strike(play: Play, process: Process, action: Action, number: int) -> 
             f"{int(number)} {action.given['step']} {action.given['when']}"
         )
         orders.with_suffix(".new").rename(orders)
-        try:
+        with contextlib.suppress(AssertionError):
             await eventually(lambda: _struck(process), _STEP_SECONDS)
+        # Where it ended by something else meanwhile, the order is not for who comes next.
+        orders.unlink(missing_ok=True)
+        if await _struck(process):
             return
-        except AssertionError:
-            orders.unlink(missing_ok=True)
     process.signal(number)
 
 
