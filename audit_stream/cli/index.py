@@ -81,10 +81,12 @@ def _open(settings: Settings, ring: LoadedKeyring, *, read_only: bool = False) -
 
 
 async def _rebuild(settings: Settings, out: Output, *, with_subjects: bool) -> Taken:
+    from audit_stream.app import interpreter
     from audit_stream.app.checks import load_archive_keyring
     from audit_stream.app.places import archive_to_read, subject_store
     from audit_stream.index.tail import Archive
 
+    interpreter.tune_for_reading()
     ring = load_archive_keyring(settings, closed=True)
     store = archive_to_read(settings)
     subjects = subject_store(settings) if with_subjects else None
