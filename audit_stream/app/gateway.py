@@ -115,6 +115,7 @@ def build_gateway(
         key_watch=_key_watch(settings, stores.private, registration, service, alarms),
     )  # fmt: skip
     tell_standing(metrics, health, alarms)
+    metrics.block_cache_bytes.set_function(lambda: index.cache_bytes)
     metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
     metrics.journal_unsealed_seconds.set_function(
         lambda: unsealed_seconds(journal.folder, time.time())

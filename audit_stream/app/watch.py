@@ -108,6 +108,7 @@ class Restore:
 
 
 def _measure_table(worker: Worker, metrics: Metrics) -> None:
+    metrics.block_cache_bytes.set(worker.table.batches.cache_bytes)
     metrics.table_keys.clear()
     for partition, keys in worker.table.batches.sizes().items():
         metrics.table_keys.labels(str(partition)).set(keys)

@@ -51,7 +51,7 @@ from audit_stream.index.rows import (
     segment_key,
 )
 from audit_stream.privacy.keytree import TAG_BYTES
-from audit_stream.rocks import batch_of
+from audit_stream.rocks import batch_of, new_cache
 
 _VERSION = b"audit-index/3"
 _BEHIND_GROUPS = b"\xff" * 32  # of one tenant on one day
@@ -61,8 +61,10 @@ _BEHIND_TAGS = bytes([TAG[0] + 1])
 class ArchiveIndex:
     """The database, opened with `ArchiveIndex.open`; all calls block for microseconds."""
 
-    def __init__(self, database: rocksdict.Rdict, ids: Ids, *, read_only: bool) -> None:
-        self._db, self._read_only = database, read_only
+    def __init__(
+        self, database: rocksdict.Rdict, cache: rocksdict.Cache, ids: Ids, *, read_only: bool
+    ) -> None:
+        self._db, self._cache, self._read_only = database, cache, read_only
         self.ids = ids
 
     @classmethod
@@ -74,8 +76,14 @@ class ArchiveIndex:
         """
         ids = Ids(index_key)
         meta = _VERSION + b"\n" + ids.id(archive)
-        database = open_files(path, meta, read_only=read_only)
-        return cls(database, ids, read_only=read_only)
+        cache = new_cache()
+        database = open_files(path, meta, cache, read_only=read_only)
+        return cls(database, cache, ids, read_only=read_only)
+
+    @property
+    def cache_bytes(self) -> int:
+        """What its block cache holds."""
+        return int(self._cache.get_usage())
 
     def close(self) -> None:
         """Close the database; it stays where it is."""

@@ -8,14 +8,16 @@ import rocksdict
 
 from audit_stream.errors import StateError
 from audit_stream.index.rows import META
-from audit_stream.rocks import new_cache, open_database
+from audit_stream.rocks import open_database
 
 _MAKE = "run: audit-stream index rebuild"
 _FRESH = "make it anew: audit-stream index rebuild --fresh"
 _WRITE_BUFFER_BYTES = 32 << 20  # a rebuild writes two rows a record, in no order
 
 
-def open_files(path: Path, meta: bytes, *, read_only: bool) -> rocksdict.Rdict:
+def open_files(
+    path: Path, meta: bytes, cache: rocksdict.Cache, *, read_only: bool
+) -> rocksdict.Rdict:
     """The database in the folder `path`, made if need be unless `read_only`; `meta` says whose it
     is.
 
@@ -25,7 +27,7 @@ def open_files(path: Path, meta: bytes, *, read_only: bool) -> rocksdict.Rdict:
         raise StateError(f"there is no index in {path}", hint=_MAKE)
     try:
         database = open_database(
-            path, new_cache(), write_buffer_bytes=_WRITE_BUFFER_BYTES, read_only=read_only
+            path, cache, write_buffer_bytes=_WRITE_BUFFER_BYTES, read_only=read_only
         )
     except Exception as error:  # RocksDB's errors have no class of their own
         raise StateError(

@@ -33,6 +33,11 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
         self.form = form
         self._cache = new_cache()  # shared by all partitions; Faust takes 2 GiB for each
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the block cache holds."""
+        return int(self._cache.get_usage())
+
     def partition_path(self, partition: int) -> Path:
         """Folder of one partition's database."""
         return Path(self.path) / f"{self.table_name}-{partition}.db"

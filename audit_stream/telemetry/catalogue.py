@@ -78,6 +78,8 @@ CATALOGUE = (
            "Sampled records in a partition their key does not belong to.", ("topic",)),
     Metric("rekeyed_total", "counter", "Records copied to a rekeyed topic.", ("topic",)),
     Metric("table_keys", "gauge", "Estimated keys in the precedence table.", ("partition",)),
+    Metric("block_cache_bytes", "gauge",
+           "What the cache of the table (a worker) or of the index (a gateway) holds; it fills."),
     Metric("restore_remaining_records", "gauge", "Changelog records still to be restored."),
     Metric("restore_running_seconds", "gauge",
            "How long assignment and restore have been running; 0 once they are done."),

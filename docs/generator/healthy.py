@@ -35,6 +35,7 @@ HEALTHY = {
     "misplaced_samples_total": "0",
     "rekeyed_total": "rises with the load of the topics that are rekeyed",
     "table_keys": "rises with the messages there are",
+    "block_cache_bytes": "rises to 64 MiB, and stays",
     "restore_remaining_records": "0 but after a rebalance",
     "restore_running_seconds": "0, or less than 30 minutes",
     "restore_seconds": "below 30 minutes",

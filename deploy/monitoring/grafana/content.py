@@ -273,6 +273,10 @@ STATE = [
     lines("Held in memory",
           [("audit_stream_overlay_bytes", "{{instance}}")],
           "Fetched and not stored. At the memory budget fetching waits.", unit="bytes", width=8),
+    lines("Block caches",
+          [("audit_stream_block_cache_bytes", "{{instance}}")],
+          "Of the precedence table and of a gateway's index: they fill, and stay full.",
+          unit="bytes", width=8),
 ]  # fmt: skip
 
 PROCESS = [

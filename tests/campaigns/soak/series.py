@@ -14,6 +14,7 @@ from tests.campaigns.soak.trend import Point
 
 Sample = Mapping[str, Any]
 _DELAY = "audit_stream_archive_delay_seconds"
+CACHED = "audit_stream_block_cache_bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,12 @@ class Recorded:
     def used(self, process: str, what: str) -> list[Point]:
         """Of one process: memory, descriptors, threads, processor time."""
         return self._series(lambda sample: sample["processes"][process][what])
+
+    def own(self, process: str) -> list[Point]:
+        """Its memory (PSS) but for what its block cache holds, which fills and is bounded."""
+        cached = self.said(process, CACHED) if process in self.ours else []
+        held = dict(cached)
+        return [(at, used - held.get(at, 0.0)) for at, used in self.used(process, "pss")]
 
     def said(self, process: str, metric: str) -> list[Point]:
         """A metric of one process, 0 before it has one."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from tests.campaigns.soak.judge import MEGABYTE, Rule, of
-from tests.campaigns.soak.series import Recorded
+from tests.campaigns.soak.series import CACHED, Recorded
 from tests.campaigns.soak.trend import Point, Trend, blocks
 
 _DISK = ("state", "changelog", "raw", "archive", "subjects", "index", "journal", "logs")
@@ -39,20 +39,30 @@ def _processes(run: Recorded, rule: Rule) -> list[str]:
     later = run.after(rule.warmup_seconds)
     rows = [
         (
-            "| process | PSS, MB: first, last | MB an hour | descriptors: least, most; an hour | "
-            "threads: least, most; an hour | a core's share |"
+            "| process | PSS, MB: first, last | of it block cache | MB an hour but for it | "
+            "descriptors: least, most; an hour | threads: least, most; an hour | a core's share |"
         ),
-        "|---|--:|--:|--:|--:|--:|",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name in run.processes:
         memory = later.used(name, "pss")
         first, *_, last = of_blocks(memory, rule)
+        grown = _shown(of(later.own(name), rule), MEGABYTE)
         rows.append(
             f"| {name} | {first / MEGABYTE:.0f}, {last / MEGABYTE:.0f} | "
-            f"{_shown(of(memory, rule), MEGABYTE)} | {_handles(later, name, 'descriptors', rule)} "
-            f"| {_handles(later, name, 'threads', rule)} | {_share(later, name):.1%} |"
+            f"{_cached(later, name, rule)} | {grown} | "
+            f"{_handles(later, name, 'descriptors', rule)} | "
+            f"{_handles(later, name, 'threads', rule)} | {_share(later, name):.1%} |"
         )
     return rows
+
+
+def _cached(run: Recorded, name: str, rule: Rule) -> str:
+    points = run.said(name, CACHED) if name in run.ours else []
+    if not any(value for _, value in points):
+        return ""
+    first, *_, last = of_blocks(points, rule)
+    return f"{first / MEGABYTE:.0f}, {last / MEGABYTE:.0f}"
 
 
 def of_blocks(points: list[Point], rule: Rule) -> list[float]:
@@ -87,10 +97,10 @@ def _whole(run: Recorded, rule: Rule) -> list[str]:
     segments = later.summed("audit_stream_segment_bytes_count")
     facts = {
         "lag, offsets: median, most": f"{_median(lag):,.0f}, {_most(lag):,.0f}",
-        "its trend, offsets an hour": _shown(of(lag, rule), digits=0),
         "broker's timestamp to stored, ends of segments: mean, most": (
             f"{sum(delays) / len(delays):.1f} s, {max(delays):.1f} s"
         ),
+        "its trend, seconds an hour": _shown(of(later.archive_delay(), rule), digits=1),
         "oldest heartbeat of an event loop, seen": f"{max(loops):.2f} s",
         "the sender was late by at most": f"{late:.1f} s",
         f"segments stored in {_minutes(later):.0f} minutes": f"{_grown(segments):,.0f}",

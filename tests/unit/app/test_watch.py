@@ -52,7 +52,7 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
 ) -> None:
     monkeypatch.setattr(watching, "_READY_SECONDS", 0.001)
     monkeypatch.setattr(watching, "_BROKER_SECONDS", 0.0)
-    sizes = SimpleNamespace(batches=SimpleNamespace(sizes=lambda: {0: 5}))
+    sizes = SimpleNamespace(batches=SimpleNamespace(sizes=lambda: {0: 5}, cache_bytes=7))
     metrics = Metrics()
     worker: Any = SimpleNamespace(ready={"assigned": False}, restore_remaining=0, table=sizes)
     pipeline, topics, health = AwayPipeline(), Topics(away), Health("broker", "assigned")
@@ -75,6 +75,7 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
         assert metrics.registry.get_sample_value("audit_stream_restore_seconds_count") == 1
         labels = {"partition": "0"}
         assert metrics.registry.get_sample_value("audit_stream_table_keys", labels) == 5
+        assert metrics.registry.get_sample_value("audit_stream_block_cache_bytes") == 7
     finally:
         task.cancel()
 

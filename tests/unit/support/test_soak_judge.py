@@ -71,6 +71,20 @@ def test_memory_that_rises_by_fourteen_megabytes_an_hour_is_found_and_by_one_is_
     assert problems(leak(1e6)) == []
 
 
+def test_a_block_cache_that_fills_is_no_leak_and_hides_none() -> None:
+    def filling(leak: float) -> Callable[[Made], None]:
+        def change(made: Made) -> None:
+            held = 60e6 * made["at"] / 3600
+            made["metrics"]["worker-0"]["audit_stream_block_cache_bytes"] = held
+            made["processes"]["worker-0"]["pss"] += held + leak * made["at"] / 3600
+
+        return change
+
+    assert problems(filling(0.0)) == []
+    [problem] = problems(filling(14e6))
+    assert problem.startswith("worker-0: memory grows")
+
+
 def test_a_rise_that_ends_before_the_warm_up_does_is_none() -> None:
     def filling(made: Made) -> None:
         made["processes"]["worker-0"]["pss"] -= max(0.0, 900 - made["at"]) * 1e5
@@ -88,11 +102,21 @@ def test_ten_handles_more_an_hour_are_found(what: str) -> None:
 
 
 def test_a_lag_that_creeps_is_found_before_it_is_long() -> None:
-    def creep(made: Made) -> None:
-        made["metrics"]["worker-0"]["audit_stream_unarchived_offsets"] += made["at"] * 5
+    def creep(made: Made) -> None:  # by 3.6 s an hour
+        said = made["metrics"]["worker-0"]
+        said["audit_stream_archive_delay_seconds_sum"] += 0.001 * made["at"] ** 2 / 2
 
     [problem] = problems(creep)
-    assert problem.startswith("the lag grows")
+    assert problem.startswith("the lag grows by up to 3.")
+
+
+def test_phases_in_which_partitions_seal_are_no_lag() -> None:
+    """They drift: what waits at the moment of a sample rises by half, and each waits no longer."""
+
+    def drift(made: Made) -> None:
+        made["metrics"]["worker-0"]["audit_stream_unarchived_offsets"] += made["at"] * 8
+
+    assert problems(drift) == []
 
 
 def test_what_waits_too_long_once_is_found() -> None:
