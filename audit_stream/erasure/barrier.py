@@ -106,9 +106,10 @@ class Barrier:
 
 def _process_of(process: str, name: str | None, known: Sequence[Member]) -> str:
     """Of a static member the process that came last under its name: the broker may still say the
-    one before."""
+    one before. Who has come to the newest epoch outlived those who never did, whatever their
+    clocks say; of several, or none, the clocks are asked."""
     named = [each for each in known if name is not None and each.host == name]
-    return max(named, key=lambda each: each.since).process if named else process
+    return max(named, key=lambda each: (each.epoch, each.since)).process if named else process
 
 
 def _excuse(

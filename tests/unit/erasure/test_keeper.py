@@ -27,7 +27,7 @@ from audit_stream.privacy.subject_object import open_tags
 from audit_stream.privacy.subjects import KeyDeriver, tags_of
 from tests.support import golden
 from tests.support.erasing import ANOTHER, INDEX_KEY, RECORDS, SOMEBODY, sealed
-from tests.support.keeping import Kept, Kill, Killed, sources
+from tests.support.keeping import AT, Kept, Kill, Killed, sources
 
 KILLS = [
     ("taken", "before"), ("taken", "after"), ("punctured", "before"), ("punctured", "between"),
@@ -272,6 +272,17 @@ async def test_a_static_member_is_the_process_that_came_last_under_its_name(kept
     await kept.run()
     [certificate] = await kept.certificates()
     assert certificate.barrier == {"acknowledged": 1, "excused": []}
+
+
+async def test_a_clock_that_was_ahead_keeps_no_process_in_the_group(kept: Kept) -> None:
+    """One that was killed with it would be the last under its name for days."""
+    ahead = await kept.member(name="pod-0", since="2026-11-29T08:00:00.000Z")
+    worker = await kept.member(name="pod-0", since=AT)
+    kept.group = [(ahead.member.process, "pod-0")]
+    await worker.loaded(2)
+    [blocker] = (await kept.barrier(2).look()).blockers
+    assert blocker.process == ahead.member.process
+    assert blocker.why == "has the epoch 1, on pod-0"  # excused once all is sealed on
 
 
 async def test_a_worker_that_joins_while_an_erasure_is_at_work_is_waited_for(kept: Kept) -> None:
