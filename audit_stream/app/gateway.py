@@ -115,11 +115,7 @@ def build_gateway(
         key_watch=_key_watch(settings, stores.private, registration, service, alarms),
     )  # fmt: skip
     tell_standing(metrics, health, alarms)
-    metrics.block_cache_bytes.set_function(lambda: index.cache_bytes)
-    metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
-    metrics.journal_unsealed_seconds.set_function(
-        lambda: unsealed_seconds(journal.folder, time.time())
-    )
+    _measure(metrics, index, service, journal)
 
     def observe(route: str, status: int, seconds: float) -> None:
         metrics.gateway_answers_total.labels(route, str(status)).inc()
@@ -142,6 +138,17 @@ def build_gateway(
 
     refused = metrics.platform_deletions_total.inc
     return build_app(gateway, running, observe, pages, officers, refused)
+
+
+def _measure(
+    metrics: Metrics, index: ArchiveIndex, service: Service, journal: Journal
+) -> None:  # fmt: skip
+    """What is asked whenever somebody looks."""
+    metrics.block_cache_bytes.set_function(lambda: index.cache_bytes)
+    metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)
+    metrics.journal_unsealed_seconds.set_function(
+        lambda: unsealed_seconds(journal.folder, time.time())
+    )
 
 
 def _service(
