@@ -140,9 +140,7 @@ def build_gateway(
     return build_app(gateway, running, observe, pages, officers, refused)
 
 
-def _measure(
-    metrics: Metrics, index: ArchiveIndex, service: Service, journal: Journal
-) -> None:  # fmt: skip
+def _measure(metrics: Metrics, index: ArchiveIndex, service: Service, journal: Journal) -> None:
     """What is asked whenever somebody looks."""
     metrics.block_cache_bytes.set_function(lambda: index.cache_bytes)
     metrics.index_behind_seconds.set_function(lambda: service.behind_seconds)

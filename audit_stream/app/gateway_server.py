@@ -64,8 +64,8 @@ class GatewayServer(uvicorn.Server):
                 async with registered(stores.private, "gateway") as registration:
                     self.config.app = await self._loaded(stores, registration)
                     await super().serve(sockets)
-        except AskedToEnd:
-            log.info("told to end before an erasure had brought the keyring up")
+        except AskedToEnd as asked:
+            log.info("%s", asked)
         finally:
             await stores.close()
 

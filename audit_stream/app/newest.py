@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 
 from audit_stream.app.checks import archive_reached, load_archive_keyring, outdated
@@ -16,7 +15,6 @@ from audit_stream.ports import Alerts, WormStore
 from audit_stream.privacy.keyring import parse_keyring
 from audit_stream.settings import Settings
 
-log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 #: The alarm of a process whose keyring is older than the archive, also of one that runs.
 BEHIND = "keyring:behind"
@@ -58,7 +56,7 @@ async def newest_keyring(
             f"is at work: waiting until {settings.keyring} is brought up to it",
         )
         if asked_to_end():
-            raise AskedToEnd
+            raise AskedToEnd("told to end before an erasure had brought the keyring up")
         await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -99,8 +99,8 @@ async def run_worker(
             await _run(
                 settings, metrics, alarms, health, watchdog, stop, end, hook, adapt, form, ends
             )
-    except AskedToEnd:
-        log.info("told to end before an erasure had brought the keyring up")
+    except AskedToEnd as asked:
+        log.info("%s", asked)
     except AuditError as error:
         note.leave(error.code)
         raise

@@ -14,7 +14,7 @@ from tests.campaigns.soak.trend import Point
 
 Sample = Mapping[str, Any]
 _DELAY = "audit_stream_archive_delay_seconds"
-CACHED = "audit_stream_block_cache_bytes"
+_CACHED = "audit_stream_block_cache_bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,12 @@ class Recorded:
 
     def own(self, process: str) -> list[Point]:
         """Its memory (PSS) but for what its block cache holds, which fills and is bounded."""
-        cached = self.said(process, CACHED) if process in self.ours else []
-        held = dict(cached)
+        held = dict(self.cached(process))
         return [(at, used - held.get(at, 0.0)) for at, used in self.used(process, "pss")]
+
+    def cached(self, process: str) -> list[Point]:
+        """What its block cache holds; nothing is known of the broker's."""
+        return self.said(process, _CACHED) if process in self.ours else []
 
     def said(self, process: str, metric: str) -> list[Point]:
         """A metric of one process, 0 before it has one."""

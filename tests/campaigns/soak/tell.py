@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from tests.campaigns.soak.judge import MEGABYTE, Rule, of
-from tests.campaigns.soak.series import CACHED, Recorded
+from tests.campaigns.soak.series import Recorded
 from tests.campaigns.soak.trend import Point, Trend, blocks
 
 _DISK = ("state", "changelog", "raw", "archive", "subjects", "index", "journal", "logs")
@@ -58,7 +58,7 @@ def _processes(run: Recorded, rule: Rule) -> list[str]:
 
 
 def _cached(run: Recorded, name: str, rule: Rule) -> str:
-    points = run.said(name, CACHED) if name in run.ours else []
+    points = run.cached(name)
     if not any(value for _, value in points):
         return ""
     first, *_, last = of_blocks(points, rule)
