@@ -180,11 +180,13 @@ async def check_epoch(
         raise outdated(ring.keyring.epoch, reached)
 
 
-def outdated(epoch: int, reached: int) -> KeyringError:
+_OUTDATED = "use the newest keyring: an older one could open what was erased"
+
+
+def outdated(epoch: int, reached: int, hint: str = _OUTDATED) -> KeyringError:
     """That a keyring of `epoch` is older than the archive."""
     return KeyringError(
-        f"the keyring has the epoch {epoch}, the archive is at {reached}",
-        hint="use the newest keyring: an older one could open what was erased",
+        f"the keyring has the epoch {epoch}, the archive is at {reached}", hint=hint
     )
 
 

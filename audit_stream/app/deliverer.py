@@ -9,13 +9,14 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 from audit_stream.app.adoption import KeyringWatch
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.covers import cover_wrapper
 from audit_stream.app.delivering import Delivering, delivering
-from audit_stream.app.newest import AskedToEnd
+from audit_stream.app.newest import COMMAND_PATIENCE, AskedToEnd
 from audit_stream.app.now import now
 from audit_stream.app.probing import tell_check
 from audit_stream.app.repeated import beside, repeated
@@ -49,7 +50,8 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     web.start()
     try:
-        async with delivering(settings, alarms, stop.is_set) as place:
+        patience = COMMAND_PATIENCE if once else inf
+        async with delivering(settings, alarms, stop.is_set, patience=patience) as place:
             deliverer, work = deliverer_of(place, metrics, alarms)
             tell_breaker(place.breaker, metrics, health, _CLOSED)
             async with beside(_works(place, deliverer, metrics, alarms, once)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.delivering import delivering, positions_store, trusted_keys
+from audit_stream.app.newest import COMMAND_PATIENCE
 from audit_stream.app.now import now
 from audit_stream.app.places import archive_to_read
 from audit_stream.archive.chain import Chain
@@ -106,7 +107,7 @@ async def retry_all(settings: Settings) -> tuple[Outcome, int]:
     """Try once what lies there now: how it ended, and how many entries retention had taken."""
     alarms = alarm_board(settings)
     try:
-        async with delivering(settings, alarms) as place:
+        async with delivering(settings, alarms, patience=COMMAND_PATIENCE) as place:
             retries = await _retries(settings, place.connection, place.positions)
             ranges, lost = await _ranges(place.connection, retries)
             reader = RecordReader(place.store, place.trusted, settings.archive_name, place.courier)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.gateway_keys import Keys, with_covers
@@ -88,10 +90,11 @@ class Delivering:
 
 @contextlib.asynccontextmanager
 async def delivering(
-    settings: Settings, alarms: Alerts, asked_to_end: Callable[[], bool] = never
-) -> AsyncIterator[Delivering]:
+    settings: Settings, alarms: Alerts, asked_to_end: Callable[[], bool] = never, *,
+    patience: float = inf,
+) -> AsyncIterator[Delivering]:  # fmt: skip
     """The target that the settings name, for the block. `ConfigError`, `KeyringError`; `AskedToEnd`
-    where its keyring had to be waited for."""
+    where its keyring had to be waited for, which is done for `patience` seconds."""
     clock, name = SystemClock(), settings.delivery_name
     policy = BreakerPolicy(
         max_failures=settings.breaker_attempts, first_delay=settings.breaker_probe_seconds,
@@ -100,6 +103,7 @@ async def delivering(
     breaker = CircuitBreaker(f"siem:{name}", clock=clock, alerts=alarms, policy=policy)
     attempts = Attempts(breaker, only_a_post_tells, clock=clock, policy=RetryPolicy())
     delivery = receiver(settings)
+    newest = partial(newest_keyring, asked_to_end=asked_to_end, patience=patience)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(delivery.close)
         stack.callback(attempts.close)
@@ -111,7 +115,7 @@ async def delivering(
         fields: Fields = NoFields()
         if settings.delivery_fields:
             held, trusted = await stack.enter_async_context(
-                _holding(settings, store, alarms, asked_to_end)
+                _holding(settings, store, alarms, newest)
             )
             fields = held.fields
         trusted = trusted or trusted_keys(settings)
@@ -151,14 +155,17 @@ def _positions(settings: Settings, alarms: Alerts) -> ResilientSubjectStore:
 
 @contextlib.asynccontextmanager
 async def _holding(
-    settings: Settings, store: ResilientStore, alarms: Alerts, asked_to_end: Callable[[], bool]
+    settings: Settings,
+    store: ResilientStore,
+    alarms: Alerts,
+    newest: Callable[..., Awaitable[LoadedKeyring]],
 ) -> AsyncIterator[tuple[Held, TrustedKeys]]:
     """The newest keys, held only while the archive's fleet has this process registered."""
     subjects = subject_store(settings)
     private = PrivateObjects(subjects, index_key_of(settings.keyring))
     try:
         async with registered(private, ROLE) as registration:
-            ring = await newest_keyring(settings, store, private, alarms, asked_to_end=asked_to_end)
+            ring = await newest(settings, store, private, alarms)
             keys = await asyncio.to_thread(with_covers, settings, ring)
             fields = _fields(settings, subjects, keys)
             await note(settings, private)

@@ -18,6 +18,7 @@ from audit_stream.keys.file import LoadedKeyring, write_view
 from audit_stream.settings import Settings
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import golden
+from tests.support.alerts import RecordedAlerts
 from tests.support.erasing import SOMEBODY
 from tests.support.eventually import eventually
 from tests.support.keeping import Kept, Kill, Killed
@@ -85,10 +86,10 @@ async def test_a_whole_erasure_behind_its_back_is_no_error(
         return ring
 
     monkeypatch.setattr(newest, "load_archive_keyring", load)
-    ring = await newest_keyring(
-        settings_of(kept.path), kept.store, kept.private, AlarmBoard("worker")
-    )
+    alerts = RecordedAlerts()
+    ring = await newest_keyring(settings_of(kept.path), kept.store, kept.private, alerts)
     assert (loaded, ring.keyring.epoch) == ([1, 2], 2)
+    assert alerts.events == [("close", BEHIND)]  # nobody is woken for a moment
     assert len(await kept.certificates()) == 1
 
 
@@ -108,6 +109,15 @@ async def test_one_that_never_was_the_newest_is_refused_also_when_it_was_told_so
     await tell_epoch(kept.private, 2)
     with pytest.raises(KeyringError, match="has the epoch 1, the archive is at 2"):
         await newest_keyring(settings_of(kept.path), kept.store, kept.private, AlarmBoard("worker"))
+
+
+async def test_a_command_does_not_wait_for_ever(kept: Kept, view: Path) -> None:
+    await killed_at_work(kept)
+    with pytest.raises(KeyringError, match="has the epoch 1, the archive is at 2") as refused:
+        await newest_keyring(
+            settings_of(view), kept.store, kept.private, AlarmBoard("worker"), patience=0.0
+        )
+    assert "an erasure is at work" in str(refused.value)
 
 
 async def test_who_is_asked_to_end_waits_no_longer(kept: Kept, view: Path) -> None:
