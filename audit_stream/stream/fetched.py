@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -35,11 +36,25 @@ def _set(target: object, name: str, value: int) -> None:
     setattr(target, name, value)
 
 
-Fetched = tuple[list[Any], int]  # records, position after them
+class Fetched(NamedTuple):
+    """What one fetch gives of a partition: all there is of the offsets [start, position).
+
+    An answer can be dropped on its way, by a rebalance for one. The client's position has moved
+    nevertheless, and what is fetched next begins behind it: `start` tells, whatever the records.
+    """
+
+    records: list[Any]
+    start: int  # position before
+    position: int  # position after
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread, answering with whole batches and the position behind them."""
+    """Faust's consumer thread, answering with whole batches and the positions around them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Behind what was answered last, or where a seek went: where the next answer begins.
+        self._answered: dict[TP, int] = {}
 
     async def on_start(self) -> None:
         """As stock, and watch whose the member's name is."""
@@ -90,7 +105,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return {}
         # Read here, in the consumer's own thread: between fetch and position nothing can run.
         fetched = {
-            TP(*tp): (records, assignment.state_value(tp).position)
+            TP(*tp): self._answer(TP(*tp), records, assignment.state_value(tp).position)
             for tp, records in found.items()
             if assignment.state_value(tp) is not None
         }
@@ -99,5 +114,15 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if state is not None and state.has_valid_position:
                 expected = self.consumer.expected.get(tp)
                 if expected is not None and state.position > expected:
-                    fetched[tp] = ([], state.position)
+                    fetched[tp] = self._answer(tp, [], state.position)
         return fetched
+
+    def _answer(self, tp: TP, records: list[Any], position: int) -> Fetched:
+        start = self._answered.get(tp, -1)  # of a partition without a seek nothing is given out
+        self._answered[tp] = position
+        return Fetched(records, start, position)
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        """As stock, whose seeks are done before its first await."""
+        self._answered.update(partitions)
+        await super()._seek_wait(consumer, partitions)

@@ -63,6 +63,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.in_flight_bytes = 0
         self._in_flight: dict[TP, deque[BatchMessage]] = {}
         self._done: dict[TP, int] = {}
+        self._seeking = False
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -71,7 +72,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _fetchable(self) -> set[TP]:
         active = set(self._get_active_partitions()) - self.halted
-        if self.throttled():
+        if self._seeking or self.throttled():
             return {tp for tp in active if self._is_changelog_tp(tp)}
         return active
 
@@ -85,11 +86,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             fetched = await self._getmany(active_partitions=self._fetchable(), timeout=timeout)
         finally:
             self.not_waiting_next_records.set()
-        for tp, (records, position) in (fetched or {}).items():
-            if self.should_stop or not self.flow_active:
-                return  # what was fetched is fetched again: assignment seeks every partition
+        for tp, (records, start, position) in (fetched or {}).items():
+            if self.should_stop or self._seeking or not self.flow_active:
+                return  # what is dropped is fetched again: the next answer tells that it is missing
             if generation != self.app.consumer_generation_id:
                 return
+            expected = self.expected.get(tp)
+            if expected is not None and start != expected < position:
+                await self.reseek({tp: expected})
+                continue
             message = self._to_batch(tp, records, position, generation)
             if message is not None:
                 yield tp, message
@@ -204,7 +209,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.halted.clear()
 
     async def perform_seek(self) -> None:
-        """After recovery: raw partitions go to the archive's end, whatever the group committed."""
+        """After recovery: raw partitions go to the archive's end, whatever the group committed.
+
+        Nothing is given out until the flow is resumed: stock Faust clears all queues then, and what
+        had come into them since the seek would be missing until the next assignment.
+        """
+        self._seeking = True
         assigned = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
         if self.find_positions is None or not assigned:
             return
@@ -216,6 +226,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         for tp in assigned - set(positions):
             self.halted.add(tp)
         await self.reseek(positions)
+
+    def resume_flow(self) -> None:
+        """As stock, right after the queues were cleared."""
+        self._seeking = False
+        super().resume_flow()
 
     async def reseek(self, positions: Mapping[TP, int]) -> None:
         """Go to offsets; what is in flight for these partitions is stale from now on."""

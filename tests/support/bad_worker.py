@@ -7,7 +7,9 @@ looks for legal holds all the time; ``holder``, ``eraser``, ``deliverer``, ``mir
 who keeps the holds, erases, delivers, sweeps the second store; ``switched FOLDER``, ``notary
 FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``leak BYTES``: each of the sink agent's chunks
 leaves so much behind, and descriptors. ``spill sink|store``: a bug whose text quotes a record, in
-the sink agent or while storing.
+the sink agent or while storing. ``hurried``: batches come as soon as their partitions are sought,
+and the first is not done with when Faust lets all flow; ``forgetful N``: the first N answers of the
+fetching thread that hold records are dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import logging.config
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ from audit_stream.stream.context import Context, StepHook, no_hook
 from audit_stream.stream.lane import Lane
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.quarantine import QuarantineWriter
+from audit_stream.stream.transport import BatchConsumer, BatchMessage
 from audit_stream.telemetry.logs import logging_config
 from tests.support import switched_worker
 
@@ -170,6 +173,46 @@ def with_spill(where: str) -> None:
     FileStore.put_if_absent = putting  # type: ignore[method-assign]
 
 
+def with_hurry() -> None:
+    """Let a batch be at work, and the others wait in a queue, when the flow is resumed."""
+    seek, ingest, resume = BatchConsumer.perform_seek, Pipeline.ingest, BatchConsumer.resume_flow
+    sought, flows = asyncio.Event(), asyncio.Event()
+
+    async def seeking(self: BatchConsumer) -> None:
+        await seek(self)
+        sought.set()
+        with contextlib.suppress(TimeoutError):  # none comes: that is as it should be
+            async with asyncio.timeout(2):
+                while not any(queue.qsize() for queue in self.app.flow_control._queues):
+                    await asyncio.sleep(0.01)
+
+    async def ingesting(self: Pipeline, message: BatchMessage) -> AsyncIterator[Any]:
+        await flows.wait()
+        async for each in ingest(self, message):
+            yield each
+
+    def resuming(self: BatchConsumer) -> None:
+        resume(self)
+        if sought.is_set():
+            flows.set()
+
+    BatchConsumer.perform_seek = seeking  # type: ignore[method-assign]
+    Pipeline.ingest = ingesting  # type: ignore[assignment,method-assign]
+    BatchConsumer.resume_flow = resuming  # type: ignore[method-assign]
+
+
+def with_forgetting(count: int) -> None:
+    """Let answers of the thread be lost on their way."""
+    getmany, left = BatchConsumer._getmany, iter(range(count))
+
+    async def asking(self: BatchConsumer, **how: Any) -> Any:
+        found = await getmany(self, **how)
+        raw = [tp for tp in found or {} if found[tp].records and not self._is_changelog_tp(tp)]
+        return {} if raw and next(left, None) is not None else found
+
+    BatchConsumer._getmany = asking
+
+
 def main() -> None:
     settings = Settings.load(None)
     logging.config.dictConfig(logging_config("INFO", "console"))
@@ -185,6 +228,12 @@ def main() -> None:
         asyncio.run(run_worker(settings))
     elif kind == "spill":
         with_spill(rest[0])
+        asyncio.run(run_worker(settings))
+    elif kind == "hurried":
+        with_hurry()
+        asyncio.run(run_worker(settings))
+    elif kind == "forgetful":
+        with_forgetting(int(rest[0]))
         asyncio.run(run_worker(settings))
     elif kind == "away":
         AwayStore.flag = Path(rest[0])

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from audit_stream.stream.fetched import BatchThread, Fetched
 from audit_stream.stream.transport import BatchConsumer, BatchTransport
 
 RAW = TP("raw", 0)
@@ -106,6 +107,27 @@ async def test_records_below_what_is_expected_are_not_delivered_twice(ours: Batc
     assert batch(ours, 0, 15) is None
 
 
+async def test_an_answer_that_was_dropped_is_fetched_again(
+    ours: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no hole: the offsets would be covered without their records."""
+    sought, answers = list[Any](), [Fetched([], 0, 10), Fetched([], 30, 40), Fetched([], 10, 20)]
+
+    async def answer(self: Any, **_: Any) -> Any:
+        return {RAW: answers.pop(0)}
+
+    async def seek(self: Any, positions: Any) -> None:
+        sought.append(dict(positions))
+
+    monkeypatch.setattr(driver.ThreadDelegateConsumer, "_getmany", answer)
+    monkeypatch.setattr(BatchThread, "seek_wait", seek)
+    given = list[Any]()
+    while answers:
+        given += [message async for _, message in ours.getmany(1.0)]
+    assert [(each.base, each.next_offset) for each in given] == [(0, 10), (10, 20)]
+    assert sought == [{RAW: 10}]
+
+
 async def test_l5_what_is_dropped_is_neither_committed_nor_waited_for(ours: BatchConsumer) -> None:
     first, second = batch(ours, 0, 10), batch(ours, 10, 20)
     ours._unacked_messages.update((first, second))
@@ -149,3 +171,14 @@ async def test_a_throttled_consumer_fetches_changelogs_only(ours: BatchConsumer)
     ours.throttled = lambda: False
     ours.halted.add(RAW)
     assert ours._fetchable() == {changelog}
+
+
+async def test_between_the_seek_and_the_flow_nothing_is_given_out(
+    ours: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BatchThread, "assignment", lambda _: {RAW})
+    ours._active_partitions = {RAW}
+    await ours.perform_seek()
+    assert ours._fetchable() == set()
+    ours.resume_flow()
+    assert ours._fetchable() == {RAW}
