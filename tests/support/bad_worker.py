@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ from audit_stream.stream.quarantine import QuarantineWriter
 from audit_stream.stream.transport import BatchConsumer, BatchMessage
 from audit_stream.telemetry.logs import logging_config
 from tests.support import switched_worker
+from tests.support.eventually import eventually
 
 
 def signal_at(number: signal.Signals, step: str, when: str, count: int) -> StepHook:
@@ -178,13 +180,14 @@ def with_hurry() -> None:
     seek, ingest, resume = BatchConsumer.perform_seek, Pipeline.ingest, BatchConsumer.resume_flow
     sought, flows = asyncio.Event(), asyncio.Event()
 
+    async def waits(self: BatchConsumer) -> bool:
+        return any(queue.qsize() for queue in self.app.flow_control._queues)
+
     async def seeking(self: BatchConsumer) -> None:
         await seek(self)
         sought.set()
-        with contextlib.suppress(TimeoutError):  # none comes: that is as it should be
-            async with asyncio.timeout(2):
-                while not any(queue.qsize() for queue in self.app.flow_control._queues):
-                    await asyncio.sleep(0.01)
+        with contextlib.suppress(AssertionError):  # none comes: that is as it should be
+            await eventually(partial(waits, self), 2)
 
     async def ingesting(self: Pipeline, message: BatchMessage) -> AsyncIterator[Any]:
         await flows.wait()
