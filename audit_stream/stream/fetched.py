@@ -16,6 +16,7 @@ from faust.types import TP
 
 from audit_stream.kafka.batches import take_whole_batches
 from audit_stream.stream.membership import NameGuard
+from audit_stream.stream.process import is_cancelled
 from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
@@ -71,8 +72,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             await super().on_thread_stop()
         except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # it is us who are to end
+            if is_cancelled():
                 raise
             log.warning("the consumer's client did not close: %s at %s",
                         type(error).__name__, where(error))  # fmt: skip

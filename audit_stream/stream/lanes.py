@@ -29,7 +29,12 @@ from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
 from audit_stream.stream.lane import Lane
-from audit_stream.stream.process import EXIT_CANNOT_JUDGE, EXIT_FENCED, EXIT_INTERNAL
+from audit_stream.stream.process import (
+    EXIT_CANNOT_JUDGE,
+    EXIT_FENCED,
+    EXIT_INTERNAL,
+    is_cancelled,
+)
 from audit_stream.stream.resync import Resync, TimestampAt, check_same_topic
 from audit_stream.stream.storing import Outdated, Overtaken, Storing
 from audit_stream.stream.table import BatchStore
@@ -249,6 +254,8 @@ class Lanes:
         try:
             await storing.run()
         except asyncio.CancelledError:
+            if not is_cancelled():  # what it waited for was, and nobody would store from here on
+                self.context.die(EXIT_INTERNAL, f"storing {tp.topic}/{tp.partition} was cut off")
             raise
         except Overtaken as winner:
             await self._after_overtaken(tp, winner)

@@ -6,6 +6,7 @@ faust.md). So the process ends itself, hard, and its supervisor starts a new one
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -46,6 +47,13 @@ def die(
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def is_cancelled() -> bool:
+    """Whether the running task is to end; else a `CancelledError` in it is that of a future it
+    waited for, which a library gave up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ShutdownTimer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
 from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.pipeline import Pipeline
-from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL, Watchdog
+from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL, Watchdog, is_cancelled
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.table import BatchTable
 from audit_stream.stream.transport import BatchSchema, BatchTransport
@@ -192,31 +192,33 @@ class Worker:
 
     async def _ingest(self, stream: Any) -> None:
         async for event in stream.noack().events():
-            try:
+            with self._fatal("ingest agent"):
                 async for lane, chunk in self.pipeline.ingest(event.message):
                     await self._channel.put((lane, chunk))
-            except Exception as error:
-                self._fatal("ingest", error)
             await asyncio.sleep(0)
 
     async def _sink(self, stream: Any) -> None:
         async for work in stream:
-            try:
+            with self._fatal("sink agent"):
                 self.pipeline.sink(*work)
-            except Exception as error:
-                self._fatal("sink", error)
 
     async def _rekey(self, stream: Any) -> None:
         async for event in stream.noack().events():
-            try:
+            with self._fatal("rekey agent"):
                 await self._rekeyer.copy(event.message)
                 self.app.consumer.ack(event.message)
-            except Exception as error:
-                self._fatal("rekey", error)
 
-    def _fatal(self, agent: str, error: Exception) -> None:
-        log.error("the %s agent failed", agent, exc_info=error)
-        self.context.die(EXIT_INTERNAL, f"the {agent} agent failed: {type(error).__name__}")
+    @contextlib.contextmanager
+    def _fatal(self, what: str) -> Iterator[None]:
+        """What fails in the block ends the process, also by being cancelled where the agent is not:
+        Faust would go on behind it."""
+        try:
+            yield
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            log.exception("the %s failed", what)
+            self.context.die(EXIT_INTERNAL, f"the {what} failed: {type(error).__name__}")
 
     def _fenced(self, name: str) -> None:
         error = Fenced(
@@ -257,10 +259,8 @@ class Worker:
             self._watchdog.excuse(_POLL, "no assignment yet" if restoring else None)
             if self.app.crashed:
                 self.context.die(EXIT_INTERNAL, _why_crashed(self.app.crash_reason))
-            try:
+            with self._fatal("sealing timer"):
                 self.pipeline.tick()
-            except Exception as error:
-                self._fatal("sealing timer", error)
 
     async def _committed(self, tps: set[TP]) -> dict[TP, int]:
         """Where a rekey source goes on: at the group's committed offset, else at the log start.

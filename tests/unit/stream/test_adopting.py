@@ -232,3 +232,29 @@ async def test_who_slept_through_an_erasure_leaves_no_tag(working: Working) -> N
     assert not lane.live
     assert await pipeline.context.subjects.names("") == []
     assert await working.store.names("segments/") == []
+
+
+async def test_who_stores_is_not_cut_off_unseen(
+    working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A future that a library gave up ends the task that waits for it; the lane would stand."""
+
+    async def given_up(*_: Any) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    monkeypatch.setattr(working.store, "put_if_absent", given_up)
+    [(lane, chunk)] = await working.judged(working.fetched(ONE, 0, 20))
+    working.pipeline.sink(lane, chunk)
+    lane.cut()
+
+    async def ended() -> bool:
+        return stores_of(ONE) == []
+
+    await eventually(ended)
+    assert working.died == [f"storing {TOPIC}/0 was cut off"]
+    working.pipeline.drop()
+    await asyncio.sleep(0)
+    assert stores_of(TWO) == []
+    assert len(working.died) == 1
