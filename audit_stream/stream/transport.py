@@ -93,7 +93,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 return
             expected = self.expected.get(tp)
             if expected is not None and start != expected < position:
-                await self.reseek({tp: expected})
+                await self._thread.seek_wait({tp: expected})  # what was given out before is good
                 continue
             message = self._to_batch(tp, records, position, generation)
             if message is not None:

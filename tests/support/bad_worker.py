@@ -8,8 +8,8 @@ who keeps the holds, erases, delivers, sweeps the second store; ``switched FOLDE
 FOLDER``, ``gateway FOLDER``: see `switched_worker`. ``leak BYTES``: each of the sink agent's chunks
 leaves so much behind, and descriptors. ``spill sink|store``: a bug whose text quotes a record, in
 the sink agent or while storing. ``hurried``: batches come as soon as their partitions are sought,
-and the first is not done with when Faust lets all flow; ``forgetful N``: the first N answers of the
-fetching thread that hold records are dropped.
+and the first is not done with when Faust lets all flow; ``forgetful M N``: behind the first M
+answers of the fetching thread that hold records, N are dropped.
 """
 
 from __future__ import annotations
@@ -204,14 +204,14 @@ def with_hurry() -> None:
     BatchConsumer.resume_flow = resuming  # type: ignore[method-assign]
 
 
-def with_forgetting(count: int) -> None:
+def with_forgetting(kept: int, count: int) -> None:
     """Let answers of the thread be lost on their way."""
-    getmany, left = BatchConsumer._getmany, iter(range(count))
+    getmany, lost = BatchConsumer._getmany, iter([False] * kept + [True] * count)
 
     async def asking(self: BatchConsumer, **how: Any) -> Any:
         found = await getmany(self, **how)
         raw = [tp for tp in found or {} if found[tp].records and not self._is_changelog_tp(tp)]
-        return {} if raw and next(left, None) is not None else found
+        return {} if raw and next(lost, False) else found
 
     BatchConsumer._getmany = asking
 
@@ -236,7 +236,7 @@ def main() -> None:
         with_hurry()
         asyncio.run(run_worker(settings))
     elif kind == "forgetful":
-        with_forgetting(int(rest[0]))
+        with_forgetting(int(rest[0]), int(rest[1]))
         asyncio.run(run_worker(settings))
     elif kind == "away":
         AwayStore.flag = Path(rest[0])

@@ -126,6 +126,7 @@ async def test_an_answer_that_was_dropped_is_fetched_again(
         given += [message async for _, message in ours.getmany(1.0)]
     assert [(each.base, each.next_offset) for each in given] == [(0, 10), (10, 20)]
     assert sought == [{RAW: 10}]
+    assert {each.epoch for each in given} == {ours.epochs.get(RAW, 0)}  # what waits is not stale
 
 
 async def test_l5_what_is_dropped_is_neither_committed_nor_waited_for(ours: BatchConsumer) -> None:
