@@ -10,6 +10,7 @@ from audit_stream.bundle.certificates import CertificateFinder, epochs_of, prove
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts, Certified, Custody
 from audit_stream.errors import FormatError
+from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.record import Record
 from audit_stream.evidence.register import Register
@@ -40,9 +41,10 @@ class Collector:
 
     async def collect(
         self, messages: Iterable[Message], custody: Custody, *, answer: str | None = None,
-        answer_keys: bytes | None = None,
+        answer_keys: bytes | None = None, kept: Iterable[Checkpoint] = (),
     ) -> BundleFacts:  # fmt: skip
-        """All that proves the messages' records. `FormatError` when some are not logged yet."""
+        """All that proves the messages' records, and that the log continues the checkpoints that
+        its reader has `kept`. `FormatError` when it does not, or has not all of it yet."""
         revisions = [each for message in messages for each in message.revisions]
         leaves = {each.segment: leaf_hash(each.header_line) for each in revisions}
         places = await self._places(set(leaves.values()))
@@ -66,7 +68,26 @@ class Collector:
         return replace(
             facts, answer=answer, answer_keys=answer_keys,
             certificates=await self._certificates(revisions, head),
+            consistency=await self._consistency(kept, head),
         )  # fmt: skip
+
+    async def _consistency(
+        self, kept: Iterable[Checkpoint], head: Head
+    ) -> dict[tuple[int, int], Sequence[bytes]]:
+        """Proofs by (old size, new size); a checkpoint of the head's size needs none."""
+        found: dict[tuple[int, int], Sequence[bytes]] = {}
+        for each in kept:
+            there = head if each.size <= head.size else await self.log.head_at(each.size)
+            if there is None or (there.size == each.size and there.root != each.root):
+                raise FormatError(
+                    f"the archive log has no such checkpoint of {each.size} leaves",
+                    hint="keep both: audit-stream log check KEPT says more",
+                )
+            old = each if each.size < head.size else head
+            if 0 < old.size < there.size:
+                path = await self.log.consistency(old.size, old.root, there)
+                found[old.size, there.size] = path
+        return found
 
     async def _certificates(
         self, revisions: Sequence[Revision], head: Head

@@ -16,6 +16,8 @@ from audit_stream.errors import ConfigError, FormatError
 from audit_stream.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audit_stream.bundle.facts import Custody
     from audit_stream.index.lookup import Lookup, Message
 
@@ -30,6 +32,13 @@ def export(
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose; needed with --customer alone.")] = None,
     request: Annotated[str, typer.Option(help="The requester's reference.")] = "none given",
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A checkpoint that the reader kept, from an older bundle for one: the proof that "
+            "the log continues it is packed, too; repeatable."
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Write an evidence bundle: records, proofs, checkpoint, keys, and programs that check it.
@@ -40,6 +49,7 @@ def export(
     Exit 0: written. 1: nothing was found, or what was found is not logged yet. 2: wrong use.
     """
     from audit_stream.app.now import now
+    from audit_stream.app.trust import read_given
     from audit_stream.bundle.facts import Custody
 
     if message is None and (customer is None or tenant is None):
@@ -50,7 +60,8 @@ def export(
         software=f"audit-stream {__version__}",
     )  # fmt: skip
     try:
-        count, data = asyncio.run(_export(settings, custody, message, tenant, customer))
+        kept = [read_given(path) for path in checkpoint or ()]
+        count, data = asyncio.run(_export(settings, custody, kept, message, tenant, customer))
     except FormatError as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(_FOUND) from error
@@ -62,8 +73,8 @@ def export(
 
 
 async def _export(
-    settings: Settings, custody: Custody, message: str | None, tenant: str | None,
-    customer: str | None,
+    settings: Settings, custody: Custody, kept: Sequence[bytes], message: str | None,
+    tenant: str | None, customer: str | None,
 ) -> tuple[int, bytes]:  # fmt: skip
     from audit_stream.app.checks import check_reader, load_archive_keyring
     from audit_stream.app.covers import cover_opener
@@ -71,6 +82,7 @@ async def _export(
     from audit_stream.archive.private import PrivateObjects
     from audit_stream.bundle.build import build_bundle
     from audit_stream.bundle.messages import Collector
+    from audit_stream.evidence.checkpoint import open_checkpoint
     from audit_stream.index.database import ArchiveIndex
     from audit_stream.index.lookup import Lookup
     from audit_stream.index.tail import Archive
@@ -92,7 +104,8 @@ async def _export(
             store=store, log=ArchiveLog(store, ring.log_key),
             segment_keys=ring.trusted.publics, place_of=index.logged_at,
         )  # fmt: skip
-        return len(found), build_bundle(await collector.collect(found, custody))
+        opened = [open_checkpoint(each, ring.log_key, "the kept checkpoint")[0] for each in kept]
+        return len(found), build_bundle(await collector.collect(found, custody, kept=opened))
     finally:
         index.close()
         await store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from typing import Any
 import pytest
 
 from audit_stream.cli.main import run_command
+from audit_stream.evidence.checkpoint import Checkpoint
+from audit_stream.evidence.log_tree import Frontier
 from audit_stream.keys.file import load_keyring, log_signer
+from audit_stream.notary.log import ArchiveLog
+from audit_stream.stores.file import FileStore
 from tests.support.asking import Asked
 from tests.support.indexing import CUSTOMERS
 
@@ -20,13 +25,13 @@ SHIPPED = Path(__file__).parents[3] / "audit_stream" / "bundle" / "shipped" / "v
 UNANCHORED = 10
 
 
-def checked(bundle: Path, asked: Asked, folder: Path) -> tuple[int, str]:
+def checked(bundle: Path, asked: Asked, folder: Path, *more: str) -> tuple[int, str]:
     """Exit code and output of verify.py, which trusts the log's key."""
     key = log_signer(load_keyring(asked.settings.keyring).keyring).key
     policy = folder / "policy.txt"
     policy.write_text(f"log {key}\nquorum none\n")
     done = subprocess.run(
-        [sys.executable, "-I", str(SHIPPED), str(bundle), "--policy", str(policy)],
+        [sys.executable, "-I", str(SHIPPED), str(bundle), "--policy", str(policy), *more],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -90,3 +95,50 @@ def test_export_writes_the_same_beside_a_running_gateway(asked: Asked, tmp_path:
     assert found == {message for _, message in messages}
     assert run_command(["export", "--message", "unknown", "-o", str(path)]) == 1
     assert run_command(["export", "-o", str(path)]) == 2
+
+
+def kept_of(asked: Asked, size: int, folder: Path, *, other: bool = False) -> Path:
+    """A checkpoint of the log's first leaves, as somebody kept it; or of `other` leaves."""
+    signer = log_signer(load_keyring(asked.settings.keyring).keyring)
+
+    async def leaves() -> list[bytes]:
+        log = ArchiveLog(FileStore(asked.settings.archive_path), signer.key)
+        return [leaf.hash async for batch in log.batches(0) for leaf in batch.leaves]
+
+    first = asyncio.run(leaves())[:size]
+    root = Frontier().add(reversed(first) if other else first).root
+    checkpoint = Checkpoint(origin=signer.key.name, size=size, root=root)
+    path = folder / "kept.txt"
+    path.write_bytes(signer.sign(checkpoint.text()).encode())
+    return path
+
+
+@pytest.mark.usefixtures("environment")
+def test_export_shows_that_the_log_continues_what_its_reader_kept(
+    asked: Asked, tmp_path: Path
+) -> None:
+    (_, messages), path = next(iter(CUSTOMERS.items())), tmp_path / "next.zip"
+    words = ["export", "--message", messages[0][1], "-o", str(path), "--checkpoint"]
+    kept = kept_of(asked, 3, tmp_path)
+    assert run_command([*words, str(kept)]) == 0
+    code, said = checked(path, asked, tmp_path, "--checkpoint", str(kept))
+    assert (code, "not checked  10" in said) == (UNANCHORED, False), said
+    with zipfile.ZipFile(path) as bundle:
+        [name] = [each for each in bundle.namelist() if each.startswith("consistency/")]
+    assert name.startswith("consistency/3-")
+    older = kept_of(asked, 4, tmp_path)
+    _, said = checked(path, asked, tmp_path, "--checkpoint", str(older))
+    assert "there is no consistency/4-" in said
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("size", [3, 10**6])
+def test_what_the_log_does_not_continue_is_not_exported(
+    asked: Asked, tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (_, messages), path = next(iter(CUSTOMERS.items())), tmp_path / "next.zip"
+    kept = kept_of(asked, size, tmp_path, other=True)
+    words = ["export", "--message", messages[0][1], "-o", str(path), "--checkpoint", str(kept)]
+    assert run_command(words) == 1
+    assert not path.exists()
+    assert "archive log" in capsys.readouterr().err
