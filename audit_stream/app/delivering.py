@@ -170,7 +170,9 @@ async def _holding(
             fields = _fields(settings, subjects, keys)
             await note(settings, private)
             await registration.loaded(keys.epoch)
-            yield Held(registration, private, fields, keys.epoch), keys.ring.trusted
+            held, trusted = Held(registration, private, fields, keys.epoch), keys.ring.trusted
+            del ring, keys  # `fields` alone has the keys: they go with the epoch
+            yield held, trusted
     finally:
         await subjects.close()
 

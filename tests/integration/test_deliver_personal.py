@@ -25,7 +25,7 @@ from tests.support.alerts import RecordedAlerts
 from tests.support.delivering import Delivering, expected
 from tests.support.erasing import RECORDS
 from tests.support.eventually import eventually
-from tests.support.keeping import AT, Kept, sources
+from tests.support.keeping import AT, Kept, maps, sources
 from tests.support.siem import Mode, Siem, siem
 from tests.support.told import ToldReceiver, delivery_to, told_receiver
 
@@ -112,6 +112,7 @@ async def _erased_while_sent(
         await eventually(begun)
         [member] = await members(kept.private)
         assert (member.role, member.epoch) == ("deliverer", 1)
+        assert maps(process, "cover-1.bin")
         await kept.file("R-1", LAST)
         waited = await kept.barrier(2).look()
         assert [each.process for each in waited.blockers] == [member.process]
@@ -122,6 +123,7 @@ async def _erased_while_sent(
             return bool(await kept.certificates())
 
         await eventually(certified)
+        assert not maps(process, "cover-1.bin")  # everybody's keys of before, theirs among them
         before = len(server.stored())
         server.be(Mode())
 

@@ -23,6 +23,7 @@ from tests.support.commands import ROOT, run
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
+from tests.support.keeping import maps
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -118,11 +119,6 @@ async def test_p7_someone_is_erased_while_a_fleet_works_and_late_events_get_no_k
     for index in (0, 1):
         assert await fleet.stop(index) == 0
     assert await registered(fleet) == []
-
-
-def maps(process: Any, cover: str) -> bool:
-    """Whether a process has a cover's file mapped: whoever has can derive everybody's keys."""
-    return f"/{cover}" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 async def test_p7_an_idle_worker_has_no_old_cover_left(fleet: Fleet) -> None:

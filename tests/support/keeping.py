@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from audit_stream.archive.fleet import Registration
 from audit_stream.archive.opening import Closed, Opener, Personal
@@ -193,3 +195,8 @@ class Kept:
 
 def sources(*tags: bytes) -> set[str]:
     return {pub["source"] for tag in tags for pub in RECORDS[tag]}
+
+
+def maps(process: subprocess.Popen[Any], cover: str) -> bool:
+    """Whether a process has a cover's file mapped: whoever has can derive everybody's keys."""
+    return f"/{cover}" in Path(f"/proc/{process.pid}/maps").read_text()
