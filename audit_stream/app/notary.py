@@ -139,8 +139,9 @@ def _tell(notary: Notary, anchoring: Anchoring, metrics: Metrics) -> None:
     head = notary.head
     if head is not None:
         metrics.log_size.set(head.size)
-        moment = datetime.fromisoformat(head.digest.time)
-        metrics.log_checkpoint_timestamp_seconds.set(moment.timestamp())
+        moment = datetime.fromisoformat(head.digest.time).timestamp()
+        # A clock that was ahead must not hide from an alert what comes, or does not, behind it.
+        metrics.log_checkpoint_timestamp_seconds.set(min(moment, time.time()))
     metrics.log_partitions_left_out.set(notary.left_out)
     for standing in anchoring.standings:
         metrics.anchor_failures.labels(standing.name).set(standing.failures)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 
 from audit_stream.errors import StoreError
 from audit_stream.evidence.batch import MOST_LEAVES, Batch, Leaf
@@ -47,6 +48,7 @@ class Notary:
     def __init__(
         self, store: WormStore, signer: NoteSigner, gatherer: Gatherer, ends: AskEnds,
         now: Callable[[], str], batch_seconds: float = 60.0,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
         self._store, self._signer, self._batch_seconds = store, signer, batch_seconds
         self._gatherer, self._ends, self._now = gatherer, ends, now
@@ -55,6 +57,7 @@ class Notary:
         self._accessed = Accessed(store, signer.key.name, gatherer.alarms)
         self._registered = Registered(store, signer.key.name, gatherer.keys, gatherer.alarms)
         self.head: Head | None = None
+        self._monotonic, self._taken = monotonic, monotonic()  # when the head was
 
     @property
     def left_out(self) -> int:
@@ -70,7 +73,7 @@ class Notary:
             await self._anchors.resume(self.log, head)
             await self._resume_accessed(head)
             await self._mend_tiles(head.size)
-        self.head = head
+        self.head, self._taken = head, self._monotonic()
         return head
 
     async def _resume_accessed(self, head: Head) -> None:
@@ -91,7 +94,7 @@ class Notary:
         self._anchors.take(batch)
         self._accessed.take(batch)
         self._registered.take(batch)
-        self.head = taken
+        self.head, self._taken = taken, self._monotonic()
         return taken
 
     def seconds_until_due(self) -> float:
@@ -99,6 +102,8 @@ class Notary:
         if self.head is None:
             return 0.0
         age = (_moment(self._now()) - _moment(self.head.digest.time)).total_seconds()
+        if age < 0:  # by a clock that was ahead: the log does not stand still until then
+            age = self._monotonic() - self._taken
         return max(0.0, self._batch_seconds - age)
 
     async def write(

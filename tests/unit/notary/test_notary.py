@@ -34,8 +34,14 @@ class Time:
 
     def __init__(self) -> None:
         self._at = datetime(2026, 11, 25, tzinfo=UTC)
+        self.passed = 0.0
 
     def advance(self, seconds: float) -> None:
+        self.jump(seconds)
+        self.passed += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The clock is put to another time, and none passes."""
         self._at += timedelta(seconds=seconds)
 
     def __call__(self) -> str:
@@ -52,7 +58,7 @@ class Office:
             return ends
 
         gatherer = Gatherer(store, NAME, TRUSTED, self.alarms)
-        self.notary = Notary(store, SIGNER, gatherer, ask, time)
+        self.notary = Notary(store, SIGNER, gatherer, ask, time, monotonic=lambda: time.passed)
 
     @property
     def alarmed(self) -> list[str]:
@@ -133,6 +139,25 @@ async def test_an_idle_minute_has_a_batch_too(
     assert (written.leaves, written.head.size) == (1, 3)
     assert written.head.digest.coverage[0].end is None  # the broker was away
     await check(store, STREAM)
+
+
+async def test_a_clock_that_was_ahead_does_not_make_the_log_stand_still(
+    store: WormStore, time: Time
+) -> None:
+    ahead = (await office(store, time)).notary
+    time.jump(72 * 3600)
+    await ahead.write()
+    time.jump(-72 * 3600)
+    started = (await office(store, time)).notary
+    for notary in (ahead, started):
+        assert notary.seconds_until_due() == 60
+    time.advance(60)
+    for notary in (ahead, started):
+        assert notary.seconds_until_due() == 0
+    written = await started.write()
+    assert written.head.digest.time == time()
+    await ahead.catch_up()
+    assert ahead.seconds_until_due() == started.seconds_until_due() == 60
 
 
 async def test_many_segments_take_several_batches(
