@@ -120,7 +120,7 @@ class Erasing:
         return Installation(
             keyring=settings.keyring, views=[Path(each) for each in settings.keyring_views],
             store=self.store, private=self.private, counting=self.counting, barrier=self.barrier,
-            holds_against=self._holds_against, covers=covers,
+            holds_against=self._holds_against, holding=self._holding, covers=covers,
             destroy=partial(destroy_keys, settings.keyring, covers=covers),
             longest_copy=partial(_longest_copy, settings, connection),
             publish=partial(publish_certificates, connection), alarms=self.alarms, now=now,
@@ -135,6 +135,10 @@ class Erasing:
         await declaring.carry_out_filed(now())
         wanted = {each.ref: each.tags for each in requests}
         return await standing_against(await declaring.active(), self.counting, wanted)
+
+    async def _holding(self) -> frozenset[object]:
+        active = await self._holds.reader.now()
+        return frozenset((each.hold_id, each.tags, each.lost) for each in active.holds)
 
     async def held_by(self, tags: Sequence[bytes]) -> Sequence[str]:
         """Ids of the holds against a person now, for a dry run."""

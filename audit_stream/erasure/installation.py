@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
@@ -40,6 +40,8 @@ def no_hook(step: str, when: str) -> None:
 
 #: Which holds stand against each request, by reference; those without are left out.
 HoldsAgainst = Callable[[Sequence[Request]], Awaitable[Mapping[str, Sequence[str]]]]
+#: What holds now, to be compared: asking against whom may read the whole archive.
+Holding = Callable[[], Awaitable[frozenset[Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Installation:
     counting: Counting
     barrier: Callable[[int], Barrier]  # for an epoch
     holds_against: HoldsAgainst
+    holding: Holding
     destroy: Callable[[int], Destruction]  # what opens covers of up to an epoch; files are left
     #: How long topics may hold what was erased; None: for ever, as far as anybody can tell.
     longest_copy: Callable[[], Awaitable[timedelta | None]]

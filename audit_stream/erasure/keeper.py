@@ -89,19 +89,28 @@ class Keeper:
             if epoch > 1:  # where a return was cut off, or a view was away
                 bring_up_views(self._place)
                 await tell_epoch(self._private, epoch)
-            wanted = await self._requests.to_carry_out()
-            ran.held = await self._set_aside(wanted)
-            free = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
-            if not free:
-                return None
-            self._place.hook("taken", "before")
-            items = await self._mark(free)
+            items = await self._choose(ran)
             if not items:
                 return None
             begin = Batch(items=items, epochs=(epoch, epoch + 1))
             await self._begin(begin)
             self._place.hook("taken", "after")
             return await self._puncture(begin)
+
+    async def _choose(self, ran: Ran) -> Sequence[Item]:
+        """Those nothing stands against. A hold may be filed by whoever has no lock, while the holds
+        are asked, which takes long where records are read: then they are asked again."""
+        while True:
+            known = await self._place.holding()
+            wanted = await self._requests.to_carry_out()
+            ran.held = await self._set_aside(wanted)
+            free = [each for each in wanted if each.ref not in ran.held][:MOST_REQUESTS]
+            if not free:
+                return ()
+            self._place.hook("taken", "before")
+            items = await self._mark(free)
+            if not items or await self._place.holding() <= known:
+                return items
 
     async def _begin(self, batch: Batch) -> None:
         await self._private.create(JOURNAL, batch.encode())

@@ -107,6 +107,7 @@ class Kept:
         return Installation(
             keyring=self.path, views=self.views, store=self.store, private=self.private,
             counting=counting, barrier=self.barrier, holds_against=self._holds,
+            holding=self._holding,
             covers=self.covers, destroy=self._destroy, longest_copy=self._longest,
             publish=self._publish, alarms=self.alarms, now=lambda: self.now, barrier_seconds=0.0,
             grace_seconds=0.0, receivers=self.receivers, records_a_part=self.records_a_part,
@@ -123,6 +124,9 @@ class Kept:
             wanted = {each.ref: each.tags for each in requests}
             return await standing_against(self.active, self.installation().counting, wanted)
         return {each.ref: self.held[each.ref] for each in requests if each.ref in self.held}
+
+    async def _holding(self) -> frozenset[str]:
+        return frozenset(self.held)
 
     def _destroy(self, epoch: int) -> Destruction:
         self.destroyed.append(epoch)

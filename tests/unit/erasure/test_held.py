@@ -42,6 +42,7 @@ async def test_a_filed_hold_is_declared_before_an_erasure_and_stands_against_it(
         hold = await keeper.holds.file(wanted(kind, **what), AT)
     requests = [await kept.file("R-1", SOMEBODY), await kept.file("R-2", ANOTHER)]
     async with erasing(settings) as place:
+        assert [each for each, *_ in await place.installation().holding()] == [hold.hold_id]
         with keyring_lock(settings.keyring):
             held: dict[str, Sequence[str]] = dict(
                 await place.installation().holds_against(requests)

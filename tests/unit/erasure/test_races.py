@@ -78,6 +78,28 @@ async def test_who_is_withdrawn_while_the_holds_are_asked_is_not_erased(
     assert (await kept.run()).certified == ()
 
 
+async def test_a_hold_that_is_filed_while_the_holds_are_asked_stands(kept: Kept) -> None:
+    """A gateway files it without any lock, and says that it holds from now on."""
+    await kept.file("R-1", SOMEBODY)
+    await kept.file("R-2", ANOTHER)
+    place = kept.installation()
+    asked = place.holds_against
+
+    async def asking(requests: Sequence[Request]) -> Mapping[str, Sequence[str]]:
+        found = await asked(requests)
+        kept.held = {"R-1": ["h-1"]}  # behind its looking
+        return found
+
+    kept.place = replace(place, holds_against=asking)
+    ran = await kept.run()
+    assert [each.said["request_ref"] for each in ran.certified] == ["R-2"]
+    assert ran.held == {"R-1": ["h-1"]}
+    assert kept.erased() == sources(ANOTHER)
+    request = await kept.requests.get("R-1")
+    assert request is not None
+    assert (request.state, request.held_by) == (State.HELD, ("h-1",))
+
+
 async def test_a_view_that_may_still_have_the_old_cover_stops_the_certificate(kept: Kept) -> None:
     """Nobody has it loaded; but whoever reads that folder can open the erased."""
     view = kept.folder / "view/keyring.json"
