@@ -93,8 +93,9 @@ async def _export(
     index = ArchiveIndex.open(
         settings.index_dir, keyring.archive, keyring.index_key, read_only=True
     )  # fmt: skip
+    private = PrivateObjects(subjects, keyring.index_key)
     try:
-        await check_reader(store, PrivateObjects(subjects, keyring.index_key), ring)
+        await check_reader(store, private, ring)
         archive = Archive(store, subjects, ring.trusted, keyring)
         lookup = Lookup(index, archive, cover_opener(settings))
         found = await _messages(lookup, message, tenant, customer)
@@ -105,7 +106,9 @@ async def _export(
             segment_keys=ring.trusted.publics, place_of=index.logged_at,
         )  # fmt: skip
         opened = [open_checkpoint(each, ring.log_key, "the kept checkpoint")[0] for each in kept]
-        return len(found), build_bundle(await collector.collect(found, custody, kept=opened))
+        facts = await collector.collect(found, custody, kept=opened)
+        await check_reader(store, private, ring)  # who was erased meanwhile is not handed out
+        return len(found), build_bundle(facts)
     finally:
         index.close()
         await store.close()

@@ -29,9 +29,12 @@ async def history_of(
     subjects = subject_store(settings)
     history = History(store, subjects, ring.trusted, ring.keyring, cover_opener(settings))
     topics = list(archived_topics(settings).values())
+    private = PrivateObjects(subjects, ring.keyring.index_key)
     try:
-        await check_reader(store, PrivateObjects(subjects, ring.keyring.index_key), ring)
-        return await history.of(message, topics, tenant, customer)
+        await check_reader(store, private, ring)
+        found = await history.of(message, topics, tenant, customer)
+        await check_reader(store, private, ring)  # who was erased meanwhile is not shown
+        return found
     finally:
         await store.close()
         await subjects.close()

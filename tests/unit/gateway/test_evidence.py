@@ -7,17 +7,23 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audit_stream.archive.fleet import EPOCH, tell_epoch
+from audit_stream.archive.history import History
+from audit_stream.archive.private import PrivateObjects
+from audit_stream.bundle.messages import Collector
 from audit_stream.cli.main import run_command
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.keys.file import load_keyring, log_signer
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.stores.file import FileStore
+from audit_stream.stores.subjects import FileSubjectStore
 from tests.support.asking import Asked
 from tests.support.indexing import CUSTOMERS
 
@@ -142,3 +148,42 @@ def test_what_the_log_does_not_continue_is_not_exported(
     assert run_command(words) == 1
     assert not path.exists()
     assert "archive log" in capsys.readouterr().err
+
+
+@pytest.fixture
+def private(asked: Asked) -> Iterator[PrivateObjects]:
+    """The archive's; what is told of its epoch is taken back."""
+    index_key = load_keyring(asked.settings.keyring).keyring.index_key
+    private = PrivateObjects(FileSubjectStore(asked.settings.subjects_path), index_key)
+
+    async def take_back() -> None:
+        if (told := await private.get(EPOCH)) is not None:
+            await private.remove(told)
+
+    yield private
+    asyncio.run(take_back())
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("reading", [(Collector, "collect"), (History, "of")])
+def test_who_is_erased_while_it_is_read_is_not_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    private: PrivateObjects, reading: tuple[type, str],
+) -> None:  # fmt: skip
+    """Who reads with the keys of before says so to nobody: the erasure does not wait for it."""
+    kind, name = reading
+    read = getattr(kind, name)
+
+    async def overtaken(*args: Any, **more: Any) -> Any:
+        found = await read(*args, **more)
+        await tell_epoch(private, 2)
+        return found
+
+    monkeypatch.setattr(kind, name, overtaken)
+    (_, messages), path = next(iter(CUSTOMERS.items())), tmp_path / "late.zip"
+    message = messages[0][1]
+    words = ["show", message] if kind is History else ["export", "--message", message, "-o", path]
+    assert run_command([str(each) for each in words]) == 2
+    said = capsys.readouterr()
+    assert "has the epoch 1, the archive is at 2" in said.err
+    assert (said.out, path.exists()) == ("", False)
