@@ -44,6 +44,11 @@ def put_in_place(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def left_behind(path: Path) -> list[Path]:
+    """What `put_in_place` was to put there when it was cut off, or is just going to."""
+    return sorted(path.parent.glob(f"{path.stem}.*.tmp"))
+
+
 @contextlib.contextmanager
 def locked(path: Path, wait: float, poll: float) -> Iterator[None]:
     """Hold a lock file, made if need be, for the block; it is never removed, or two processes could

@@ -46,10 +46,14 @@ def read_master(path: Path) -> Keyring:
 
 
 def replace_keyring(path: Path, old: Keyring, new: Keyring) -> None:
-    """Swap the file's keyring; `KeyringError` when it is not `old` any more."""
+    """Swap the file's keyring; `KeyringError` when it is not `old` any more. For who holds the lock
+    of its folder: what a swap left that was cut off has all keys of then, and goes."""
     _check_standing(path, old)
     try:
         durable.put_in_place(path, new.encode() + b"\n")
+        for each in durable.left_behind(path):
+            each.unlink(missing_ok=True)
+        durable.sync_folder(path.parent)
     except OSError as error:
         raise KeyringError(f"cannot write {path}: {error.strerror}") from error
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audit_stream.durable import left_behind
 from audit_stream.errors import KeyringError
 from audit_stream.keys.file import load_cover, map_private
 from audit_stream.keys.modes import is_open_to_others, is_writable_by_others
@@ -58,7 +59,8 @@ def file_facts(path: Path, ring: Keyring) -> Iterator[FileFacts]:
         yield _facts(
             public, is_writable_by_others, f"others can change who is trusted: chmod 600 {public}"
         )
-    for file in sorted({*folder.glob("cover-*.bin"), *folder.glob(".*.restoring")} - {*covers}):
+    strays = {*folder.glob("cover-*.bin"), *folder.glob(".*.restoring"), *left_behind(path)}
+    for file in sorted(strays - {*covers}):
         yield replace(_facts(file, is_open_to_others, ""), wrong=_STRAY)
 
 

@@ -159,7 +159,7 @@ def test_a_folder_others_may_write_to_is_named(here: Here, capsys: Captured) -> 
     assert "others than its owner can replace" in wrong(capsys)
 
 
-@pytest.mark.parametrize("name", ["cover-0.bin", ".keyring.json.restoring"])
+@pytest.mark.parametrize("name", ["cover-0.bin", ".keyring.json.restoring", "keyring.0123abcd.tmp"])
 def test_what_may_open_erased_persons_is_named(here: Here, capsys: Captured, name: str) -> None:
     (here.keyring.parent / name).write_bytes(b"x")
     assert f"{name}: not of this keyring" in wrong(capsys)

@@ -70,6 +70,14 @@ def test_a_keyring_that_was_changed_meanwhile_is_left(path: Path) -> None:
     assert derive(path, SUBJECT) is None  # no cover that it names was touched
 
 
+def test_what_a_swap_left_that_was_cut_off_goes_with_the_next(path: Path) -> None:
+    """It has every key of then: a year's that is destroyed later, too."""
+    left = path.with_name("keyring.0123abcd.tmp")
+    left.write_bytes(path.read_bytes())
+    replace_keyring(path, read_master(path), replace(read_master(path), epoch=2))
+    assert sorted(each.name for each in path.parent.iterdir()) == ["cover-1.bin", path.name]
+
+
 @pytest.mark.parametrize("role", ["worker", "notary", "gateway"])
 def test_a_view_follows_without_what_it_must_not_hold(path: Path, role: str) -> None:
     view = path.parent.parent / role / "keyring.json"
