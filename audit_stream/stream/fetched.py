@@ -28,6 +28,9 @@ FETCH_MAX_WAIT_MS = 200
 
 #: Longer than a rebalance, which a JoinGroup request waits for; then the connection is given up.
 REQUEST_TIMEOUT_MS = 90_000
+#: The client asks for a partition's end for as long as it has no leader. The thread has two workers
+#: for all that is asked of it, fetching included.
+ENDS_SECONDS = 8.0
 
 
 def _set(target: object, name: str, value: int) -> None:
@@ -121,6 +124,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         start = self._answered.get(tp, -1)  # of a partition without a seek nothing is given out
         self._answered[tp] = position
         return Fetched(records, start, position)
+
+    async def _highwaters(self, partitions: Any) -> Any:
+        """As stock, or `TimeoutError`."""
+        async with asyncio.timeout(ENDS_SECONDS):
+            return await super()._highwaters(partitions)
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         """As stock, whose seeks are done before its first await."""

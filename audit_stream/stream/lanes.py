@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 
 from audit_stream.archive.chain import Chain
@@ -80,12 +81,12 @@ class Lanes:
         Negative when the broker has less than is archived. The time is that of the last archived
         record: what came after it is younger.
         """
-        lanes = dict(self.lanes)
-        tps = {TP(topic, partition): (topic, partition) for topic, partition in lanes}
-        ends = await self.consumer.highwaters(*tps) if tps else {}
+        # Taken before the broker is asked: what is archived meanwhile is no end that went back.
+        lanes = {TP(*key): (lane.link.next, lane.last_ts) for key, lane in self.lanes.items()}
+        ends = await self.consumer.highwaters(*lanes) if lanes else {}
         return {
-            key: (end - lanes[key].link.next, lanes[key].last_ts)
-            for tp, key in tps.items()
+            (tp.topic, tp.partition): (end - archived, last)
+            for tp, (archived, last) in lanes.items()
             if (end := ends.get(tp)) is not None
         }
 
@@ -98,33 +99,52 @@ class Lanes:
     # -- assignment
 
     async def positions(self, assigned: set[Any]) -> dict[Any, int]:
-        """Resync the assigned raw partitions; where each goes on. Stopped ones are left out."""
+        """Resync the assigned raw partitions; where each goes on. Stopped ones are left out.
+
+        `RebalanceAgain` when another assignment came meanwhile, which begins anew.
+        """
         self.drop()
+        drops = self._drops
         tps = [tp for tp in assigned if tp.topic in self._streams]
-        ends = await self.consumer.highwaters(*tps)
+        ends = await self._ends(tps)
         results = await asyncio.gather(
-            *(self._position(tp, ends.get(tp) or 0, "assignment") for tp in tps)
+            *(self._position(tp, ends.get(tp) or 0, "assignment", drops) for tp in tps)
         )
         return {tp: at for tp, at in zip(tps, results, strict=True) if at is not None}
 
-    async def _position(self, tp: Any, end: int | None, reason: str) -> int | None:
+    async def _ends(self, tps: list[Any]) -> Mapping[Any, int | None]:
+        while True:
+            try:
+                ends: Mapping[Any, int | None] = await self.consumer.highwaters(*tps)
+                return ends
+            except TimeoutError:
+                log.warning("waiting for the leaders of %d partitions", len(tps))
+
+    async def _position(self, tp: Any, end: int | None, reason: str, drops: int) -> int | None:
         """Where a partition goes on; None where it is stopped."""
         try:
-            return await self._open_lane(tp, end, reason)
-        except TopicError as error:
-            self._stop(tp, str(error), "raw-topic")
-            return None
-        except (Fenced, Superseded) as error:
-            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
-            return None
-        except UnknownVersion as error:
-            await self._cannot_judge(tp, error)
-            return None
+            return await self._open_lane(tp, end, reason, drops)
         except AuditError as error:
-            self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
+            self._check_ours(drops)
+            await self._cannot_open(tp, error)
             return None
 
-    async def _open_lane(self, tp: Any, end: int | None, reason: str) -> int:
+    def _check_ours(self, drops: int) -> None:
+        """Who lost its partitions meanwhile opens nothing, and its errors say nothing."""
+        if drops != self._drops:
+            raise RebalanceAgain
+
+    async def _cannot_open(self, tp: Any, error: AuditError) -> None:
+        if isinstance(error, TopicError):
+            self._stop(tp, str(error), "raw-topic")
+        elif isinstance(error, Fenced | Superseded):
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+        elif isinstance(error, UnknownVersion):
+            await self._cannot_judge(tp, error)
+        else:
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {tp.topic}/{tp.partition}: {error}")
+
+    async def _open_lane(self, tp: Any, end: int | None, reason: str, drops: int) -> int:
         assert self._table is not None
         stream = self._streams[tp.topic]
         chain = Chain(self.context.store, self.context.trusted, stream, tp.partition)
@@ -138,7 +158,10 @@ class Lanes:
             )
         await chain.check_open(link)
         if end is not None:
+            if end < link.next:  # asked before the fold, in which a former owner's last put may lie
+                end = (await self._ends([tp])).get(tp) or 0
             await check_same_topic(link, last, end, chain, self._timestamp_at)
+        self._check_ours(drops)
         self.context.metrics.resyncs_total.labels(reason).inc()
         self._start_lane(tp, stream, link, chain)
         if last is not None:
@@ -207,7 +230,7 @@ class Lanes:
 
     async def _reopen(self, tp: Any, reason: str) -> None:
         """Open a lane anew behind what is stored, and read on from there."""
-        at = await self._position(tp, None, reason)
+        at = await self._position(tp, None, reason, self._drops)
         if at is not None:  # at once: a batch from before must not come to the new lane
             await self.consumer.reseek({tp: at})
 
@@ -234,6 +257,7 @@ class Lanes:
         """Stop one partition until an operator acts; the others go on."""
         log.error("%s/%s stopped: %s", tp.topic, tp.partition, message)
         self.consumer.halted.add(tp)
+        self.consumer.forget([tp])  # what waits of it would be judged, or fill the memory budget
         self.context.alerts.raise_alarm(f"{kind}:{tp.topic}/{tp.partition}", message)
 
     async def _cannot_judge(self, tp: Any, error: UnknownVersion) -> None:

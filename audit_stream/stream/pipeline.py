@@ -35,7 +35,8 @@ class Pipeline(Lanes):
         super().__init__(context, streams, changelog, timestamp_at)
         self.paused: Callable[[], bool] = lambda: False  # the breaker's word
         self._quarantine = quarantine
-        self._holes: dict[Place, set[tuple[int, int]]] = {}
+        #: What was seen once, and how far that answer went, by the partition.
+        self._holes: dict[Place, tuple[set[tuple[int, int]], int]] = {}
         self._oldest: dict[str, int] = {}
 
     def attach(self, consumer: BatchConsumer, table: BatchStore) -> None:
@@ -55,15 +56,17 @@ class Pipeline(Lanes):
         lane = self.lanes.get((tp.topic, tp.partition))
         if lane is None or message.epoch != self.consumer.epochs.get(tp, 0):
             return  # from before a seek
-        lost_before = 0
-        if len(message.records) != message.next_offset - message.base:
+        lost_before, end = 0, message.next_offset
+        if len(message.records) != end - message.base:
             known = await self._confirm_holes(message)
             if known is None:
                 return
-            lost_before = known
+            lost_before, end = known
         sample_partition(self.context, message, lane.stream.partitions)
         records, message.records = message.records, []  # the chunks hold what is still needed
-        for chunk in lane.decide(records, message.base, message.next_offset, lost_before):
+        if end < message.next_offset:
+            records = [record for record in records if record.offset < end]
+        for chunk in lane.decide(records, message.base, end, lost_before):
             if lane.braked(chunk):
                 self._stop(
                     tp, "the quarantine brake stopped this partition: nearly everything would go "
@@ -74,18 +77,25 @@ class Pipeline(Lanes):
             await self._copy_quarantined(lane, chunk)
             yield lane, chunk
             await asyncio.sleep(0)  # storing gets its turn
+        if end < message.next_offset and lane.live:
+            await self.consumer.reseek({tp: end})
 
-    async def _confirm_holes(self, message: BatchMessage) -> int | None:
-        """A hole counts only after seeking back gives it again; the log start when it did."""
+    async def _confirm_holes(self, message: BatchMessage) -> tuple[int, int] | None:
+        """A hole counts only after seeking back gives it again: the log start when it did, and how
+        far. What the second answer has beyond the first one waits for its own: a producer of many
+        transactions would otherwise add a hole each time."""
         tp = message.tp
         holes = message.holes()
-        if not holes <= self._holes.get(tp, set()):
-            self._holes[tp] = holes
+        known, until = self._holes.pop(tp, (set(), message.base))
+        if (
+            until <= message.base
+            or not {(a, min(b, until)) for a, b in holes if a < until} <= known
+        ):
+            self._holes[tp] = holes, message.next_offset
             await self.consumer.reseek({tp: message.base})
             return None
-        self._holes.pop(tp, None)
         starts = await self.consumer.earliest_offsets(tp)
-        return int(starts[tp])
+        return int(starts[tp]), min(until, message.next_offset)
 
     async def _copy_quarantined(self, lane: Lane, chunk: Chunk) -> None:
         if chunk.quarantined:

@@ -15,6 +15,7 @@ import faust
 from faust.stores import rocksdb
 from faust.types import TP
 
+from audit_stream.errors import StateError
 from audit_stream.precedence.matrix import State
 from audit_stream.rocks import batch_of, new_cache, open_database, writing
 from audit_stream.stream.changelog import Pair
@@ -25,12 +26,21 @@ from audit_stream.stream.transport import BatchMessage, BatchSchema
 _CHANGELOG = b"\x00changelog"
 
 
+#: Told why the state would lack something. Faust's recovery only logs what is raised in it.
+Lacks = Callable[[str], None]
+
+
+def _raise(what: str) -> None:
+    raise StateError(what)
+
+
 class BatchStore(rocksdb.Store):  # type: ignore[misc]
     """Faust's RocksDB store with one shared cache, batched writes and real closing."""
 
     def __init__(self, *args: Any, form: StateForm = FIRST_FORM, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.form = form
+        self.lacks: Lacks = _raise
         self._cache = new_cache()  # shared by all partitions; Faust takes 2 GiB for each
 
     @property
@@ -89,9 +99,20 @@ class BatchStore(rocksdb.Store):  # type: ignore[misc]
             self._db_for_partition(partition).write(batch)
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
-        """Apply fetched changelog batches, each in one WriteBatch with its position."""
+        """Apply fetched changelog batches, each in one WriteBatch with its position.
+
+        A batch that does not continue the database would hide that states are missing: `lacks`.
+        """
         for event in batch:
             message: BatchMessage = event.message
+            position = self.persisted_offset(message.tp)
+            if message.base > (-1 if position is None else position) + 1:
+                self.lacks(
+                    f"the changelog {message.topic}/{message.partition} was read from "
+                    f"{message.base} on, and the state is at {position}: it would lack what is "
+                    "between; if it is so again after a restart, run audit-stream state rebuild"
+                )
+                return
             pairs = ((record.key, record.value) for record in message.records)
             self.commit_batch(message.partition, pairs, message.offset)
 
@@ -149,14 +170,16 @@ class BatchTable(faust.Table):  # type: ignore[misc]
     """The table over `BatchStore`; restored in batches, and fenced before it is restored."""
 
     def __init__(
-        self, *args: Any, fence: Fence | None = None, form: StateForm = FIRST_FORM, **kwargs: Any
-    ) -> None:
+        self, *args: Any, fence: Fence | None = None, form: StateForm = FIRST_FORM,
+        lacks: Lacks = _raise, **kwargs: Any,
+    ) -> None:  # fmt: skip
         self._form = form  # before the rest, which makes the store
         super().__init__(
             *args, key_type=bytes, value_type=bytes, recovery_buffer_size=2, standby_buffer_size=2,
             **kwargs,
         )  # fmt: skip
         self._fence = fence
+        self.batches.lacks = lacks
 
     @property
     def batches(self) -> BatchStore:

@@ -105,9 +105,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         expected = self.expected.get(tp)
         changelog = self._is_changelog_tp(tp)
         if expected is None:
-            if not changelog:
-                return None  # not positioned yet: an answer from before the seek
-            expected = records[0].offset if records else position
+            return None  # not positioned yet: an answer from before the seek
         if records and records[0].offset < expected:
             records = [record for record in records if record.offset >= expected]
         if position <= expected:
@@ -223,8 +221,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.other_positions is not None:
             others = {tp for tp in assigned - set(positions) if tp not in self.halted}
             positions.update(await self.other_positions(others))
-        for tp in assigned - set(positions):
-            self.halted.add(tp)
+        self.halted = assigned - set(positions)
         await self.reseek(positions)
 
     def resume_flow(self) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import faust
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
@@ -18,12 +17,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 from audit_stream.errors import AuditError, BrokerError, BrokerRefused, Fenced
 from audit_stream.stream.changelog import ChangelogWriter
 from audit_stream.stream.context import Context
+from audit_stream.stream.flow import AuditApp
 from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL, Watchdog, is_cancelled
 from audit_stream.stream.rekey import Rekeyer
 from audit_stream.stream.table import BatchTable
-from audit_stream.stream.transport import BatchSchema, BatchTransport
+from audit_stream.stream.transport import BatchSchema
 
 log = logging.getLogger(__name__)
 TABLE = "precedence"
@@ -64,16 +64,6 @@ def _is_away(error: BaseException) -> bool:
 def _say_that_it_is_away(state: RetryCallState) -> None:
     assert state.outcome is not None
     log.warning("waiting for the broker: %s", state.outcome.exception())
-
-
-class AuditApp(faust.App):  # type: ignore[misc]
-    """Faust with the batch transport."""
-
-    def _new_transport(self) -> BatchTransport:
-        return BatchTransport(self.conf.broker_consumer, self)
-
-    def _new_producer_transport(self) -> BatchTransport:
-        return BatchTransport(self.conf.broker_producer, self)
 
 
 def _why_crashed(reason: BaseException | None) -> str:
@@ -127,8 +117,9 @@ class Worker:
         self._rekeyer = rekeyer
         self._watchdog = watchdog
         self.table = BatchTable(
-            self.app, name=TABLE, partitions=config.partitions, fence=self._fence, form=config.form
-        )
+            self.app, name=TABLE, partitions=config.partitions, fence=self._fence,
+            form=config.form, lacks=self._lacks,
+        )  # fmt: skip
         self.app.tables.add(self.table)
         self._channel = self.app.channel()
         self._stop = asyncio.Event()
@@ -175,7 +166,7 @@ class Worker:
         await self._changelog.own(partitions)
         try:
             await self._adopt_changelog(partitions)
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             raise BrokerError(f"cannot see the ends of the changelog: {error!r}") from error
 
     async def _adopt_changelog(self, partitions: set[int]) -> None:
@@ -219,6 +210,9 @@ class Worker:
                 raise
             log.exception("the %s failed", what)
             self.context.die(EXIT_INTERNAL, f"the {what} failed: {type(error).__name__}")
+
+    def _lacks(self, what: str) -> None:
+        self.context.die(EXIT_INTERNAL, what)
 
     def _fenced(self, name: str) -> None:
         error = Fenced(
