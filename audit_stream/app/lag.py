@@ -30,6 +30,16 @@ class Lag:
         self._reached: dict[Place, int] = {}  # the archived offset when last looked at
         self._first: dict[Place, tuple[int, int | None]] = {}  # offset, its record's time
 
+    def use_retention(self, retention: Mapping[str, float]) -> None:
+        """What the topics' is now, in seconds: it may be raised to buy time."""
+        for topic in self._retention.keys() - retention.keys():  # kept for ever by now
+            self._metrics.retention_seconds.remove(topic)
+            for place in [place for place in self._ours if place[0] == topic]:
+                self._metrics.retention_headroom_seconds.remove(topic, str(place[1]))
+        for topic, seconds in retention.items():
+            self._metrics.retention_seconds.labels(topic).set(seconds)
+        self._retention = dict(retention)
+
     async def measure(self) -> None:
         """Look at each partition once. Raises what the broker's client raises."""
         self._note_owned(set(self._pipeline.lanes) | self._pipeline.stopped())

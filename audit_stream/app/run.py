@@ -225,12 +225,13 @@ async def _run(
         ends.push_async_callback(each.stop)
     hints.start()
     ends.push_async_callback(hints.stop)
-    retention = await answered(partial(retention_seconds, settings, connection, [*streams])) or {}
+    ask_retention = partial(retention_seconds, settings, connection, [*streams])
+    retention = await answered(ask_retention) or {}
     _begin(watchdog)
     describe(metrics, settings, {topic: retention.get(topic) for topic in streams})
     works = (
         watch(worker, pipeline, Lag(pipeline, metrics, retention, timestamp_at), metrics, health,
-              alarms, partial(_faults, connection, streams, pipeline)),
+              alarms, partial(_faults, connection, streams, pipeline), ask_retention),
         watch_disks(metrics, folders_of(settings)),
         AssuranceWatch(stores, assurance, metrics, alarms, end).run(settings),
         repeated(held.look, LOOK_SECONDS, alarms, *LOOKING),

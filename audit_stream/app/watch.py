@@ -26,6 +26,7 @@ _DAY_SECONDS = 86_400
 _BROKER_SECONDS = 5.0
 _BROKER_LIMIT_SECONDS = 10.0
 _READY_SECONDS = 0.5
+_RETENTION_SECONDS = 60.0
 
 
 class Inspector:
@@ -67,14 +68,16 @@ async def retention_seconds(
 
 #: What is wrong with raw topics by now.
 TopicFaults = Callable[[], Awaitable[Mapping[str, TopicError]]]
+#: How long (s) raw topics keep their records by now; one that keeps them for ever is left out.
+AskRetention = Callable[[], Awaitable[Mapping[str, float]]]
 
 
 async def watch(
     worker: Worker, pipeline: Pipeline, lag: Lag, metrics: Metrics, health: Health,
-    alarms: AlarmBoard, topic_faults: TopicFaults,
+    alarms: AlarmBoard, topic_faults: TopicFaults, ask_retention: AskRetention,
 ) -> None:  # fmt: skip
     """Readiness, restore, sizes, lag and the raw topics themselves, off the data path."""
-    next_look = 0.0
+    next_look, next_asking = 0.0, time.monotonic() + _RETENTION_SECONDS
     restore = Restore(metrics)
     while True:
         for name, value in worker.ready.items():
@@ -86,6 +89,9 @@ async def watch(
             _measure_table(worker, metrics)
             reached = await _look_at_broker(pipeline, lag, alarms, topic_faults)
             health.set_ready("broker", reached)
+            if reached and time.monotonic() >= next_asking:
+                next_asking = time.monotonic() + _RETENTION_SECONDS
+                await _look_at_retention(lag, ask_retention)
         await asyncio.sleep(_READY_SECONDS)
 
 
@@ -134,3 +140,12 @@ def _stop_faulty(pipeline: Pipeline, alarms: AlarmBoard, faults: Mapping[str, To
         alarms.raise_alarm(f"raw-topic:{topic}", str(error))
         for place in [place for place in pipeline.lanes if place[0] == topic]:
             pipeline.stop(*place, str(error))
+
+
+async def _look_at_retention(lag: Lag, ask_retention: AskRetention) -> None:
+    """An operator who raised it to buy time must see that it did."""
+    try:
+        async with asyncio.timeout(_BROKER_LIMIT_SECONDS):
+            lag.use_retention(await ask_retention())
+    except Exception as error:
+        log.warning("the topics' retention could not be looked at: %s", said(error))

@@ -23,7 +23,8 @@ def notary(
     """Follow the archive and write its log: a batch with a signed checkpoint every minute.
 
     Any number may run: put-if-absent decides whose batch it is. It keeps nothing outside the store.
-    Exit 0: stopped. 1: the log does not fit the archive; nothing was written over it.
+    Exit 0: stopped. 1: the log does not fit the archive, and nothing was written over it; or the
+    store was away at the start.
     """
     settings = Settings.load(config, web_port=web_port)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))

@@ -82,6 +82,16 @@ async def test_headroom_is_retention_minus_the_oldest_records_age() -> None:
     assert watch.value("retention_headroom_seconds") == 7 * DAY
 
 
+async def test_a_topic_that_is_kept_for_ever_by_now_has_no_headroom() -> None:
+    watch = Watch(t=(5, 9, int((1_000_000 - 2 * DAY) * 1000)))
+    watch.lag.use_retention({"t": 30 * DAY})
+    await watch.lag.measure()
+    assert watch.value("retention_headroom_seconds") == 28 * DAY
+    watch.lag.use_retention({})
+    await watch.lag.measure()
+    assert watch.value("retention_headroom_seconds") is None
+
+
 async def test_headroom_where_nothing_was_ever_archived_asks_the_broker_once_a_position() -> None:
     watch = Watch(t=(0, 9, None))
     await watch.lag.measure()

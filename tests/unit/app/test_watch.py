@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -33,17 +34,33 @@ class AwayPipeline:
         raise KafkaConnectionError("no broker")
 
 
+class QuietPipeline:
+    """Has no partition."""
+
+    lanes: Mapping[Any, Any] = MappingProxyType({})
+
+    def stopped(self) -> set[Any]:
+        return set()
+
+    async def lag(self) -> dict[Any, Any]:
+        return {}
+
+
 class Topics:
     """Looked at over a connection of its own, which may be away, too."""
 
     def __init__(self, away: bool) -> None:
         self.away, self.asked = away, 0
+        self.retention_days = 7
 
     async def faults(self) -> dict[str, TopicError]:
         self.asked += 1
         if self.away:
             raise KafkaConnectionError("no broker")
         return {}
+
+    async def retention(self) -> dict[str, float]:
+        return {"t": self.retention_days * 86_400.0}
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -60,8 +77,15 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
     lag = Lag(cast("Any", pipeline), metrics, {}, no_time)
     task = asyncio.create_task(
         watching.watch(
-            worker, cast("Any", pipeline), lag, metrics, health, AlarmBoard("w"), topics.faults
-        )
+            worker,
+            cast("Any", pipeline),
+            lag,
+            metrics,
+            health,
+            AlarmBoard("w"),
+            topics.faults,
+            topics.retention,
+        )  # fmt: skip
     )
     try:
         await eventually(lambda: holds(topics.asked >= 2))
@@ -76,6 +100,41 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
         labels = {"partition": "0"}
         assert metrics.registry.get_sample_value("audit_stream_table_keys", labels) == 5
         assert metrics.registry.get_sample_value("audit_stream_block_cache_bytes") == 7
+    finally:
+        task.cancel()
+
+
+async def test_a_retention_that_was_raised_to_buy_time_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("_READY_SECONDS", "_BROKER_SECONDS", "_RETENTION_SECONDS"):
+        monkeypatch.setattr(watching, name, 0.001)
+    sizes = SimpleNamespace(batches=SimpleNamespace(sizes=dict, cache_bytes=7))
+    worker: Any = SimpleNamespace(ready={}, restore_remaining=0, table=sizes)
+    pipeline, metrics, topics = QuietPipeline(), Metrics(), Topics(away=False)
+    lag = Lag(cast("Any", pipeline), metrics, {"t": 1.0}, no_time)
+    task = asyncio.create_task(
+        watching.watch(
+            worker, cast("Any", pipeline), lag, metrics, Health("broker"), AlarmBoard("w"),
+            topics.faults, topics.retention,
+        )
+    )  # fmt: skip
+
+    async def days() -> float | None:
+        labels = {"topic": "t"}
+        found = metrics.registry.get_sample_value("audit_stream_retention_seconds", labels)
+        return found and found / 86_400
+
+    async def seven() -> bool:
+        return await days() == 7
+
+    async def thirty() -> bool:
+        return await days() == 30
+
+    try:
+        await eventually(seven)
+        topics.retention_days = 30
+        await eventually(thirty)
     finally:
         task.cancel()
 
