@@ -85,7 +85,7 @@ async def test_readiness_follows_though_the_broker_cannot_be_looked_at(
             AlarmBoard("w"),
             topics.faults,
             topics.retention,
-        )  # fmt: skip
+        )
     )
     try:
         await eventually(lambda: holds(topics.asked >= 2))
