@@ -81,7 +81,7 @@ def ask(
             ref=str(request_ref), kind=kind, basis=str(basis), tags=tags, found=found.found(tags),
             by=actor(by), at=now(),
         )  # fmt: skip
-        return found, held, await place.requests.file(request)
+        return found, held, await place.requests.file(request, place.ring.keyring.epoch)
 
     found, held, request = with_place(settings, work)
     if request is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.request import (
     CLOSED,
@@ -27,12 +28,19 @@ class Requests:
     def __init__(self, private: PrivateObjects) -> None:
         self._private = private
 
-    async def file(self, request: Request) -> Request:
+    async def file(self, request: Request, epoch: int | None = None) -> Request:
         """Store it, or find what a repetition of it has become. `RequestError` when the reference
-        is another request's."""
+        is another request's, or the archive has a newer key epoch than its tags were reckoned by:
+        somebody may have returned since, whom they would not reach."""
         there = await self.get(request.ref)
         if there is None:
             if await self._private.create(OPEN + request_id(request.ref), request.encode()):
+                if epoch is not None and await newest_epoch_told(self._private) > epoch:
+                    await self.withdraw(request.ref)
+                    raise RequestError(
+                        "keys were renewed while this was looked up: it is withdrawn",
+                        hint="ask again, under another reference",
+                    )
                 return request
             there = await self.get(request.ref)
         if there is None or not there.same_as(request):

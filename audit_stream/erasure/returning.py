@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from audit_stream.archive.fleet import tell_epoch
 from audit_stream.erasure.batch import JOURNAL
@@ -32,11 +33,7 @@ async def bring_back(place: Installation, kind: Kind, typed: str, tenant: str) -
         cover = Cover(load_cover(place.keyring, tree, place.covers))
         if cover.find(path_of(tags[-1])) is not None:
             raise RequestError(f"this {kind} is not erased: there is nobody to bring back")
-        if asked := await Requests(place.private).naming(tags):
-            raise RequestError(
-                f"the request {asked[0].ref} asks for this {kind}'s erasure",
-                hint="carry it out or withdraw it: it would not reach what comes from now on",
-            )
+        await _check_asked_for(place, kind, tags)
         epochs = (*ring.returned.get(tags[0], ()), ring.epoch + 1)
         returned = {**ring.returned, tags[0]: epochs}
         ring = await asyncio.to_thread(
@@ -44,4 +41,13 @@ async def bring_back(place: Installation, kind: Kind, typed: str, tenant: str) -
         )
         bring_up_views(place)
         await tell_epoch(place.private, ring.epoch)
+        await _check_asked_for(place, kind, tags)  # again: it may not have seen the epoch
         return len(tags)
+
+
+async def _check_asked_for(place: Installation, kind: Kind, tags: Collection[bytes]) -> None:
+    if asked := await Requests(place.private).naming(tags):
+        raise RequestError(
+            f"the request {asked[0].ref} asks for this {kind}'s erasure",
+            hint="carry it out or withdraw it: it would not reach what comes from now on",
+        )

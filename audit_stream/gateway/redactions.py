@@ -58,13 +58,14 @@ class Redactions:
         """File it, or find what a repetition of it has become: the request, what there is of them
         now, and whether it is new."""
         async with self.officers.acting(caller, KIND, "file") as tenants:
+            epoch = self.officers.gateway.service.archive.keyring.epoch
             looked = await self._look_or_recall(asked, caller)
             tenants.update(looked.found.tenants)
             request = new_request(
                 ref=asked.ref, kind=asked.kind, basis=asked.basis, tags=looked.tags,
                 found=looked.found, by=actor(caller), at=self.officers.gateway.now(),
             )  # fmt: skip
-            filed = await self._requests.file(request)
+            filed = await self._requests.file(request, epoch)
             if not _sees(caller, filed):
                 raise RequestError(f"the reference {asked.ref} is another request's")
         return filed, looked, filed is request

@@ -16,8 +16,8 @@ class SecondStoreSettings(BaseModel):
     archive_secondary: str | None = Field(
         None,
         description="A second store that everything in the archive also goes to, every class of "
-        "it: `azure://account/container`, `s3://bucket` or `file:///path`. Not taken over for an archive that a "
-        "flag names.",
+        "it: `azure://account/container`, `s3://bucket` or `file:///path`. Not taken over for an "
+        "archive that a flag names.",
     )
     secondary_mode: Literal["behind", "before"] = Field(
         "behind",

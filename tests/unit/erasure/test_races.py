@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit_stream.archive.fleet import newest_epoch_told
+from audit_stream.erasure import returning
 from audit_stream.erasure.barrier import excuse
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.erasure.request import OPEN, Request, State, decode_request, request_id
@@ -18,6 +21,7 @@ from audit_stream.errors import BarrierError, KeyringError, RequestError
 from audit_stream.keys.file import load_keyring, write_view
 from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
+from audit_stream.privacy.subjects import tags_of, tree_at
 from tests.support import golden
 from tests.support.erasing import ANOTHER, SOMEBODY
 from tests.support.keeping import Kept, Kill, Killed, sources
@@ -162,6 +166,41 @@ async def test_nobody_returns_while_their_erasure_is_asked_for(kept: Kept, appro
         await bring_back(kept.installation(), "customer", BACK[2], BACK[0])
     await kept.requests.withdraw("R-2")
     assert await bring_back(kept.installation(), "customer", BACK[2], BACK[0]) == 1
+
+
+async def test_what_was_looked_up_before_a_return_is_not_filed_behind_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tags are those of before; and whoever of the two comes second says so."""
+    await kept.file("R-1", TAG)
+    await kept.run()
+    request = await kept.file("R-2", TAG, approved=False)
+    await kept.requests.withdraw("R-2")
+    assert await bring_back(kept.installation(), "customer", BACK[2], BACK[0]) == 1
+    late = replace(request, ref="R-3")
+    with pytest.raises(RequestError, match="keys were renewed"):
+        await kept.requests.file(late, epoch=2)
+    assert await kept.requests.naming([TAG]) == []
+    assert (await kept.requests.file(replace(late, ref="R-4"), epoch=3)).state is State.FILED
+
+    await kept.requests.withdraw("R-4")
+    await kept.file("R-5", *tags_of_back(kept))
+    await kept.run()
+    moving, filed = returning.advance, list[Request]()
+
+    def overtaken(*args: Any, **more: Any) -> Any:
+        filed.append(asyncio.run(kept.requests.file(replace(late, ref="R-6"), epoch=4)))
+        return moving(*args, **more)
+
+    monkeypatch.setattr(returning, "advance", overtaken)
+    with pytest.raises(RequestError, match="R-6"):
+        await bring_back(kept.installation(), "customer", BACK[2], BACK[0])
+    assert len(filed) == 1
+
+
+def tags_of_back(kept: Kept) -> Sequence[bytes]:
+    ring = kept.ring.keyring
+    return tags_of(ring, BACK, tree_at(ring, ring.epoch))
 
 
 async def test_an_excuse_is_for_the_erasure_at_work_alone(kept: Kept) -> None:
