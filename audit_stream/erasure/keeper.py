@@ -26,10 +26,12 @@ from audit_stream.erasure.notice import Notice
 from audit_stream.erasure.notifying import notify
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
-from audit_stream.errors import BarrierError, KeyringError
+from audit_stream.errors import BarrierError, ForkAlarm, FormatError, KeyringError
 from audit_stream.evidence.register import Entry
 from audit_stream.keys.epochs import advance, destroy_strays, read_master
+from audit_stream.keys.file import load_closed
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
+from audit_stream.notary.log import ArchiveLog
 from audit_stream.privacy.keyring import Keyring
 from audit_stream.privacy.keytree import path_of
 
@@ -59,13 +61,23 @@ class Keeper:
         with keyring_lock(self._place.keyring, wait=0.0, name=RUN_FILE):
             ran = Ran()
             await forget_ended(self._private)
-            await forget_openings(self._private, self._requests, self._place.now())
+            await forget_openings(self._private, self._requests, await self._logged_now())
             batch = await self._at_work()
             if batch is None:
                 batch = await self._take(ran)
             if batch is not None:
                 ran.certified = await self._carry_out(batch)
             return ran
+
+    async def _logged_now(self) -> str:
+        """The earlier one of this clock and the archive log's; the first there is of a log that is
+        in doubt. A clock that is ahead must not take an opening from who would have come for it."""
+        now, keys = self._place.now(), load_closed(self._place.keyring)
+        try:
+            head = await ArchiveLog(self._place.store, keys.log_key).head()
+        except (FormatError, ForkAlarm):
+            return ""
+        return now if head is None else min(now, head.digest.time)
 
     async def _at_work(self) -> Batch | None:
         kept = await self._private.get(JOURNAL)

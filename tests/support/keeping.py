@@ -31,8 +31,10 @@ from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.segment import decode
 from audit_stream.holds.active import ActiveHolds
 from audit_stream.keys.epochs import destroy_keys
-from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring
+from audit_stream.keys.file import LoadedKeyring, load_cover, load_keyring, log_signer
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper, Destruction
+from audit_stream.notary.gather import Gatherer
+from audit_stream.notary.notary import Notary
 from audit_stream.ports import Delivery
 from audit_stream.stores.blocking import open_reader
 from audit_stream.stores.file import FileStore
@@ -140,6 +142,13 @@ class Kept:
     async def _publish(self, entries: Sequence[Entry]) -> None:
         self.published += entries
 
+    async def logged(self, at: str) -> None:
+        """A notary's batch at a time."""
+        gatherer = Gatherer(self.store, NAME, golden.trusted(), self.alarms)
+        notary = Notary(self.store, log_signer(self.ring.keyring), gatherer, _no_ends, lambda: at)
+        await notary.resume()
+        await notary.write()
+
     async def run(self, kill: StepHook | None = None) -> Ran:
         place = self.place or self.installation()
         return await Keeper(replace(place, hook=kill or no_hook)).run()
@@ -195,6 +204,10 @@ class Kept:
 
     def private_names(self) -> list[str]:
         return self.subjects.names_sync("private/")
+
+
+async def _no_ends() -> None:
+    """The broker is away."""
 
 
 def sources(*tags: bytes) -> set[str]:

@@ -128,6 +128,19 @@ async def test_an_opening_that_nobody_comes_for_is_removed(kept: Kept) -> None:
     assert not any("openings" in name for name in kept.private_names())
 
 
+async def test_a_clock_that_is_ahead_takes_no_opening_away(kept: Kept) -> None:
+    """Nobody could ever show again what the certificate is about."""
+    await kept.file("R-1", SOMEBODY)
+    await kept.run()
+    await kept.logged("2026-12-20T00:00:00.000Z")
+    kept.now = "2027-03-01T00:00:00.000Z"
+    await kept.run()
+    assert any("openings" in name for name in kept.private_names())
+    await kept.logged("2026-12-27T00:00:00.000Z")
+    await kept.run()
+    assert not any("openings" in name for name in kept.private_names())
+
+
 async def test_a_run_reads_what_is_open_only(kept: Kept) -> None:
     for ref in ("R-1", "R-2", "R-3"):
         await kept.file(ref, SOMEBODY)
