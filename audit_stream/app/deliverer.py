@@ -60,9 +60,9 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
                 else:
                     await _until_stopped(place, deliverer, work, stop, health, alarms)
                 _tell_lag(deliverer, place, metrics)
-                return not deliverer.stopped
+                return not deliverer.stopped and not (once and stop.is_set())
     except AskedToEnd:
-        return True  # it has looked at nothing
+        return not once  # it has looked at nothing
     finally:
         alarms.flush(_LAST_ALARMS_SECONDS)
         web.stop()

@@ -132,7 +132,7 @@ def reconcile(
     for fault in faults:
         out.say(f"WRONG {fault}")
     if textfile is not None:
-        write_metrics(coverage, textfile)
+        write_metrics(coverage, textfile, proven=not faults)
     out.say(
         f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
         f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
@@ -147,8 +147,10 @@ async def _compare(settings: Settings, wait: float) -> tuple[Coverage, int, list
     return coverage, rekey_lag, await _faults(settings, coverage)
 
 
-def write_metrics(coverage: Coverage, path: Path) -> None:
-    """The answer as metrics. `ConfigError` when the file cannot be written."""
+def write_metrics(coverage: Coverage, path: Path, *, proven: bool) -> None:
+    """The answer as metrics. Without a time where the topics are not those that were archived: then
+    it is no proof, and the alert for one that is missing tells. `ConfigError` when the file cannot
+    be written."""
     from audit_stream.telemetry.metrics import Reconciled
 
     metrics = Reconciled()
@@ -159,7 +161,13 @@ def write_metrics(coverage: Coverage, path: Path) -> None:
         metrics.unresolved_offsets.labels(topic).inc(len(found.quarantined - coverage.origins))
         for letter, name in MEANING.items():
             metrics.offsets.labels(topic, name).inc(found.counts[letter])
-    metrics.timestamp_seconds.set_to_current_time()
+    for found in coverage.older:  # of them nothing is still to come
+        missing = found.unexplained + found.to_come
+        metrics.unexplained_offsets.labels(found.topic).inc(missing)
+        unresolved = len(found.quarantined - coverage.origins)
+        metrics.unresolved_offsets.labels(found.topic).inc(unresolved)
+    if proven:
+        metrics.timestamp_seconds.set_to_current_time()
     try:
         metrics.write(path)
     except OSError as error:

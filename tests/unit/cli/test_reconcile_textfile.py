@@ -26,7 +26,7 @@ def coverage() -> Coverage:
 
 
 def test_the_proof_is_summed_by_topic(tmp_path: Path) -> None:
-    write_metrics(coverage(), tmp_path / "audit.prom")
+    write_metrics(coverage(), tmp_path / "audit.prom", proven=True)
     lines = (tmp_path / "audit.prom").read_text().splitlines()
     assert {
         'audit_reconciled_unexplained_offsets{topic="t"} 3.0',
@@ -39,4 +39,30 @@ def test_the_proof_is_summed_by_topic(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--textfile .*cannot write"):
-        write_metrics(coverage(), tmp_path / "gone" / "audit.prom")
+        write_metrics(coverage(), tmp_path / "gone" / "audit.prom", proven=True)
+
+
+def test_what_is_missing_of_an_older_generation_is_no_less_missing(tmp_path: Path) -> None:
+    found = coverage()
+    found.older.append(PartitionCoverage(
+        "t", 0, 0, 607, next=600, counts=Counter(), unexplained=600, quarantined={"t/0/9"},
+    ))  # fmt: skip
+    write_metrics(found, tmp_path / "audit.prom", proven=True)
+    lines = (tmp_path / "audit.prom").read_text().splitlines()
+    assert {
+        f'audit_reconciled_unexplained_offsets{{topic="t"}} {found.unexplained:.1f}',
+        f'audit_reconciled_unresolved_offsets{{topic="t"}} {found.unresolved:.1f}',
+        'audit_reconciled_unarchived_offsets{topic="t"} 6.0',
+    } <= set(lines)
+    assert (found.unexplained, found.unresolved) == (610, 2)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_against_another_topic_nothing_is_proven(tmp_path: Path, proven: bool) -> None:
+    """`AuditStreamReconcileStale` fires at once."""
+    write_metrics(coverage(), tmp_path / "audit.prom", proven=proven)
+    [line] = [
+        each for each in (tmp_path / "audit.prom").read_text().splitlines()
+        if each.startswith("audit_reconciled_timestamp_seconds ")
+    ]  # fmt: skip
+    assert (float(line.split()[1]) > 0) is proven
