@@ -191,7 +191,7 @@ async def _run(
     source: RawSource | None, states: States, report: PartitionReport,
 ) -> None:  # fmt: skip
     settings, options, stream = job.settings, job.options, job.stream
-    chain = Chain(store, ring.trusted, stream, job.partition)
+    chain = Chain(store, ring.trusted, stream, job.partition, whole=False)
     rules = Rules(
         regulatory_tag=settings.regulatory_tag(raw_topic(settings, stream.topic)),
         placeholders=settings.placeholder_ids, raw_key=raw_key(ring.keyring.index_key),

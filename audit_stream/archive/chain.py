@@ -82,9 +82,11 @@ class Chain:
     """The segments of one stream and partition in a store."""
 
     def __init__(
-        self, store: WormStore, keys: TrustedKeys, stream: StreamObject, partition: int
-    ) -> None:
-        self._store = store
+        self, store: WormStore, keys: TrustedKeys, stream: StreamObject, partition: int, *,
+        whole: bool = True,
+    ) -> None:  # fmt: skip
+        """`whole`: records have to be what headers say. Not for who compares them one by one."""
+        self._store, self._whole = store, whole
         self._keys = keys
         self.stream = stream
         self.partition = partition
@@ -105,7 +107,8 @@ class Chain:
 
     async def at(self, base: int, get: Get | None = None) -> Found | Free | Ended:
         """What stands at `base`, passing over objects that are no segment of a trusted key; `get`
-        instead of the store's, if given."""
+        instead of the store's, if given. `ForkAlarm` for a segment of another place, or with other
+        records than its header says."""
         get = get or self._store.get
         void: list[dict[str, str]] = []
         while True:
@@ -121,6 +124,8 @@ class Chain:
                 return Found(name, header, tuple(void), disposed=True)
             stands = self._judge(str(name), data, base)
             if isinstance(stands, Segment):
+                if self._whole:
+                    check_body(stands, str(name))
                 return Found(name, stands, tuple(void))
             if stands is not None:
                 return Ended(name, stands.ending)
@@ -240,13 +245,22 @@ class Chain:
         return last
 
 
+def is_whole(segment: Segment) -> bool:
+    """Whether its records are those that its header, which alone is signed, says."""
+    return sha256(segment.body).hexdigest() == segment.header.body
+
+
+def check_body(segment: Segment, name: str) -> None:
+    """`ForkAlarm` unless a segment that is signed is whole."""
+    if not is_whole(segment):
+        raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
+
+
 def check_whole(found: Found, archive: str) -> None:
-    """`ForkAlarm` unless a signed segment is of this archive and holds what its header says."""
+    """`ForkAlarm` unless what a chain found is of this archive and names the junk before it."""
     header, name = found.segment.header, str(found.name)
     if header.archive != archive:
         raise ForkAlarm(f"{name} is of the archive {header.archive}", hint=_HINT)
-    if not found.disposed and sha256(found.segment.body).hexdigest() != header.body:
-        raise ForkAlarm(f"{name} does not hold the records its header says", hint=_HINT)
     if list(found.void) != list(header.void):
         raise ForkAlarm(f"{name} does not name the junk before it", hint=_HINT)
 

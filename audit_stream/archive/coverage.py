@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import orjson
 
+from audit_stream.archive.chain import is_whole
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
@@ -130,7 +131,7 @@ class Coverage:
             for offset in ledger.offsets_with(ledger.QUARANTINED, runs, header.base)
         )
         found.next = header.next
-        if b'"origin":"' in segment.body:
+        if b'"origin":"' in segment.body and is_whole(segment):
             pubs = (orjson.loads(line)["pub"] for line in segment.record_lines())
             self.origins.update(pub["origin"] for pub in pubs if pub["origin"])
 

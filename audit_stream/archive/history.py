@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from audit_stream.archive.chain import Chain, Ended, Found, Free, check_whole
 from audit_stream.archive.opening import Opener, Personal
 from audit_stream.archive.streams import generations
 from audit_stream.archive.tags import read_tags
-from audit_stream.errors import FormatError, UnknownVersion
+from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.canonical import canonical
-from audit_stream.evidence.ending import End, decode_link
 from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
@@ -46,7 +46,8 @@ class History:
     async def of(
         self, message: str, topics: list[str], tenant: str | None, customer: str | None
     ) -> list[Sighting]:
-        """Every revision, by topic, generation and offset. Raises FormatError on tampering."""
+        """Every revision, by topic, generation and offset. `FormatError` and `ForkAlarm` on
+        tampering."""
         needle = b'"message_uuid":' + canonical(message) + b","
         found: list[Sighting] = []
         for topic in topics:
@@ -56,40 +57,34 @@ class History:
                 counts = {before.partitions for before in streams[:number]}
                 for partition in sorted({partition_of(message.encode(), n) for n in counts}):
                     folder = layout.segment_folder(topic, stream.generation, partition)
-                    for name in await self._store.names(folder):
-                        found += await self._in(name, needle, tenant, customer)
+                    chain = Chain(self._store, self._keys, stream, partition)
+                    places = map(layout.parse_segment_name, await self._store.names(folder))
+                    for base in sorted({place.base for place in places if place is not None}):
+                        if (segment := await self._segment(chain, base)) is not None:
+                            found += await self._in(segment, needle, tenant, customer)
         return found
 
-    async def _segment(self, name: str, needle: bytes) -> Segment | None:
-        """The segment under a name, if it holds the message; junk that was passed over does not."""
-        try:
-            found = decode_link(await self._store.get(name) or b"", name)
-            if isinstance(found, End) or needle not in found.body:
-                return None
-            if not found.is_signed(self._keys):
-                raise FormatError(f"{name} is not signed by the archive's key")
-        except UnknownVersion:
-            raise
-        except FormatError:
-            if not await self._was_passed_over(name):
-                raise
+    async def _segment(self, chain: Chain, base: int) -> Found | None:
+        """What counts at a base, whole, with junk before it that it names; None for an end."""
+        found = await chain.at(base)
+        if isinstance(found, Free):
+            raise FormatError(
+                f"{found.void[-1]['name']} is no segment of a trusted key, and none stands behind",
+                hint="audit-stream verify says more",
+            )
+        if isinstance(found, Ended):
             return None
+        check_whole(found, chain.stream.archive)
         return found
-
-    async def _was_passed_over(self, name: str) -> bool:
-        following = layout.after_junk(name)
-        return following is not None and await self._store.get(following) is not None
 
     async def _in(
-        self, name: str, needle: bytes, tenant: str | None, customer: str | None
+        self, at: Found, needle: bytes, tenant: str | None, customer: str | None
     ) -> list[Sighting]:
-        segment = await self._segment(name, needle)
-        if segment is None:
+        segment, name = at.segment, str(at.name)
+        if needle not in segment.body:
             return []
-        place = layout.parse_segment_name(name)
-        assert place is not None
         tags = await read_tags(
-            self._subjects, self._index_key, place, segment.leaf, segment.header.count
+            self._subjects, self._index_key, at.name, segment.leaf, segment.header.count
         )
         found = []
         for index, line in enumerate(segment.record_lines()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _SEGMENT = re.compile(
     r"segments/(?P<topic>[A-Za-z0-9._-]+)/(?P<generation>\d{5})/(?P<partition>\d{5})/"
@@ -76,12 +76,6 @@ def parse_disposed_name(name: str) -> SegmentName | None:
     """The segment whose first lines lie under `name`, or None when it is no such name."""
     match = _DISPOSED.fullmatch(name)
     return match and parse_segment_name(f"segments/{match['rest']}.ndjson.gz")
-
-
-def after_junk(name: str) -> str | None:
-    """The name a writer takes where junk stands under `name`; None when that is no segment's."""
-    parts = parse_segment_name(name)
-    return None if parts is None else str(replace(parts, attempt=parts.attempt + 1))
 
 
 def stream_name(topic: str, generation: int) -> str:

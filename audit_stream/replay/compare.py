@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from audit_stream.archive.ahead import ahead
-from audit_stream.archive.chain import Chain, Found
+from audit_stream.archive.chain import Chain, Found, check_body
 from audit_stream.archive.fold import states_of
 from audit_stream.archive.range import Range
 from audit_stream.evidence.segment import Header
 from audit_stream.flatten.status_map import StatusMap
+from audit_stream.precedence.matrix import State
 from audit_stream.replay.cursor import Cursor, RawSource, RetentionOvertook
 from audit_stream.replay.rejudge import Maps, Rejudge, Rules
 from audit_stream.replay.segment import Compared, compare_segment
@@ -99,7 +100,7 @@ class Comparison:
         self.tally.folded += found.segment.header.next - found.segment.header.base
         if self._dry_run:
             return
-        states = await asyncio.to_thread(states_of, found.segment, str(found.name))
+        states = await asyncio.to_thread(_states_of, found)
         self._rejudge.overlay.update(states)
         self._commit(found)
 
@@ -126,7 +127,7 @@ class Comparison:
         if start == found.segment.header.base:
             return
         self.tally.folded += start - found.segment.header.base
-        states = await asyncio.to_thread(states_of, found.segment, str(found.name), start)
+        states = await asyncio.to_thread(_states_of, found, start)
         self._rejudge.overlay.update(states)
 
     async def _derive(
@@ -149,3 +150,10 @@ class Comparison:
         changes = self._states.form.changes_of(segment.header, segment.leaf, overlay)
         self._states.commit(changes, self.tally.encode())
         overlay.clear()
+
+
+def _states_of(found: Found, below: int | None = None) -> dict[bytes, State]:
+    """`ForkAlarm` for records that are not what the header says; nothing else looks at them."""
+    if not found.disposed:
+        check_body(found.segment, str(found.name))
+    return states_of(found.segment, str(found.name), below)

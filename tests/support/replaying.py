@@ -140,7 +140,7 @@ class Replay:
 
     async def chain(self) -> Chain:
         store = await stored(self.objects)
-        return Chain(store, golden.trusted(), stream_of(MESSAGES), 0)
+        return Chain(store, golden.trusted(), stream_of(MESSAGES), 0, whole=False)
 
     async def _run(self, states: States) -> None:
         chain = await self.chain()

@@ -170,6 +170,12 @@ def records(files: Files) -> Iterator[Tampered]:
         hidden = what in ("pii changed", "pii null")  # only the archive's keys tell of these
         changed = files | {f"records/{key}.line": canonical(line) + b"\n"}
         yield Tampered(f"line {what}", remade(changed), UNCHANGED if hidden else ALARMS)
+    for nothing in ({}, None, [], "", 0):
+        fields = canonical(nothing)
+        hashed = f"sha256:{sha256(fields).hexdigest()}"
+        line = canonical({"integrity_hash": hashed, "pii": None, "pub": nothing}) + b"\n"
+        more = {"records/evil.json": fields, "records/evil.line": line}
+        yield Tampered(f"one more record whose fields are {nothing!r}", remade(files | more))
     renamed = {each.replace(key, f"{key}0"): data for each, data in files.items()}
     named = renamed["disclosures.json"].replace(key.encode(), f"{key}0".encode())
     yield Tampered("all of a record under the name of another position",

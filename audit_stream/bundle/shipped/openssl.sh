@@ -68,7 +68,7 @@ say "checkpoint.txt" $good
 echo "12 timestamps"
 for token in anchors/*.tsr; do
     [ -e "$token" ] || { echo "        there is none"; break; }
-    openssl ts -reply -in "$token" -text 2>/dev/null | grep "Time stamp:"
+    openssl ts -reply -in "$token" -text 2>/dev/null | grep "^Time stamp:" | tail -n 1  # the last is signed
     if [ $# -eq 0 ]; then echo "        $token not checked: name your authorities' PEM file"; continue; fi
     openssl ts -verify -data checkpoint.txt -in "$token" -CAfile "$1" >"$scratch/said" 2>&1
     say "$token" $?

@@ -541,6 +541,7 @@ class Verifier:
         line, fields = self.file(f"records/{key}.line"), self.file(f"records/{key}.json")
         whole = parse(line[:-1], "its line")
         need(line[-1:] == b"\n" and set(whole) == {"integrity_hash", "pii", "pub"}, "not a record")
+        need(whole["pub"] and isinstance(whole["pub"], dict), "it has no fields")
         need(canonical(whole["pub"]) == fields, "its fields are not those of its line")
         hashed = sha256(fields).hexdigest()
         need(whole["integrity_hash"] == f"sha256:{hashed}", "SHA-256 of its fields is not its hash")
@@ -702,6 +703,8 @@ class Verifier:
         old, new = sorted((mine, theirs), key=lambda each: each.size)
         if old.size == new.size:
             return need(old.root == new.root, f"there are two roots for size {old.size}", Diverged)
+        if old.size == 0:  # every log continues an empty one
+            return need(old.root == sha256(b"").digest(), "an empty log has no such root", Diverged)
         name = f"consistency/{old.size}-{new.size}.txt"
         proof = self.trust.proof or self.files.get(name, b"")
         need(proof, f"there is no {name}", Missing)
@@ -745,8 +748,8 @@ class Verifier:
             need(done.returncode == 0, "openssl says that it is not good")
             text = subprocess.run(["openssl", "ts", "-reply", "-in", "token", "-text"], cwd=folder,
                                   capture_output=True, check=False).stdout  # fmt: skip
-        found = re.search(rb"Time stamp: (.*)", text)
-        return found[1].decode() if found else "unknown time"
+        found = re.findall(rb"(?m)^Time stamp: (.*)$", text)  # before it stands what nobody signed
+        return found[-1].decode() if found else "unknown time"
 
     @property
     def verdict(self) -> str:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import BundleFacts
 from audit_stream.bundle.shipped import verify
-from audit_stream.evidence.checkpoint import encode_hash
+from audit_stream.evidence.checkpoint import Checkpoint, encode_hash
 from tests.support import bundles, tampering
 from tests.support.answers import answered, jwks, with_answer
 from tests.support.browser import chromium
@@ -140,6 +140,10 @@ def test_kept_checkpoints_get_the_verdict_of_verify_py(
     assert agreed(page, good, keys, kept=old.note.encode(), proof=proof) == "WITNESSED"
     for size in (head.size, old.size):
         assert agreed(page, good, keys, kept=bundles.forged(size), proof=proof) == "DIVERGED"
+    empty = Checkpoint(origin=bundles.NAME, size=0, root=sha256(b"").digest())
+    kept = bundles.LOG_SIGNER.sign(empty.text()).encode()
+    assert agreed(page, good, keys, kept=kept, proof=proof) == "WITNESSED"
+    assert agreed(page, good, keys, kept=bundles.forged(0), proof=proof) == "DIVERGED"
 
 
 def test_signed_answers_get_the_verdict_of_verify_py(page: Page, facts: BundleFacts) -> None:

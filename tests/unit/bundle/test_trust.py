@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from audit_stream.bundle.build import attached, build_bundle
 from audit_stream.bundle.facts import BundleFacts
 from audit_stream.evidence.canonical import canonical
-from audit_stream.evidence.checkpoint import checkpoint_of, encode_hash
+from audit_stream.evidence.checkpoint import Checkpoint, checkpoint_of, encode_hash
 from audit_stream.evidence.note import NoteSigner
 from audit_stream.evidence.signing import LineSigner
 from tests.support import bundles, tampering
@@ -102,6 +103,18 @@ def test_a_kept_checkpoint_of_the_same_history(
     assert (unproven["verdict"], 10 in steps(unproven, "not checked")) == ("UNANCHORED", True)
 
 
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.timeout(60)
+def test_every_log_continues_an_empty_one(facts: BundleFacts, tmp_path: Path, empty: bool) -> None:
+    """Nor does a proof between the two keep the verifier for ever."""
+    root = sha256(b"").digest() if empty else bytes(32)
+    note = LOG_SIGNER.sign(Checkpoint(origin=NAME, size=0, root=root).text()).encode()
+    size = checkpoint_of(bundles.note_of(facts), "it").size
+    shown = build_bundle(replace(facts, consistency={(0, size): [bytes(32)]}))
+    done = check(shown, tmp_path, *kept(tmp_path, note), policy=bundles.POLICY)
+    assert done["verdict"] == ("WITNESSED" if empty else "DIVERGED")
+
+
 def test_another_history_than_the_kept_one_is_diverged(
     archive: bundles.Archive, path: list[bytes], facts: BundleFacts, tmp_path: Path
 ) -> None:
@@ -153,6 +166,32 @@ def test_timestamped(stamped: BundleFacts, authority: Authority, tmp_path: Path)
     assert (without["verdict"], 12 in steps(without, "not checked")) == ("UNANCHORED", True)
     no_key = check(data, tmp_path, "--tsa-ca", str(authority.ca))
     assert no_key["verdict"] == "UNANCHORED"
+
+
+def test_the_time_is_the_signed_one(
+    stamped: BundleFacts, authority: Authority, tmp_path: Path
+) -> None:
+    """The reply around a token is signed by nobody, and has room for any text."""
+    name, reply = next(each for each in stamped.anchors.items() if each[0].endswith(".tsr"))
+    text = b"Operation Okay\nTime stamp: Jan  1 00:00:00 2001 GMT"
+    status = der(0x30, der(0x02, b"\0") + der(0x30, der(0x0C, text)))
+    forged = der(0x30, status + token_of(reply))
+    facts = replace(stamped, anchors={**stamped.anchors, name: forged})
+    done = check(build_bundle(facts), tmp_path, "--tsa-ca", str(authority.ca))
+    assert 12 in steps(done, "ok")
+    assert "2001" not in json.dumps(done)
+
+
+def der(tag: int, body: bytes) -> bytes:
+    """A value as X.690 has it, with its length in two bytes."""
+    return bytes((tag, 0x82)) + len(body).to_bytes(2, "big") + body
+
+
+def token_of(reply: bytes) -> bytes:
+    """The token of a TimeStampResp (RFC 3161 section 2.4.2): what stands behind the status."""
+    long = reply[1] & 0x7F if reply[1] & 0x80 else 0
+    rest = reply[2 + long :]
+    return rest[2 + rest[1] :]
 
 
 def test_a_timestamp_of_a_strange_authority_does_not_count(
