@@ -102,6 +102,8 @@ def verify(
     keys, wanted = trusted_keys(settings, key or []), _parse_part(part)
     log_wanted = None if key and log_key is None else log_key_of(settings, log_key)
     kept = _kept(checkpoint or [], log_wanted)
+    if kept and wanted.topic is not None:
+        raise ConfigError("--checkpoint is of the whole archive", hint="name no part of it")
     started = time.monotonic()
     interpreter.tune_for_reading()
     try:
@@ -130,8 +132,10 @@ def with_log(
 ) -> Report:  # fmt: skip
     """The report, with the archive log held against the objects that were verified."""
     found = verifier.report
-    if part.topic is not None or not (verifier.log_names or kept):
-        return found if part.topic is not None else _noted(found, "there is no archive log yet")
+    if part.topic is not None:
+        return _noted(found, "V16-V24: not judged for a part: verify the whole archive")
+    if not (verifier.log_names or kept):
+        return _noted(found, "there is no archive log yet")
     if key is None:
         return _noted(found, "V16-V24: the archive log was not judged: give --log-key")
     log = LogVerifier(verifier.log_names, reader.get, key, verifier.leaves, kept)

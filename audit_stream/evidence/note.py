@@ -34,7 +34,8 @@ _VKEY = re.compile(r"(?P<name>[^\s+]+)\+(?P<id>[0-9a-f]{8})\+(?P<key>[A-Za-z0-9+
 
 def note_key_id(name: str, kind: int, public: bytes) -> bytes:
     """The 4 bytes that point a verifier to the key."""
-    return sha256(name.encode() + b"\n" + bytes((kind,)) + public).digest()[:_ID_BYTES]
+    octets = name.encode("utf-8", "surrogateescape")  # as a policy's were decoded
+    return sha256(octets + b"\n" + bytes((kind,)) + public).digest()[:_ID_BYTES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,8 +61,12 @@ class PartitionReport:
 
 
 def verdict_of(reports: Iterable[PartitionReport]) -> Verdict:
-    """Differs if anything does, else cannot judge if something could not be."""
-    found = {report.verdict for report in reports}
+    """Differs if anything does, else cannot judge if something could not be, or if a beginning was
+    asked for and nothing lies behind it: a wrong year must not pass for a comparison."""
+    every = list(reports)
+    found = {report.verdict for report in every}
+    if any(each.asked_from for each in every) and not any(each.tally.compared for each in every):
+        found.add(Verdict.CANNOT_JUDGE)
     for verdict in (Verdict.DIFFERS, Verdict.CANNOT_JUDGE):
         if verdict in found:
             return verdict

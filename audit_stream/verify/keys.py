@@ -1,7 +1,8 @@
 """Verification of what the archive log says of keys, and of who signed what by it.
 
 V24 each line about a key keeps the rules; each segment, stream object and register's entry that is
-    a leaf, and each checkpoint, is signed by a key that counts at its place. A log without such
+    a leaf, or stands behind the last one, and each checkpoint, is signed by a key that counts at
+    its place. A log without such
     lines says nothing of keys; behind one of a version that is not known here, nothing can be
     judged
 """

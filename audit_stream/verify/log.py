@@ -28,6 +28,7 @@ from audit_stream.evidence.batch import Batch, Leaf, decode_batch
 from audit_stream.evidence.canonical import kind_of, parse_line
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.digest import decode_digest
+from audit_stream.evidence.ending import decode_link
 from audit_stream.evidence.key_line import KIND as KEY
 from audit_stream.evidence.log_names import (
     ACCESS_FOLDER,
@@ -39,7 +40,8 @@ from audit_stream.evidence.log_names import (
 )
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteKey, parse_note
-from audit_stream.evidence.register import parse_entry_name
+from audit_stream.evidence.register import decode_entry, parse_entry_name
+from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.tree import root_hash
 from audit_stream.verify.access import access_problems
 from audit_stream.verify.keys import KeyRules
@@ -185,10 +187,21 @@ class LogVerifier:
                 self._wrong("V18", name, "is older than the archive log's end and not in it")
             else:
                 self.report.newer += 1
+                self._take_newer(name)
         if self.report.newer:
             self.report.notes.append(
                 f"V18: {self.report.newer} objects are newer than the log's last batch"
             )
+
+    def _take_newer(self, name: str) -> None:
+        """It will be a leaf behind the last one: who was revoked by then signs nothing any more."""
+        index, data = self._frontier.size, self._read(name) or b""
+        if layout.parse_stream_name(name) is not None:
+            self._keys.take_stream(index, data, name)
+        elif parse_entry_name(name) is not None:
+            self._keys.take_signed(index, decode_entry(data, name).kid, name)
+        elif isinstance(link := decode_link(data, name), Segment):
+            self._keys.take_signed(index, link.header.kid, name)
 
     def _is_covered(self, name: str) -> bool:
         """Whether the leaves go beyond an object that is none."""

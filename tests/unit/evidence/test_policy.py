@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -162,3 +164,9 @@ def test_a_line_that_is_none_is_named(text: str, words: str) -> None:
     with pytest.raises(FormatError) as caught:
         policy(text)
     assert words in caught.value.message
+
+
+def test_a_key_whose_name_is_no_utf_8_is_a_wrong_line() -> None:
+    key = b64encode(b"\1" + bytes(32))
+    with pytest.raises(FormatError, match="line 1"):
+        parse_policy(b"log \xffx+deadbeef+" + key + b"\nquorum none\n", "the policy")

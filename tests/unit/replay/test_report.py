@@ -55,6 +55,16 @@ def test_the_verdict_of_all_is_the_worst_one() -> None:
     assert verdict_of([]) is Verdict.CANNOT_JUDGE
 
 
+def test_a_beginning_behind_which_nothing_lies_is_no_comparison() -> None:
+    """A wrong year in a daily job must not pass."""
+    nothing, something = (
+        report(Tally(), asked=True),
+        report(Tally(in_range=1, compared=1), asked=True),
+    )
+    assert verdict_of([nothing, nothing]) is Verdict.CANNOT_JUDGE
+    assert verdict_of([nothing, something]) is Verdict.EQUAL
+
+
 def test_where_the_states_came_from() -> None:
     assert report(Tally(in_range=9, compared=9)).state == "raw log"
     assert report(Tally(in_range=9, compared=9, folded=1)).state == "archive"
