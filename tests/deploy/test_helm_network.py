@@ -99,6 +99,21 @@ def test_who_only_makes_topics_reaches_no_store() -> None:
     assert {port["port"] for rule in topics for port in rule["ports"]} == {53, 9093, 9194, 8200}
 
 
+def test_what_the_hook_may_reach_is_there_before_it_runs() -> None:
+    """It runs before everything else of an upgrade, by then against another broker's port."""
+    found = case("everything")
+    name = pod(found, "topics").owner["metadata"]["name"]
+    hooks = [
+        found.named(kind, name)["metadata"]["annotations"] for kind in ("NetworkPolicy", "Job")
+    ]
+    policy, job = hooks
+    assert policy["helm.sh/hook"] == job["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert int(policy["helm.sh/hook-weight"]) < int(job.get("helm.sh/hook-weight", 0))
+    assert "hook-succeeded" not in policy["helm.sh/hook-delete-policy"]
+    others = [each for each in found.kind("NetworkPolicy") if each["metadata"]["name"] != name]
+    assert not any("annotations" in each["metadata"] for each in others)
+
+
 def test_receivers_are_reached_by_who_speaks_to_them_alone() -> None:
     found = case("everything")
     reach = {
