@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audit_stream.app.assurance import check_assurance
 from audit_stream.app.build import build_context
-from audit_stream.app.checks import check_epoch, lock_state_dir, topic_faults
+from audit_stream.app.checks import check_epoch, load_status_map, lock_state_dir, topic_faults
 from audit_stream.app.covers import open_keyring
 from audit_stream.app.guarded import guarded_stores
 from audit_stream.app.parallel import Channel, Progress, folder_name, run_jobs
@@ -27,7 +27,6 @@ from audit_stream.archive.streams import generations
 from audit_stream.errors import AuditError, ConfigError
 from audit_stream.evidence import layout
 from audit_stream.evidence.stream_object import StreamObject
-from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.rawlog import log_bounds, offsets_at, open_raw_log
 from audit_stream.keys.file import LoadedKeyring
@@ -148,7 +147,7 @@ async def _jobs(live: Settings, target: Settings, options: BackfillOptions) -> l
                 BackfillJob(settings=target, options=options, stream=stream, partition=partition)
                 for partition in range(stream.partitions)
             ]
-        status_map = StatusMap.parse(target.status_map_path.read_bytes())
+        status_map = load_status_map(target)
         await store.put_if_absent(layout.map_name(status_map.hash), status_map.canonical_bytes, {})
     finally:
         await store.close()
@@ -210,7 +209,7 @@ async def _fill(job: BackfillJob, channel: Channel, states: States, report: Back
     stores = guarded_stores(settings, alarms, metrics, Health())
     store = stores.archive
     assurance = (await store.posture()).assurance
-    status_map = StatusMap.parse(settings.status_map_path.read_bytes())
+    status_map = load_status_map(settings)
     context = build_context(
         settings, ring, stores, assurance, status_map, metrics, alarms, no_hook,
         partial(die, last_words=alarms.flush),

@@ -10,6 +10,7 @@ from typing import TextIO
 from audit_stream.app.covers import open_keyring
 from audit_stream.app.epoch import certified_epoch, newest_epoch
 from audit_stream.app.topics import archived_topics, changelog_topic
+from audit_stream.app.trust import read_given
 from audit_stream.archive.chain import new_generation
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
@@ -23,6 +24,7 @@ from audit_stream.errors import (
     UnknownVersion,
 )
 from audit_stream.evidence.stream_object import StreamObject
+from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka import ops_events, quarantine
 from audit_stream.kafka.ask import TopicInfo, describe_topics, topic_ends
 from audit_stream.kafka.connect import KafkaConnection
@@ -159,6 +161,11 @@ def check_same(stream: StreamObject, partitions: int, topic_id: str | None) -> N
             f"{stream.topic} was recreated: its topic id is not the stream's",
             hint=new_generation(stream.topic),
         )
+
+
+def load_status_map(settings: Settings) -> StatusMap:
+    """What a platform's words mean. `ConfigError`."""
+    return StatusMap.parse(read_given(settings.status_map_path, "AUDIT_STATUS_MAP"))
 
 
 async def archive_reached(

@@ -20,6 +20,7 @@ from audit_stream.app.build import build_context, leaver, rekeyed, worker_config
 from audit_stream.app.checks import (
     check_topics,
     load_archive_keyring,
+    load_status_map,
     lock_state_dir,
     open_streams,
     topic_faults,
@@ -157,8 +158,7 @@ def _twins(settings: Settings) -> dict[str, str]:
     return {t: a for t, a in archived_topics(settings).items() if t != a}
 
 
-async def _put_map(settings: Settings, store: WormStore) -> StatusMap:
-    found = StatusMap.parse(settings.status_map_path.read_bytes())
+async def _put_map(found: StatusMap, store: WormStore) -> StatusMap:
     await store.put_if_absent(layout.map_name(found.hash), found.canonical_bytes, {})
     return found
 
@@ -197,11 +197,12 @@ async def _run(
     private = PrivateObjects(stores.subjects, index_key_of(settings.keyring))
     word = registered(private, "worker", settings.static_member)
     registration = await ends.enter_async_context(word)
+    status_map = load_status_map(settings)  # before anything is founded
     streams = await open_streams(store, closed, connection, settings, topic_ids)
     ring = await newest_keyring(
         settings, store, private, alarms, streams=streams, asked_to_end=stop.is_set
     )
-    context = build_context(settings, ring, stores, assurance, await _put_map(settings, store),
+    context = build_context(settings, ring, stores, assurance, await _put_map(status_map, store),
                             metrics, alarms, hook, end)  # fmt: skip
     options, newest = connection.client_options(), partial(newest_epoch_told, private)
     hints, quarantine, twins = HintWriter(options), QuarantineWriter(options), _twins(settings)

@@ -11,7 +11,7 @@ import typer
 from audit_stream import __version__
 from audit_stream.cli.acting import login
 from audit_stream.cli.options import Config
-from audit_stream.cli.output import Output
+from audit_stream.cli.output import Output, write_result
 from audit_stream.errors import ConfigError, FormatError
 from audit_stream.settings import Settings
 
@@ -68,7 +68,7 @@ def export(
     if not count:
         out.note("nothing is archived under these ids, as far as the index is")
         raise typer.Exit(_FOUND)
-    output.write_bytes(data)
+    write_result(output, data)
     out.say(f"wrote {output}: {count:,} messages, {len(data):,} bytes")
 
 

@@ -98,7 +98,13 @@ def _can_keep(
     if dry_run:
         return False
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--positions {folder}: cannot make the folder: {error.strerror}",
+                hint="name one where this user may write",
+            ) from None
         return True
     homes = {source.path.parent for source in sources if source.path is not None}
     closed = sorted(str(home) for home in homes if not os.access(home, os.W_OK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from audit_stream.durable import put_in_place
+from audit_stream.errors import ConfigError
 
 
 class Output:
@@ -63,3 +67,18 @@ class Output:
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
             console=self._err, transient=True, disable=not self._err.is_terminal,
         )  # fmt: skip
+
+
+def write_result(path: Path, data: bytes) -> None:
+    """What a command was asked for, in a file for its owner only: whole, or what stood there before
+    stays. `ConfigError`."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe, or a device: nothing to keep
+            path.write_bytes(data)
+        else:
+            put_in_place(path, data)
+    except OSError as error:
+        raise ConfigError(
+            f"--output {path}: cannot write: {error.strerror}",
+            hint="name a file in a folder where this user may write and there is room",
+        ) from None

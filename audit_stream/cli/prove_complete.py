@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from audit_stream.cli.options import Config, Json
-from audit_stream.cli.output import Output
+from audit_stream.cli.output import Output, write_result
 from audit_stream.errors import ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
 from audit_stream.settings import Settings
@@ -64,9 +64,9 @@ def prove_complete(
     except StoreError as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
-    if output is not None:
-        output.write_text(proof.note, encoding="utf-8")
     _show(out, proof, len(listed))
+    if output is not None:
+        write_result(output, proof.note.encode())
     if proof.statement.unexplained or proof.statement.unresolved or proof.missing:
         raise typer.Exit(_FOUND)
     if not proof.statement.is_complete:

@@ -12,7 +12,6 @@ from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.evidence.encoding import time_text
 from audit_stream.flatten.event import Event, read_event
-from audit_stream.flatten.status_map import StatusMap
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.quarantine import Quarantined, read_quarantine, send_back
 from audit_stream.settings import Settings
@@ -77,7 +76,9 @@ async def _judged(
     settings: Settings, reason: str | None, source: str | None
 ) -> tuple[Copies, list[tuple[Quarantined, str]]]:
     """What is understood by now, each with its key; and what is not, each with why."""
-    status_map = StatusMap.parse(settings.status_map_path.read_bytes())
+    from audit_stream.app.checks import load_status_map
+
+    status_map = load_status_map(settings)
     good: Copies = []
     refused: list[tuple[Quarantined, str]] = []
     for copy in await _read(settings, reason):

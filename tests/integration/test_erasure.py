@@ -141,7 +141,7 @@ async def test_p7_a_worker_that_cannot_start_is_waited_for_by_nobody(fleet: Flee
     fleet.extra["AUDIT_STATUS_MAP"] = str(fleet.folder / "missing.json")
     fleet.start(0)
     assert await fleet.ended(0) != 0
-    assert "FileNotFoundError" in fleet.log()
+    assert "AS-1001: AUDIT_STATUS_MAP: cannot read the file" in fleet.log()
     assert await registered(fleet) == []
 
 

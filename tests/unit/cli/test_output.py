@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from audit_stream.cli.output import Output
+from audit_stream.cli.output import Output, write_result
+from audit_stream.errors import ConfigError
 
 Captured = pytest.CaptureFixture[str]
 ROWS = [("a", 1), ("[red]b[/red]", None)]
@@ -57,3 +59,14 @@ def test_progress_is_silent_where_nobody_watches(capsys: Captured) -> None:
         progress.update(task, completed=2)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_a_result_is_written_whole_or_what_stood_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    write_result(path, b"first")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"first", 0o600)
+    with pytest.raises(ConfigError, match="--output /dev/full: cannot write: No space left"):
+        write_result(Path("/dev/full"), b"second")
+    assert (tmp_path / "bundle.zip").read_bytes() == b"first"
+    with pytest.raises(ConfigError, match="No such file"):
+        write_result(tmp_path / "gone" / "bundle.zip", b"third")
