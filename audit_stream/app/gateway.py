@@ -21,7 +21,6 @@ from audit_stream.app.places import archive_to_read, archive_to_write, subject_s
 from audit_stream.app.reasons import ReasonCounter
 from audit_stream.app.registered import index_key_of
 from audit_stream.app.repeated import beside, repeated
-from audit_stream.app.standing import tell_standing
 from audit_stream.archive.fleet import Registration, newest_epoch_told
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.bundle.messages import Collector
@@ -50,10 +49,9 @@ from audit_stream.stores.retry import ResilientStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from audit_stream.telemetry.health import Health
 from audit_stream.telemetry.metrics import Metrics
-from audit_stream.telemetry.web import WebServer
 
 log = logging.getLogger(__name__)
-_LAST_SECONDS, _LAST_SEAL_SECONDS, _RENEW_SECONDS = 2.0, 5.0, 60.0
+_LAST_SEAL_SECONDS, _RENEW_SECONDS = 5.0, 60.0
 #: Alarms and what they are of.
 _SEALING = ("journal:seal", "sealing the access journal")
 _RENEWING = ("answer-key:renew", "renewing the keys of answers")
@@ -80,14 +78,23 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(archive_to_read(settings), subjects, private)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What the process says of itself on its web port."""
+
+    metrics: Metrics
+    health: Health
+    alarms: AlarmBoard
+
+
 def build_gateway(
-    settings: Settings, stores: Stores, keys: Keys, registration: Registration, alarms: AlarmBoard
+    settings: Settings, stores: Stores, keys: Keys, registration: Registration, board: Board
 ) -> Around:
     """The application; its journal is opened when it starts to serve."""
     ring, store = keys.ring, stores.archive
+    metrics, health, alarms = board.metrics, board.health, board.alarms
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     archive = Archive(store, stores.subjects, ring.trusted, ring.keyring)
-    metrics, health = Metrics(), Health("index")
     service = _service(settings, archive, keys, index, alarms)
     service.told = partial(health.set_ready, "index")
     rules = _rules(settings)
@@ -114,7 +121,6 @@ def build_gateway(
         reason_seconds=settings.gateway_quarantine_seconds,
         key_watch=_key_watch(settings, stores.private, registration, service, alarms),
     )  # fmt: skip
-    tell_standing(metrics, health, alarms)
     _measure(metrics, index, service, journal)
 
     def observe(route: str, status: int, seconds: float) -> None:
@@ -123,16 +129,12 @@ def build_gateway(
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
-        web.start()
         fresh_keys = contextlib.nullcontext() if rules is None else rules.keys.kept_fresh()
         async with journal, fresh_keys:
             await service.refresh()
             async with background.running():
                 yield
         await background.seal_the_rest()
-        alarms.flush(_LAST_SECONDS)
-        web.stop()
         index.close()
         await background.sealed_into.close()
 

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from audit_stream.app import adoption
 from audit_stream.app.gateway_server import GatewayServer
+from audit_stream.app.newest import BEHIND
 from audit_stream.app.now import now
 from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.archive.private import PrivateObjects
+from audit_stream.erasure.batch import JOURNAL
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import LineSigner
@@ -119,6 +122,38 @@ def test_a_keyring_that_erasures_have_gone_past_is_refused(tmp_path: Path, gone_
     with pytest.raises(KeyringError, match="has the epoch 1, the archive is at 2"):
         GatewayServer(settings).run()
     assert fleet(settings) == []
+
+
+def test_while_it_waits_for_an_erasure_it_lives_and_says_why(
+    tmp_path: Path,
+) -> None:
+    """Else what looks after it would end it again and again."""
+    port = free_ports(1)[0]
+    settings = installed(tmp_path).model_copy(update={"web_port": port, "gateway_port": 0})
+    asyncio.run(tell_epoch(private(settings), 2))
+    asyncio.run(begun(settings))
+    server = GatewayServer(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+
+    def says_so() -> bool:
+        try:
+            return BEHIND in httpx.get(f"http://127.0.0.1:{port}/alarms").text
+        except httpx.TransportError:
+            return False
+
+    until(says_so)
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
+    assert fleet(settings) == []
+
+
+async def begun(settings: Settings) -> None:
+    """An erasure is at work."""
+    await private(settings).create(JOURNAL, {"v": "any"})
 
 
 class Askers:

@@ -10,14 +10,19 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit_stream.app import gateway_server
+from audit_stream.app.gateway_server import GatewayServer
+from audit_stream.errors import ConfigError
 from audit_stream.gateway import loop, protocol
 from audit_stream.gateway.around import HEAD_BYTES
+from audit_stream.kafka.embedded import free_ports
 from tests.support.asking import Asked, serving
 from tests.support.certificates import identity
 from tests.support.eventually import until
@@ -100,6 +105,47 @@ def test_a_tls_handshake_that_does_not_come_is_not_waited_for(
             began = time.monotonic()
             assert exchange(asked.url, data, ended=False) == b""
             assert time.monotonic() - began < QUICK * 4 + 5
+
+
+def test_a_certificate_that_is_replaced_is_shown_to_who_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a pair changes nothing: whoever renews it writes two files."""
+    one, two = identity(tmp_path, "one"), identity(tmp_path, "two")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(one.certificate.read_bytes())
+    key.write_bytes(one.bundle.read_bytes())
+    monkeypatch.setattr(gateway_server, "RENEW_SECONDS", 0.05)
+    port = free_ports(1)[0]
+    tls = {"gateway_tls_cert": cert, "gateway_tls_key": key, "web_port": port}
+    with serving(installed(tmp_path).model_copy(update=tls)) as asked:
+
+        def shown() -> str:
+            host, port = urlsplit(asked.url).hostname, urlsplit(asked.url).port
+            return ssl.get_server_certificate((str(host), port or 0))
+
+        def alarmed() -> bool:
+            return "gateway:certificate" in httpx.get(f"http://127.0.0.1:{port}/alarms").text
+
+        assert shown().strip() == one.certificate.read_text().strip()
+        cert.write_bytes(two.certificate.read_bytes())
+        until(alarmed)
+        assert shown().strip() == one.certificate.read_text().strip()
+        key.write_bytes(two.bundle.read_bytes())
+        until(lambda: shown().strip() == two.certificate.read_text().strip())
+        until(lambda: not alarmed())
+
+
+@pytest.mark.parametrize("written", [None, b"no certificate"])
+def test_files_that_are_no_certificate_are_a_wrong_setting(
+    tmp_path: Path, written: bytes | None
+) -> None:
+    cert = tmp_path / "cert.pem"
+    if written is not None:
+        cert.write_bytes(written)
+    tls = {"gateway_tls_cert": cert, "gateway_tls_key": cert}
+    with pytest.raises(ConfigError, match="AUDIT_GATEWAY_TLS_CERT, AUDIT_GATEWAY_TLS_KEY: "):
+        GatewayServer(installed(tmp_path).model_copy(update=tls))
 
 
 def test_a_head_that_trickles_in_is_cut_off(hurried: Asked) -> None:
