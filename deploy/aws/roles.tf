@@ -106,7 +106,7 @@ locals {
     ])
 
     # It sends what is archived, and keeps how far it got. Where it sends personal fields it holds keys,
-    # and says so under private/fleet/.
+    # and says so under private/fleet/ and private/receivers/; it has to know whose a record is, too.
     deliverer = concat(
       local.reads_archive,
       [for key in keys(local.rewritten) : {
@@ -123,8 +123,18 @@ locals {
       } if key == "positions"],
       [
         { Sid = "SeePrivate", Effect = "Allow", Action = local.sees, Resource = local.subjects },
-        { Sid = "ReadPrivate", Effect = "Allow", Action = "s3:GetObject", Resource = "${local.subjects}/private/*" },
-        { Sid = "SayEpoch", Effect = "Allow", Action = "s3:PutObject", Resource = "${local.subjects}/private/fleet/*" },
+        {
+          Sid      = "ReadPrivate"
+          Effect   = "Allow"
+          Action   = "s3:GetObject"
+          Resource = [for folder in var.deliverer_sends_personal_fields ? ["private", "subjects"] : ["private"] : "${local.subjects}/${folder}/*"]
+        },
+        {
+          Sid      = "SayEpochAndReceiver"
+          Effect   = "Allow"
+          Action   = "s3:PutObject"
+          Resource = ["${local.subjects}/private/fleet/*", "${local.subjects}/private/receivers/*"]
+        },
       ],
     )
 

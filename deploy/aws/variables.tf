@@ -116,6 +116,12 @@ variable "service_accounts" {
   }
 }
 
+variable "deliverer_sends_personal_fields" {
+  description = "Whether AUDIT_DELIVERY_FIELDS names any: then the deliverer may read whose each record is."
+  type        = bool
+  default     = false
+}
+
 variable "trusted_arns" {
   description = "Role to the ARNs of further roles or users that may take it on: people, machines."
   type        = map(list(string))

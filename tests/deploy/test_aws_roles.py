@@ -48,11 +48,12 @@ PLACES: dict[str, tuple[str, str, Mapping[str, tuple[str, Mapping[str, str]]]]] 
     "fleet": ("subjects", f"{FOLDER}fleet/worker-0123456789abcdef/0000000001", LOOSE),
     "request": ("subjects", f"{FOLDER}requests/rq-1", LOOSE),
     "hold": ("subjects", f"{FOLDER}holds/h-1", LOOSE),
+    "receiver": ("subjects", f"{FOLDER}receivers/siem/0123456789abcdef", LOOSE),
     "position": ("positions", "siem/calls/00000/00000", LOOSE),
 }
 _READS = {(place, "read") for place in PLACES if place != "position"}
 _ARCHIVE = ("segment", "class's segment", "second segment", "log", "journal")
-_PRIVATE = ("epoch", "fleet", "request", "hold")
+_PRIVATE = ("epoch", "fleet", "request", "hold", "receiver")
 _ADDS = {(place, deed) for place in _ARCHIVE for deed in ("add", "extend")}
 
 
@@ -70,7 +71,7 @@ WANTED: dict[str, set[tuple[str, str]]] = {
     "disposer": _READS | _ADDS | _may(_WRITES, "subject", *_PRIVATE)
     | _may(("remove",), "segment", "class's segment", "second segment"),
     "deliverer": (_READS - _may(("read",), "subject")) | _may(("read", *_WRITES), "position")
-    | _may(("add", "rewrite"), "fleet"),
+    | _may(("add", "rewrite"), "fleet", "receiver"),
     "auditor": _may(("read",), *_ARCHIVE),
 }  # fmt: skip
 
@@ -105,6 +106,13 @@ def may(found: Plan, role: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_do_this_and_no_more(role: str) -> None:
     assert may(OURS, role) == WANTED[role]
+
+
+def test_a_deliverer_of_personal_fields_has_to_know_whose_a_record_is() -> None:
+    found = plan(deliverer_sends_personal_fields=True)
+    assert may(found, "deliverer") == WANTED["deliverer"] | {("subject", "read")}
+    for role in set(ROLES) - {"deliverer"}:
+        assert may(found, role) == WANTED[role]
 
 
 def test_these_are_the_roles() -> None:
