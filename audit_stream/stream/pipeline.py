@@ -127,6 +127,11 @@ class Pipeline(Lanes):
             lane.tick()
         self.context.metrics.overlay_bytes.set(self.consumer.in_flight_bytes)
         if self.consumer.in_flight_bytes > _HEADROOM * self.context.memory_budget:
-            largest = max(self.lanes.values(), key=lambda lane: lane.builder.size, default=None)
+            largest = max(self.lanes.values(), key=_held, default=None)
             if largest is not None:
                 largest.cut()
+
+
+def _held(lane: Lane) -> tuple[int, int]:
+    """What sealing a builder would let go of: its lines, else the offsets that need none."""
+    return lane.builder.size, lane.builder.next - lane.builder.base

@@ -54,6 +54,21 @@ async def test_what_waits_behind_a_batch_that_tripped_the_brake_is_dropped(
     assert working.consumer.in_flight_bytes == 0
 
 
+async def test_over_the_budget_who_holds_most_is_sealed_also_without_a_line(
+    working: Working,
+) -> None:
+    """Duplicates and intermediate statuses have none, and fill the budget all the same."""
+    pipeline = working.pipeline
+    few, many = pipeline.lanes[TOPIC, 0], pipeline.lanes[TOPIC, 1]
+    for lane, end in ((few, 1), (many, 2)):
+        [chunk] = lane.decide([], 0, end, 0)
+        lane.builder.add(chunk, 0)
+    working.consumer.in_flight_bytes = pipeline.context.memory_budget
+    pipeline.tick()
+    assert (len(few.full), len(many.full)) == (0, 1)
+    working.consumer.in_flight_bytes = 0
+
+
 # -- holes
 
 
