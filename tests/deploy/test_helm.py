@@ -139,7 +139,7 @@ def test_what_is_several_times_there_is_drained_one_by_one() -> None:
 
 def test_who_must_be_alone_is() -> None:
     found = case("everything")
-    for part in ("deliverer-siem", "deliverer-lake", "mirror", "keeper"):
+    for part in ("deliverer-siem", "deliverer-lake", "mirror", "keeper", "holder"):
         each = found.named("StatefulSet", f"demo-audit-{part}")
         assert each["spec"]["replicas"] == 1
 

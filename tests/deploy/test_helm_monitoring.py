@@ -72,7 +72,7 @@ def test_every_process_that_has_metrics_is_scraped_under_the_name_its_alerts_kno
     assert jobs == {
         "audit-stream": {"worker"}, "audit-stream-notary": {"notary"},
         "audit-stream-gateway": {"gateway"}, "audit-stream-mirror": {"mirror"},
-        "audit-stream-keeper": {"keeper"},
+        "audit-stream-keeper": {"keeper", "holder"},
         "audit-stream-deliverer": {"deliverer-siem", "deliverer-lake"},
     }  # fmt: skip
     named = set(re.findall(r'job="([\w-]+)"', RULES.read_text("utf-8")))

@@ -212,3 +212,20 @@ def test_state_may_be_kept_or_rebuilt() -> None:
     assert kept.owner["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Retain"
     assert rebuilt.volumes()["state"]["emptyDir"] == {"sizeLimit": "30Gi"}
     assert "volumeClaimTemplates" not in rebuilt.owner["spec"]
+
+
+@pytest.mark.parametrize("name", ["azure", "everything"])
+def test_who_erases_cannot_lift_a_hold(name: str) -> None:
+    """Each has an identity of its own; both work on the one keyring."""
+    found = case(name)
+    keeper, holder = pod(found, "keeper"), pod(found, "holder")
+    [erasures], [holds] = keeper.containers, holder.containers
+    assert erasures["args"][:2] == ["redact", "run"]
+    assert holds["args"][:2] == ["hold", "run"]
+    accounts = {keeper.spec["serviceAccountName"], holder.spec["serviceAccountName"]}
+    assert len(accounts) == 2
+    claims = [
+        [volume for volume in one.spec["volumes"] if volume["name"] == "keys"]
+        for one in (keeper, holder)
+    ]
+    assert claims[0] == claims[1] != []

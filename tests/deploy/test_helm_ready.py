@@ -62,7 +62,16 @@ def test_a_name_that_is_none_is_not_ready() -> None:
 def test_it_asks_every_component_that_answers() -> None:
     (container,) = pod(case("everything"), "test").containers
     names = {word.partition(".")[0] for word in container["args"] if ".svc:" in word}
-    parts = {"worker", "notary", "gateway", "deliverer-siem", "deliverer-lake", "mirror", "keeper"}
+    parts = {
+        "worker",
+        "notary",
+        "gateway",
+        "deliverer-siem",
+        "deliverer-lake",
+        "mirror",
+        "keeper",
+        "holder",
+    }
     assert names == {f"demo-audit-{part}" for part in parts}
     services = {each["metadata"]["name"] for each in case("everything").kind("Service")}
     assert names <= services

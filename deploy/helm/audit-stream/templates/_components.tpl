@@ -50,8 +50,7 @@ What a release is made of, as a list: each has
 {{- with .Values.keeper -}}
 {{- if .enabled -}}
 {{- $processes := list
-      (dict "name" "erasures" "args" (list "redact" "run" "--every" (toString .erasuresEverySeconds)) "port" 9464)
-      (dict "name" "holds" "args" (list "hold" "run" "--every" (toString .holdsEverySeconds)) "port" 9465) -}}
+      (dict "name" "erasures" "args" (list "redact" "run" "--every" (toString .erasuresEverySeconds)) "port" 9464) -}}
 {{- $keeper := dict "name" "keeper" "job" "audit-stream-keeper" "identity" "keeper" "view" "whole"
       "processes" $processes "egress" $stores "values" . -}}
 {{- range $.Values.deliverers -}}
@@ -66,6 +65,13 @@ What a release is made of, as a list: each has
 {{- fail (printf "keeper.receiver: %s is none of deliverers" .receiver) -}}
 {{- end -}}
 {{- $found = append $found $keeper -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.holder -}}
+{{- if $.Values.keeper.enabled -}}
+{{- $found = append $found (dict "name" "holder" "job" "audit-stream-keeper" "identity" "holder" "view" "whole"
+      "processes" (list (dict "name" "holds" "args" (list "hold" "run" "--every" (toString .everySeconds)) "port" 9464))
+      "egress" $stores "values" .) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.disposal -}}
