@@ -148,6 +148,14 @@ async def _faults(
     return faults
 
 
+async def _start(
+    ends: contextlib.AsyncExitStack, *clients: QuarantineWriter | Rekeyer
+) -> None:  # fmt: skip
+    for each in clients:
+        await each.start()
+        ends.push_async_callback(each.stop)
+
+
 def _begin(watchdog: Watchdog) -> None:
     watchdog.beat(LOOP)
     watchdog.start()
@@ -221,9 +229,7 @@ async def _run(
         worker_config(settings, streams, twins, connection, registration.member.process, form),
         pipeline, changelog, rekeyer, watchdog,
     )  # fmt: skip
-    for each in (quarantine, rekeyer):
-        await each.start()
-        ends.push_async_callback(each.stop)
+    await _start(ends, quarantine, rekeyer)
     hints.start()
     ends.push_async_callback(hints.stop)
     ask_retention = partial(retention_seconds, settings, connection, [*streams])
