@@ -18,6 +18,7 @@ from faust.types import TP
 from audit_stream.archive.chain import Chain
 from audit_stream.errors import (
     AuditError,
+    BrokerError,
     Fenced,
     KeyringError,
     Superseded,
@@ -287,12 +288,17 @@ class Lanes:
             storing.lane.drop()  # `adopt` opens it anew
             self.context.outdated()
         except (Fenced, Superseded) as error:
-            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+            if (
+                not is_cancelled()
+            ):  # else a rebalance cut a transaction off, and the next owner came
+                self.context.die(EXIT_FENCED, f"{error.code}: {error}")
         except UnknownVersion as error:
             await self._cannot_judge(tp, error)
         except TopicError as error:
             self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:
+            if isinstance(error, BrokerError) and is_cancelled():
+                return
             self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
             self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
         except Exception:

@@ -11,13 +11,14 @@ import pytest
 from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 
-from audit_stream.errors import StateError
+from audit_stream.errors import AuditError, BrokerError, Fenced, StateError
 from audit_stream.seal.builder import Link
 from audit_stream.stream.context import Brake
 from audit_stream.stream.fetched import BatchThread
 from audit_stream.stream.flow import AuditApp
 from audit_stream.stream.table import BatchTable
 from tests.support import golden
+from tests.support.eventually import eventually
 from tests.support.working import ONE, TOPIC, TWO, Working
 
 
@@ -153,6 +154,37 @@ async def test_a_resync_that_a_rebalance_overtook_opens_nothing_and_ends_nothing
     assert working.died == []
     assert (TOPIC, 1) not in pipeline.lanes
     assert pipeline.stopped() == set()
+
+
+@pytest.mark.parametrize("kind", [Fenced, BrokerError])
+@pytest.mark.parametrize("cut_off", [True, False])
+async def test_what_a_store_step_meets_that_a_rebalance_cut_off_is_no_fault(
+    working: Working, monkeypatch: pytest.MonkeyPatch, kind: type[AuditError], cut_off: bool
+) -> None:
+    """The next owner of a partition may fence its transaction before it is aborted."""
+    begun = asyncio.Event()
+
+    async def writing(*_: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600 if cut_off else 0)
+        except asyncio.CancelledError:
+            raise kind("another worker owns it now") from None
+        raise kind("another worker owns it now")
+
+    monkeypatch.setattr(working.store, "put_if_absent", writing)
+    [(lane, chunk)] = await working.judged(of(working, golden.raw_records(TOPIC)[:20], 0, 20))
+    working.pipeline.sink(lane, chunk)
+    lane.cut()
+    await begun.wait()
+    if cut_off:
+        working.pipeline.drop()
+    await eventually(lambda: no_task(f"store {TOPIC}/0"))
+    assert bool(working.died) is not cut_off
+
+
+async def no_task(name: str) -> bool:
+    return all(task.get_name() != name for task in asyncio.all_tasks())
 
 
 # -- the table and Faust's queues
