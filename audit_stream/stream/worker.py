@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 from faust.types import TP
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
@@ -64,6 +64,15 @@ def _is_away(error: BaseException) -> bool:
 def _say_that_it_is_away(state: RetryCallState) -> None:
     assert state.outcome is not None
     log.warning("waiting for the broker: %s", state.outcome.exception())
+
+
+def unless_fenced(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's handler of errors nobody waits for. The client leaves futures of a transaction
+    behind that a rebalance cut off and the next owner fenced: they say what is no fault."""
+    if isinstance(context.get("exception"), ProducerFenced):
+        log.info("what was under way to a changelog partition is given up: it has another owner")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _why_crashed(reason: BaseException | None) -> str:
@@ -226,6 +235,7 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; a crash of Faust ends the process."""
         self._stop = stop
+        asyncio.get_running_loop().set_exception_handler(unless_fenced)
         self.app.finalize()
         self.pipeline.attach(self.app.consumer, self.table.batches)
         self.app.consumer.polled = lambda: self._watchdog.beat(_POLL)

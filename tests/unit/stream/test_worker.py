@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError, ProducerFenced
 
-from audit_stream.stream.worker import Worker
+from audit_stream.stream.worker import Worker, unless_fenced
 
 
 @pytest.fixture
@@ -45,3 +47,16 @@ async def test_an_agent_that_is_cancelled_ends(worker: Any, died: list[str]) -> 
     with pytest.raises(asyncio.CancelledError):
         await agent
     assert died == []
+
+
+@pytest.mark.parametrize(("error", "levels"), [(ProducerFenced(), []), (KafkaError(), ["ERROR"])])
+async def test_what_a_fenced_transaction_leaves_behind_is_no_error(
+    error: Exception, levels: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unless_fenced)
+    future = loop.create_future()
+    future.set_exception(error)
+    del future
+    gc.collect()
+    assert [each.levelname for each in caplog.records if each.name == "asyncio"] == levels
