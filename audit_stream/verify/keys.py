@@ -2,9 +2,8 @@
 
 V24 each line about a key keeps the rules; each segment, stream object and register's entry that is
     a leaf, or stands behind the last one, and each checkpoint, is signed by a key that counts at
-    its place. A log without such
-    lines says nothing of keys; behind one of a version that is not known here, nothing can be
-    judged
+    its place. A log without such lines says nothing of keys; behind one of a version that is not
+    known here, nothing can be judged
 """
 
 from __future__ import annotations

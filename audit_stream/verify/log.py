@@ -195,7 +195,9 @@ class LogVerifier:
 
     def _take_newer(self, name: str) -> None:
         """It will be a leaf behind the last one: who was revoked by then signs nothing any more."""
-        index, data = self._frontier.size, self._read(name) or b""
+        index, data = self._frontier.size, self._read(name)
+        if data is None:  # disposed of since: what is left of it is judged where disposals are
+            return
         if layout.parse_stream_name(name) is not None:
             self._keys.take_stream(index, data, name)
         elif parse_entry_name(name) is not None:

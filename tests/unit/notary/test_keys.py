@@ -146,6 +146,21 @@ async def test_what_a_key_signed_from_its_revocation_on_is_found(
         assert SIGNER.kid in problems[0].what
 
 
+async def test_what_was_disposed_of_behind_the_end_of_the_log_does_not_stop_the_judge(
+    store: MemoryWormStore, maker: ChainMaker
+) -> None:
+    """As where a log was cut back: its header is known, and the segment is gone."""
+    await rotated(store, maker)
+    name = await maker.add()
+    objects = {each: await store.get(each) or b"" for each in await store.names("")}
+    archive = ArchiveVerifier(objects, objects.get, TRUSTED)
+    for _ in archive.run():
+        pass
+    del objects[name]
+    report = LogVerifier(archive.log_names, objects.get, LOG.key, archive.leaves).run()
+    assert (report.problems, report.newer) == ([], 1)
+
+
 async def test_a_stream_that_a_revoked_key_founded_is_found(
     store: MemoryWormStore, maker: ChainMaker
 ) -> None:
