@@ -287,25 +287,26 @@ class Lanes:
         except Outdated:
             storing.lane.drop()  # `adopt` opens it anew
             self.context.outdated()
-        except (Fenced, Superseded) as error:
-            if (
-                not is_cancelled()
-            ):  # else a rebalance cut a transaction off, and the next owner came
-                self.context.die(EXIT_FENCED, f"{error.code}: {error}")
-        except UnknownVersion as error:
-            await self._cannot_judge(tp, error)
-        except TopicError as error:
-            self.stop(tp.topic, tp.partition, str(error))
         except AuditError as error:
-            if isinstance(error, BrokerError) and is_cancelled():
-                return
-            self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
-            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
+            if not (isinstance(error, BrokerError | Superseded) and is_cancelled()):
+                await self._cannot_store(tp, error)
+            # else a rebalance cut it off, and the next owner was quick: that is no fault
         except Exception:
             log.exception("storing %s/%s failed", tp.topic, tp.partition)
             self.context.die(
                 EXIT_INTERNAL, f"unexpected failure while storing {tp.topic}/{tp.partition}"
             )
+
+    async def _cannot_store(self, tp: Any, error: AuditError) -> None:
+        if isinstance(error, Fenced | Superseded):
+            self.context.die(EXIT_FENCED, f"{error.code}: {error}")
+        elif isinstance(error, UnknownVersion):
+            await self._cannot_judge(tp, error)
+        elif isinstance(error, TopicError):
+            self.stop(tp.topic, tp.partition, str(error))
+        else:
+            self.context.alerts.raise_alarm(f"{error.code}:{tp.topic}/{tp.partition}", str(error))
+            self.context.die(EXIT_INTERNAL, f"{error.code}: {error}")
 
     async def _after_overtaken(self, tp: Any, winner: Overtaken) -> None:
         log.warning("another writer stored %s first; starting again behind it", winner)
