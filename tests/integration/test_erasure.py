@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from audit_stream.app.places import subject_store
+from audit_stream.app.covers import cover_opener
+from audit_stream.app.places import archive_to_read, subject_store
 from audit_stream.archive.fleet import Member, members
+from audit_stream.archive.history import History
 from audit_stream.archive.opening import Closed
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.cli.show import history_of
 from audit_stream.keys.file import load_keyring, write_view
 from tests.support.commands import ROOT, run
 from tests.support.events import Events
@@ -59,14 +60,21 @@ async def carry_out(fleet: Fleet, **settings: str) -> Any:
 async def opened(fleet: Fleet) -> dict[str, Any]:
     """What the newest keyring opens of each message: customer, or why not."""
     messages = {json.loads(line)["pub"]["message_uuid"] for line in fleet.lines()}
-    found: dict[str, Any] = {}
-    for message in messages:
-        for each in await history_of(fleet.settings, message, TENANT, None):
-            personal = each.personal
-            found[each.record.pub["source"]] = (
-                personal.closed or personal.fields["customer_external_id"]
-            )
-    return found
+    settings = fleet.settings
+    ring = load_keyring(settings.keyring)
+    store, subjects = archive_to_read(settings), subject_store(settings)
+    history = History(store, subjects, ring.trusted, ring.keyring, cover_opener(settings))
+    try:
+        found = [await history.of(each, [fleet.topic], TENANT, None) for each in messages]
+    finally:
+        await store.close()
+        await subjects.close()
+    return {
+        each.record.pub["source"]: each.personal.closed
+        or each.personal.fields["customer_external_id"]
+        for seen in found
+        for each in seen
+    }
 
 
 async def registered(fleet: Fleet) -> list[Member]:
