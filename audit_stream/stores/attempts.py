@@ -22,6 +22,10 @@ from audit_stream.stores.breaker import BreakerState, CircuitBreaker, Permit
 R = TypeVar("R")
 Call = Callable[[], Awaitable[R]]
 
+# Once for all: each is a cycle, which stays until the collector comes by.
+_FAILED = retry_if_exception_type(StoreError)
+_MAY_PASS = retry_if_exception_type(StoreTransient)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -75,10 +79,9 @@ class Attempts:
             sleep=self._clock.sleep,
             wait=self._delay,
             stop=stop_never,
-            retry=retry_if_exception_type(StoreError),
+            retry=_FAILED,
         )
-        result: R = await retrying(attempt)
-        return result
+        return await _carried_out(retrying, attempt)
 
     async def read(self, call: Call[R], *, opens: bool = True) -> R:
         """Try within the time limit of reads, or for as long as it fails if `patient`.
@@ -99,11 +102,10 @@ class Attempts:
             sleep=self._clock.sleep,
             wait=self._delay,
             stop=lambda state: self._too_late(state, deadline),
-            retry=retry_if_exception_type(StoreTransient),
+            retry=_MAY_PASS,
             reraise=True,
         )
-        result: R = await retrying(attempt)
-        return result
+        return await _carried_out(retrying, attempt)
 
     @contextlib.contextmanager
     def _counted(self, permit: Permit, *, opens: bool = True) -> Iterator[None]:
@@ -158,3 +160,13 @@ class Attempts:
                 continue
             with contextlib.suppress(StoreError), self._counted(permit):
                 await self._probe()
+
+
+async def _carried_out(retrying: AsyncRetrying, attempt: Call[R]) -> R:
+    try:
+        result: R = await retrying(attempt)
+        return result
+    finally:
+        # Its steps hold the result, and it holds its steps: a segment's bytes would stay until the
+        # collector of cycles comes by, hours later.
+        retrying.iter_state.reset()

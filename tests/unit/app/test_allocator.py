@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.support.fleet import ROOT
+
 _LOOK = """
 import ctypes, sys
 
@@ -51,3 +53,27 @@ def test_large_buffers_are_mappings_of_their_own_and_what_a_batch_takes_is_kept(
         [sys.executable, "-c", _LOOK, how], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [*mapped, "True"]
+
+
+_HOLES = """
+import resource
+from pathlib import Path
+from audit_stream.app.allocator import give_back
+from tests.support.eventually import until
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+give_back(every=0.02)
+before = resident()
+pieces = [b"x" * 2_000 for _ in range(50_000)]
+kept = pieces[::50]  # lives long, between what does not
+full = resident()
+pieces.clear()
+until(lambda: resident() < before + (full - before) // 2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_what_is_free_between_what_lives_long_goes_back_as_well() -> None:
+    subprocess.run([sys.executable, "-c", _HOLES], check=True, cwd=ROOT)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
+from tenacity import AsyncRetrying, retry_if_exception_type
 
 from audit_stream.errors import StoreRefused, StoreTransient
 from audit_stream.ports import PutResult, Versioned
@@ -68,6 +70,34 @@ async def test_what_works_is_done_once(store: ResilientStore, inner: TimedStore)
     assert (await store.posture()).assurance is Assurance.WORM_LOCKED
     assert len(inner.times) == 5
     assert store.url == inner.url
+
+
+async def test_what_was_read_is_let_go_of_at_once(
+    store: ResilientStore, inner: TimedStore, clock: FakeClock
+) -> None:
+    """Not when the collector of cycles comes by: hours of segments would be in memory by then."""
+    await store.put_if_absent("a", b"one", {})
+    gc.collect()
+    before = _count(AsyncRetrying, retry_if_exception_type)
+    gc.disable()
+    try:
+        await store.get("a")
+        await store.put_if_absent("b", b"two", {})
+        assert _count(AsyncRetrying, retry_if_exception_type) == before
+        inner.broken = StoreTransient("away")
+        reading = asyncio.ensure_future(store.get("a"))
+        await settle()
+        inner.broken = None
+        await clock.advance(2.0)
+        assert await reading == b"one"
+        del reading
+        assert _count(AsyncRetrying, retry_if_exception_type) == before
+    finally:
+        gc.enable()
+
+
+def _count(*kinds: type) -> int:
+    return sum(isinstance(each, kinds) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
