@@ -48,9 +48,28 @@ class AsOf:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How far the archive was known before it was looked into: what came since may not be in an
+    answer, so none says that it is."""
+
+    as_of: AsOf | None
+    through: Through
+
+    def state(self) -> dict[str, Any]:
+        """The members `as_of` and `archived_through`, of everything."""
+        as_of = None if self.as_of is None else self.as_of.document()
+        return {"as_of": as_of, "archived_through": self.through}
+
+    def logged(self, leaf_index: int | None) -> int | None:
+        """Where a leaf stands in that log; None: it was not logged yet."""
+        size = 0 if self.as_of is None else self.as_of.size
+        return leaf_index if leaf_index is not None and leaf_index < size else None
+
+
 def answer(
-    message: Message, *, now: str, as_of: AsOf | None, leaf_index: Mapping[str, int | None],
-    through: Through, redaction: Mapping[str, Any] | None,
+    message: Message, *, now: str, known: Known, leaf_index: Mapping[str, int | None],
+    redaction: Mapping[str, Any] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The body without its signature. `leaf_index` and `redaction` as `described`."""
     topics = {each.record.pub["source"].partition("/")[0] for each in message.revisions}
@@ -58,8 +77,10 @@ def answer(
         **described(message, leaf_index, redaction),
         "status": "verified",
         "verification_timestamp": now,
-        "as_of": None if as_of is None else as_of.document(),
-        "archived_through": {topic: through[topic] for topic in sorted(topics & through.keys())},
+        **known.state(),
+        "archived_through": {
+            topic: known.through[topic] for topic in sorted(topics & known.through.keys())
+        },
     }
 
 

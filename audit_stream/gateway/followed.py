@@ -14,7 +14,7 @@ from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
-from audit_stream.gateway.answer import AsOf
+from audit_stream.gateway.answer import AsOf, Known
 from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.redacted import Redacted
 from audit_stream.gateway.watch import Watch
@@ -43,6 +43,7 @@ class Followed:
     vouched: Callable[[], Awaitable[Vouched | None]]  # the newest that anyone outside vouches for
     head: Head | None = None
     anchored: Vouched | None = None
+    as_of: AsOf | None = None  # the log that what is indexed was held against; None: none yet
     told: Callable[[bool], None] = lambda _: None  # whether the index has everything that is stored
     broken: Sequence[str] = ()  # topic/generation/partition that are not indexed as logged
     disposed: Sequence[Disposal] = ()  # certificates, of whatever period
@@ -83,6 +84,7 @@ class Followed:
             taken = await self.tail.catch_up()
             broken = coverage.compare(self.tail.places, self.index)
         self._coverage = coverage  # not before that is sure: answers are given all the time
+        self.as_of = self._as_of_head()
         self.broken = broken
         for each in broken:
             self.alarms.raise_alarm(
@@ -170,9 +172,7 @@ class Followed:
         """Since when it does not know what is stored."""
         return time.monotonic() - self.caught_up_at
 
-    @property
-    def as_of(self) -> AsOf | None:
-        """The log as it is known here; None before its first batch."""
+    def _as_of_head(self) -> AsOf | None:
         if self.head is None:
             return None
         head = self.head
@@ -181,7 +181,11 @@ class Followed:
             anchored_size=None if self.anchored is None else self.anchored.checkpoint.size,
         )  # fmt: skip
 
-    def archived_through(self) -> dict[str, list[dict[str, int]]]:
+    def known(self) -> Known:
+        """How far the archive is known now: to be taken before anything is looked up."""
+        return Known(as_of=self.as_of, through=self._archived_through())
+
+    def _archived_through(self) -> dict[str, list[dict[str, int]]]:
         """By topic: the first offset of each partition that is not indexed yet."""
         found: dict[str, list[dict[str, int]]] = {}
         for each in sorted(self.index.places().values(), key=str):

@@ -25,7 +25,7 @@ from audit_stream.errors import (
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.record import PERSONAL_FIELDS
 from audit_stream.evidence.tree import leaf_hash
-from audit_stream.gateway.answer import RECORD, answer, described, disclosable
+from audit_stream.gateway.answer import RECORD, Known, answer, described, disclosable
 from audit_stream.gateway.caller import EVERY_TENANT, Caller
 from audit_stream.gateway.followed import Followed
 from audit_stream.gateway.problems import Problem
@@ -61,7 +61,7 @@ class Service(Followed):
         async with self.translated():
             if query.is_page:
                 return await self._page(query, caller)
-            return await self._one(query, caller)
+            return (await self._one(query, caller))[1]
 
     async def disclosed(
         self, query: Query, caller: Caller
@@ -72,8 +72,8 @@ class Service(Followed):
         async with self.translated():
             if query.is_page:
                 raise Problem(400, "an SD-JWT is of one message: name it")
-            message = await self._message(query, caller)
-            said, effective = await self._answer(message, query), message.effective
+            message, said = await self._one(query, caller)
+            effective = message.effective
         may = PERSONAL_FIELDS if "audit:export" in caller.scopes else RECORD
         opened = zip(PERSONAL_FIELDS, effective.personal.disclosures, strict=False)  # or none is
         shown = [each for name, each in opened if name in may]
@@ -89,7 +89,7 @@ class Service(Followed):
             yield
         except Tampered as error:
             self.alarms.raise_alarm(f"tampered:{error.message.partition(': ')[0]}", str(error))
-            failed = {"failed": error.message, **self._state()}
+            failed = {"failed": error.message, "as_of": self.known().state()["as_of"]}
             raise Problem(409, "what is stored is not what was archived", failed) from error
         except UnknownVersion as error:
             log.warning("%s", error)
@@ -109,8 +109,7 @@ class Service(Followed):
         async with self.translated():
             if query.is_page:
                 raise Problem(400, "a bundle is of one message: name it")
-            message = await self._message(query, caller)
-            found = await self._answer(message, query)
+            message, found = await self._one(query, caller)
             signed = orjson.loads(signer.signed(found))
             keys = orjson.dumps(signer.key_set)  # after it: with its key, also where that is new
             custody = Custody(
@@ -126,10 +125,15 @@ class Service(Followed):
                 raise Problem(503, f"{error.message}; {error.hint}") from error
             return await asyncio.to_thread(build_bundle, facts), [found]
 
-    async def _one(self, query: Query, caller: Caller) -> dict[str, Any]:
-        return await self._answer(await self._message(query, caller), query)
+    async def _one(self, query: Query, caller: Caller) -> tuple[Message, dict[str, Any]]:
+        known = self.known()
+        message = await self._message(query, caller, known)
+        return message, answer(
+            message, now=self.now(), known=known, leaf_index=self._logged_at(message, known),
+            redaction=await self.redacted.of_message(message, query.customer),
+        )  # fmt: skip
 
-    async def _message(self, query: Query, caller: Caller) -> Message:
+    async def _message(self, query: Query, caller: Caller, known: Known) -> Message:
         found = [
             each
             for tenant in _asked(query, caller)
@@ -140,7 +144,8 @@ class Service(Followed):
             found = [each for each in found if each.message_uuid == query.message]
         if not found:
             tenants = [each for each in _asked(query, caller) if each is not None]
-            raise self.unknown(await self.redacted.of_customer(tenants, query.customer))
+            redaction = await self.redacted.of_customer(tenants, query.customer)
+            raise self._unknown(known, redaction)
         if len(found) > 1:
             raise Problem(
                 400, "more than one message has this id: name platform_tenant_id or message_uuid"
@@ -155,9 +160,9 @@ class Service(Followed):
 
     async def _page(self, query: Query, caller: Caller) -> dict[str, Any]:
         assert query.customer is not None
-        tenant = query.tenant or _only_tenant(caller)
+        tenant, known = query.tenant or _only_tenant(caller), self.known()
         if not caller.sees(tenant):
-            raise self.unknown()
+            raise self._unknown(known)
         try:
             page: Page = await self.lookup.by_customer(
                 tenant, query.customer, cursor=query.cursor, limit=query.limit
@@ -168,36 +173,27 @@ class Service(Followed):
             raise Problem(400, error.message) from error
         redaction = await self.redacted.of_customer([tenant], query.customer)
         if not page.messages and query.cursor is None:
-            raise self.unknown(redaction)
-        found = [await self._described(message) for message in page.messages]
+            raise self._unknown(known, redaction)
+        found = [await self._described(message, known) for message in page.messages]
         return {
             "status": "verified", "messages": found, "cursor": page.cursor,
-            "redaction": redaction,
-            "verification_timestamp": self.now(), "archived_through": self.archived_through(),
-            **self._state(),
+            "redaction": redaction, "verification_timestamp": self.now(), **known.state(),
         }  # fmt: skip
 
-    async def _answer(self, message: Message, query: Query) -> dict[str, Any]:
-        return answer(
-            message, now=self.now(), as_of=self.as_of, leaf_index=self._logged_at(message),
-            through=self.archived_through(),
-            redaction=await self.redacted.of_message(message, query.customer),
-        )  # fmt: skip
-
-    async def _described(self, message: Message) -> dict[str, Any]:
+    async def _described(self, message: Message, known: Known) -> dict[str, Any]:
         """On a page of a customer's: whoever else was erased of it is somebody else."""
         redaction = await self.redacted.of_message(message, None)
-        return described(message, self._logged_at(message), redaction)
+        return described(message, self._logged_at(message, known), redaction)
 
-    def _logged_at(self, message: Message) -> dict[str, int | None]:
+    def _logged_at(self, message: Message, known: Known) -> dict[str, int | None]:
         """Where its segments are leaves, once the log's coverage was held against them."""
         self._coverage.check(message)
         return {
-            each.segment: self.index.logged_at(leaf_hash(each.header_line))
+            each.segment: known.logged(self.index.logged_at(leaf_hash(each.header_line)))
             for each in message.revisions
         }
 
-    def unknown(self, redaction: Mapping[str, Any] | None = None) -> Problem:
+    def _unknown(self, known: Known, redaction: Mapping[str, Any] | None = None) -> Problem:
         """The one 404: nothing tells an unknown id from one that is not the caller's. `redaction`:
         of the customer who was asked for."""
         said = "no such message is archived; newer events may not be archived yet"
@@ -205,17 +201,13 @@ class Service(Followed):
             said = (
                 "no such message was found, but segments are missing or do not fit: it may be there"
             )
-        more = {"archived_through": self.archived_through(), **self._state()}
+        more = known.state()
         if redaction is not None:
             more["redaction"] = redaction
         if self.disposed:
             said += "; of the periods in disposed, records were removed after their retention"
             more["disposed"] = [_told(each) for each in self.disposed]
         return Problem(404, said, more)
-
-    def _state(self) -> dict[str, Any]:
-        as_of = self.as_of
-        return {"as_of": None if as_of is None else as_of.document()}
 
 
 def _told(disposal: Disposal) -> dict[str, Any]:

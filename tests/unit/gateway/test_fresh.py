@@ -23,7 +23,7 @@ from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support.eventually import eventually
-from tests.unit.gateway.conftest import installed
+from tests.unit.gateway.conftest import installed, log_all
 
 PERSONAL = "+4915112345678"
 
@@ -44,9 +44,13 @@ class Odd(FileStore):
 
 
 @asynccontextmanager
-async def served(tmp_path: Path, board: AlarmBoard) -> AsyncIterator[tuple[Service, Odd]]:
+async def served(
+    tmp_path: Path, board: AlarmBoard, *, logged: bool = False
+) -> AsyncIterator[tuple[Service, Odd]]:
     """A service on a store that is odd at first."""
     settings = installed(tmp_path)
+    if logged:
+        await log_all(settings)
     ring, store = load_keyring(settings.keyring), Odd(settings.archive_path, board)
     index = ArchiveIndex.open(settings.index_dir, ring.keyring.archive, ring.keyring.index_key)
     archive = Archive(
