@@ -29,6 +29,8 @@ from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
+_REFRESH, _SWEEP = "refresh", "sweep"
+_DOES_NOT_FIT = {_REFRESH: "fork:log", _SWEEP: "fork:sweep"}  # alarms that nothing closes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,8 +103,8 @@ class Followed:
         to be found, too."""
         never = asyncio.Event()
         await asyncio.gather(
-            self._kept("refresh", "the index", self.refresh, seconds, never),
-            self._kept("sweep", "the index of persons", self._sweep, _SWEEP_SECONDS,
+            self._kept(_REFRESH, "the index", self.refresh, seconds, never),
+            self._kept(_SWEEP, "the index of persons", self._sweep, _SWEEP_SECONDS,
                        self._to_sweep),
         )  # fmt: skip
 
@@ -114,7 +116,7 @@ class Followed:
         self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float,
         at_once: asyncio.Event,
     ) -> None:  # fmt: skip
-        """What may pass is logged and soon tried again; a log that does not fit is an alarm."""
+        """What may pass is logged and soon tried again; what does not fit is an alarm."""
         while True:
             pause = seconds
             try:
@@ -123,7 +125,7 @@ class Followed:
                 log.warning("%s could not be brought up to date: %s", what, error.message)
                 pause = min(seconds, _AGAIN_SECONDS)
             except AuditError as error:
-                self.alarms.raise_alarm("fork:log", str(error))
+                self.alarms.raise_alarm(_DOES_NOT_FIT[key], str(error))
             except Exception as error:  # what nobody thought of must not leave it stale unsaid
                 said = f"{what} is not brought up to date: {type(error).__name__}"
                 self.alarms.raise_alarm(f"index:{key}", f"{said} at {where(error)}")
@@ -159,10 +161,10 @@ class Followed:
             self.head = head
             self.watch.saw(head.digest)
         while (batch := await self.archive_log.batch(size)) is not None:
-            self.head = self.archive_log.head_behind(self.head, batch)
-            self.index.write(log_rows(batch, self.head.root))
-            size = self.head.size
-            self.watch.saw(self.head.digest)
+            head = self.archive_log.head_behind(self.head, batch)
+            self.index.write(log_rows(batch, head.root))
+            self.head, size = head, head.size  # not before its rows: else it is asked for again
+            self.watch.saw(head.digest)
         if size != self._judged_size:
             self.anchored = await self.vouched()
         self._judged_size = size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ import pytest
 
 from audit_stream.bundle.messages import Collector
 from audit_stream.errors import StoreTransient
+from audit_stream.evidence.register import Register
+from audit_stream.evidence.signing import LineSigner
 from audit_stream.gateway import followed as module
 from audit_stream.gateway.service import Service
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
+from audit_stream.index.rows import LOG_SIZE, Pair
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.keys.file import load_cover, load_keyring
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
+from tests.support import golden
 from tests.support.eventually import eventually
+from tests.support.registers import put, redaction
 from tests.unit.gateway.conftest import installed, log_all
 
 PERSONAL = "+4915112345678"
@@ -118,3 +124,50 @@ async def test_the_archive_is_followed_while_persons_are_swept(
             await sweeping.wait()
             before = len(store.open)
             await eventually(followed)
+
+
+async def test_a_write_of_the_index_that_failed_is_made_again_and_is_no_fork(
+    tmp_path: Path,
+) -> None:
+    """A disk that was full for a moment."""
+    board = AlarmBoard("gateway")
+    async with served(tmp_path, board, logged=True) as (service, store):
+        store.failures.clear()
+        write, full = service.index.write, asyncio.Event()
+
+        def refused(pairs: Iterable[Pair]) -> None:
+            rows = list(pairs)
+            if not full.is_set() and any(key == LOG_SIZE for key, _ in rows):
+                full.set()
+                raise OSError(errno.ENOSPC, "no space left")
+            write(rows)
+
+        async def well() -> bool:
+            return full.is_set() and service.caught_up and board.open() == []
+
+        service.index.write = refused  # type: ignore[method-assign]
+        async with keeping(service):
+            await eventually(well)
+        assert service.head is not None
+        assert service.index.log_size() == service.head.size > 0
+
+
+async def test_what_does_not_fit_in_a_sweep_is_no_alarm_of_the_log(tmp_path: Path) -> None:
+    board = AlarmBoard("gateway")
+    async with served(tmp_path, board, logged=True) as (service, store):
+        store.failures.clear()
+        await service.refresh()
+        await put(
+            store, Register.DISPOSALS, redaction(0).said(),
+            archive=service.archive.keyring.archive,
+            signer=LineSigner(golden.KEYRING.segment_key or b""),
+        )  # fmt: skip
+        alarmed = set[str]()
+
+        async def said() -> bool:
+            alarmed.update(str(alarm["key"]) for alarm in board.open())
+            return "fork:sweep" in alarmed
+
+        async with keeping(service):
+            await eventually(said)
+    assert "fork:log" not in alarmed
