@@ -43,7 +43,8 @@ TO_CARRY_OUT = (State.APPROVED, State.HELD, State.EXECUTING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the dry run found. Times are `ingestion_timestamp`s, None where there are no records."""
+    """What the dry run found. Times are `ingestion_timestamp`s, None where there are no records, or
+    that record was just disposed of."""
 
     records: int
     tenants: Sequence[str]

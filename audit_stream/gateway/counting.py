@@ -118,20 +118,20 @@ def _count(index: ArchiveIndex, tag: bytes) -> _Count:
 
 
 async def _time(lookup: Lookup, tagged: Tagged | None) -> str | None:
-    if tagged is None:
-        return None
-    return str((await lookup.clear(tagged))["ingestion_timestamp"])
+    pub = None if tagged is None else await lookup.clear(tagged)
+    return None if pub is None else str(pub["ingestion_timestamp"])
 
 
 async def first_facts(
     lookup: Lookup, index: ArchiveIndex, tags: Iterable[bytes], most: int
 ) -> list[RecordFact]:
-    """What holds ask of records: of at most so many."""
+    """What holds ask of records: of at most so many, without those that were disposed of."""
     rows = (tagged for tag in tags for tagged, _ in index.tagged(tag, None))
     found = []
     for tagged in islice(rows, most):
         pub = await lookup.clear(tagged)
-        found.append(RecordFact(
-            pub["message_uuid"], pub["originating_workflow_id"], pub["source"]
-        ))  # fmt: skip
+        if pub is not None:
+            found.append(RecordFact(
+                pub["message_uuid"], pub["originating_workflow_id"], pub["source"]
+            ))  # fmt: skip
     return found

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.certificates import Certificates
+from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.disposal import Disposal
@@ -53,13 +54,15 @@ class Followed:
     caught_up_at: float = field(default_factory=time.monotonic)  # or when it began
     watch: Watch = field(default_factory=Watch)
     certificates: Certificates = field(init=False)
+    _disposals: DisposedSegments = field(init=False)
     _judged_size: int = -1
     _coverage: Coverage = field(default_factory=Coverage)
     _to_sweep: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         archive = self.archive
-        self.certificates = Certificates(archive.store, archive.keys, archive.keyring.archive)
+        given = archive.store, archive.keys, archive.keyring.archive
+        self.certificates, self._disposals = Certificates(*given), DisposedSegments(*given)
 
     @property
     def redacted(self) -> Redacted:
@@ -77,7 +80,8 @@ class Followed:
 
     async def refresh(self) -> None:
         """Index what is stored by now, and follow the log. What it covers must be there."""
-        await self._follow_redactions()
+        await self._follow(self._new_redactions, "fork:redactions")
+        await self._follow(self._new_disposals, "fork:disposals")
         taken = await self.tail.catch_up()
         await self._follow_log()
         coverage = Coverage(() if self.head is None else self.head.digest.coverage)
@@ -98,9 +102,9 @@ class Followed:
         self.told(self.caught_up)
 
     async def keep_fresh(self, seconds: float) -> None:
-        """For ever. Every hour, and once somebody was erased, the persons' rows are held against
-        the subject objects, beside it: that reads all there are, and what is stored meanwhile is
-        to be found, too."""
+        """For ever. Every hour, and once somebody was erased or something disposed of, the persons'
+        rows are held against the subject objects, beside it: that reads all there are, and what is
+        stored meanwhile is to be found, too."""
         never = asyncio.Event()
         await asyncio.gather(
             self._kept(_REFRESH, "the index", self.refresh, seconds, never),
@@ -110,7 +114,7 @@ class Followed:
 
     async def _sweep(self) -> None:
         self._to_sweep.clear()  # before it: who is erased meanwhile is swept out by the next one
-        self.disposed = (await sweep(self.archive, self.index)).disposed
+        await sweep(self.archive, self.index)
 
     async def _kept(
         self, key: str, what: str, work: Callable[[], Awaitable[None]], seconds: float,
@@ -134,15 +138,22 @@ class Followed:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(at_once.wait(), pause)
 
-    async def _follow_redactions(self) -> None:
-        """Once there is another certificate, rows that lead to whom it erased have to go."""
+    async def _follow(self, is_new: Callable[[], Awaitable[bool]], alarm: str) -> None:
+        """Once there is another certificate, rows that lead to what it is about have to go."""
         try:
-            if await self.certificates.poll():
+            if await is_new():
                 self._to_sweep.set()
         except StoreError:
             raise
         except AuditError as error:
-            self.alarms.raise_alarm("fork:redactions", str(error))
+            self.alarms.raise_alarm(alarm, str(error))
+
+    async def _new_redactions(self) -> bool:
+        return await self.certificates.poll()
+
+    async def _new_disposals(self) -> bool:
+        before, self.disposed = self.disposed, tuple(await self._disposals.certificates())
+        return len(self.disposed) > len(before)
 
     async def _follow_log(self) -> None:
         size = self.index.log_size()

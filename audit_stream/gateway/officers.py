@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import ForkAlarm, FormatError, RequestError, UnknownVersion
 from audit_stream.evidence.hold import HoldEntry
+from audit_stream.gateway.around import INTERNAL
 from audit_stream.gateway.caller import EVERY_TENANT, Caller
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.reads import Gateway, in_time
@@ -66,8 +67,9 @@ class Officers:
         try:
             async with in_time(_SECONDS), self.gateway.service.translated(), _understood():
                 yield tenants
-        except Problem as problem:
-            await self.gateway.acted(caller, kind, act, problem.status, tenants)
+        except Exception as error:  # what nobody thought of may have been done, too
+            status = error.status if isinstance(error, Problem) else INTERNAL.status
+            await self.gateway.acted(caller, kind, act, status, tenants)
             raise
         await self.gateway.acted(caller, kind, act, 200, tenants)
 

@@ -195,14 +195,18 @@ class Lookup:
             after = None
         return Page(messages=tuple(messages), cursor=None)
 
-    async def clear(self, tagged: Tagged) -> Mapping[str, Any]:
-        """What a person's record says in clear: `pub`, proven as the others are."""
+    async def clear(self, tagged: Tagged) -> Mapping[str, Any] | None:
+        """What a person's record says in clear: `pub`, proven as the others are. None: it was
+        disposed of, and the index has not heard yet."""
         indexed = self._index.place(tagged.place)
         row = self._index.segment(tagged.place, tagged.base)
         if indexed is None or row is None:
             raise stale("a person's record")
         name = indexed.segment_name(row.base, row.attempt)
-        _, proven = await self._segments.prove(name, row, tagged.index)
+        try:
+            _, proven = await self._segments.prove(name, row, tagged.index)
+        except Gone:
+            return None
         return proven.record.pub
 
     async def _first(

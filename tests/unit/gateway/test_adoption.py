@@ -22,6 +22,7 @@ from audit_stream.archive.fleet import Member, members, tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.errors import KeyringError
+from audit_stream.evidence.access import check_entry
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.gateway.caller import Caller
@@ -292,6 +293,29 @@ async def test_an_officer_at_work_with_the_old_keys_is_waited_for(tmp_path: Path
                     await asyncio.sleep(0)
                 assert not adopted.done()
             await adopted
+
+
+async def test_an_act_that_ends_in_an_error_of_ours_is_in_the_journal(tmp_path: Path) -> None:
+    async with served(tmp_path, AlarmBoard("gateway")) as (service, _):
+        unused: Any = None
+        journal = Journal(tmp_path / "journal", service.archive.keyring.archive)
+        gateway = Gateway(service=service, signer=unused, journal=journal, now=now, door=unused)
+        officers = Officers(gateway=gateway, private=unused, holds=unused)
+        caller = Caller(id="officer", tenants=("*",), scopes=("audit:redact",))
+
+        async def act() -> None:
+            async with officers.acting(caller, "redact", "file") as tenants:
+                tenants.add(TENANT)
+                raise ValueError("nobody thought of it")
+
+        async with journal:
+            with pytest.raises(ValueError, match="nobody thought of it"):
+                await act()
+    parts = (tmp_path / "journal").glob("part-*.jsonl")
+    [line] = [line for part in parts for line in part.read_bytes().splitlines()]
+    entry = check_entry(line, "it")
+    said = ("redact", "file", 500, [TENANT])
+    assert (entry["kind"], entry["query"], entry["status"], entry["tenants"]) == said
 
 
 def test_the_old_cover_is_not_mapped_any_more(tmp_path: Path) -> None:

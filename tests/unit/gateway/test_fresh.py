@@ -19,14 +19,16 @@ from audit_stream.gateway import followed as module
 from audit_stream.gateway.service import Service
 from audit_stream.index.database import ArchiveIndex
 from audit_stream.index.lookup import Lookup
-from audit_stream.index.rows import LOG_SIZE, Pair
+from audit_stream.index.rows import FORGOTTEN, LOG_SIZE, Pair
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.keys.file import load_cover, load_keyring
 from audit_stream.notary.log import ArchiveLog
+from audit_stream.stores.disposal.file import FileDisposer
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
 from audit_stream.telemetry.alerts import AlarmBoard
 from tests.support import golden
+from tests.support.disposing import LATER_MS, TAG, Scene
 from tests.support.eventually import eventually
 from tests.support.registers import put, redaction
 from tests.unit.gateway.conftest import installed, log_all
@@ -171,3 +173,31 @@ async def test_what_does_not_fit_in_a_sweep_is_no_alarm_of_the_log(tmp_path: Pat
         async with keeping(service):
             await eventually(said)
     assert "fork:log" not in alarmed
+
+
+async def test_rows_of_what_was_disposed_of_go_at_once(tmp_path: Path) -> None:
+    """Not with the next hourly sweep: till then a dry run would count what is gone."""
+    board = AlarmBoard("gateway")
+    async with served(tmp_path, board, logged=True) as (service, store):
+        store.failures.clear()
+        subjects = FileSubjectStore(tmp_path / "archive-subjects")
+        disposer, keyring = FileDisposer(tmp_path / "archive"), tmp_path / "keys" / "keyring.json"
+        scene = Scene(store, subjects, disposer, keyring, lambda _: None)
+        swept = asyncio.Event()
+        forget = service.index.write
+
+        def written(pairs: Iterable[Pair]) -> None:
+            rows = list(pairs)
+            forget(rows)
+            if any(key == FORGOTTEN for key, _ in rows):
+                swept.set()
+
+        await service.refresh()
+        service.index.write = written  # type: ignore[method-assign]
+        async with keeping(service):
+            await scene.at(LATER_MS)
+            await scene.approved()
+            await scene.run()
+            await asyncio.wait_for(swept.wait(), 30)
+        assert [each.regulatory_tag for each in service.disposed] == [TAG]
+        assert list(service.index.all_tagged()) == []

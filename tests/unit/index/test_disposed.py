@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from audit_stream.errors import Tampered
+from audit_stream.gateway.counting import TYPED, Spelt, first_facts, look
 from audit_stream.index.rows import CARRIER, MESSAGE, TAG
 from audit_stream.index.sweep import sweep
+from audit_stream.privacy.subjects import EXTERNAL, tags_of
 from audit_stream.stores.disposal.file import FileDisposer
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -96,6 +98,20 @@ async def test_before_and_after_the_index_forgets(scene: Scene, asking: Asking) 
     await sweep(asking.archive, asking.index)
     assert asking.rows == again
     assert (await asking.catch_up()).stopped == []
+
+
+async def test_a_dry_run_before_the_index_forgets(scene: Scene, asking: Asking) -> None:
+    """Whose first records are disposed of, and whose all are."""
+    await dispose(scene)
+    for (tenant, customer), messages in CUSTOMERS.items():
+        tags = tags_of(golden.KEYRING, (tenant, EXTERNAL, customer))
+        spelt = Spelt(number=TYPED, reason="as typed", tags={tenant: tags}, chosen=True)
+        looked = await look(asking.lookup, asking.index, [spelt])
+        assert looked.found.records == sum(len(by_message()[each]) for each in messages)
+        theirs = [each for key in messages for each in left().get(key, [])]
+        facts = await first_facts(asking.lookup, asking.index, tags, 1000)
+        assert sorted(each.source for each in facts) == sorted(theirs)
+        assert (looked.found.first is None) >= (not theirs)
 
 
 async def test_what_is_gone_without_a_certificate_is_tampered_with(
