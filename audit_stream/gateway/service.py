@@ -134,16 +134,14 @@ class Service(Followed):
         )  # fmt: skip
 
     async def _message(self, query: Query, caller: Caller, known: Known) -> Message:
-        found = [
-            each
-            for tenant in _asked(query, caller)
-            for each in await self._messages(query, tenant)
-            if query.customer is None or each.is_of(query.customer)
-        ]
+        asked = _asked(query, caller)
+        there = [each for tenant in asked for each in await self._messages(query, tenant)]
         if query.message is not None and query.carrier is not None:
-            found = [each for each in found if each.message_uuid == query.message]
+            there = [each for each in there if each.message_uuid == query.message]
+        found = [each for each in there if query.customer is None or each.is_of(query.customer)]
         if not found:
-            tenants = [each for each in _asked(query, caller) if each is not None]
+            named = [each for each in asked if each is not None]
+            tenants = dict.fromkeys(named or [each.tenant for each in there])
             redaction = await self.redacted.of_customer(tenants, query.customer)
             raise self._unknown(known, redaction)
         if len(found) > 1:

@@ -89,6 +89,16 @@ def test_who_knows_the_customer_is_told_the_very_certificate(
     assert verified_problem(erased, answer)["redaction"]["certificate_id"] == ID
 
 
+def test_a_token_of_every_tenant_is_told_by_the_message(erased: Asked) -> None:
+    token = erased.token("*")
+    for query in ({}, {"platform_tenant_id": TENANT}):
+        answer = erased.post(token, message_uuid=MESSAGE, customer_external_id=CUSTOMER, **query)
+        assert verified_problem(erased, answer)["redaction"]["certificate_id"] == ID
+    for message, customer in ((MESSAGE, "nobody"), ("unknown", CUSTOMER)):
+        answer = erased.post(token, message_uuid=message, customer_external_id=customer)
+        assert "redaction" not in verified_problem(erased, answer)
+
+
 def test_nobody_else_is_told(erased: Asked) -> None:
     tenant, customer = OTHER
     same = erased.post(erased.token(tenant), customer_external_id=CUSTOMER)
