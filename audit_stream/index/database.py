@@ -180,6 +180,10 @@ class ArchiveIndex:
         for key, value in self._scan(prefix, start):
             yield Tagged.decode(key[len(prefix) :]), value
 
+    def is_tagged(self, tag: bytes, tagged: Tagged) -> bool:
+        """Whether the row of this record is there."""
+        return self._db.get(TAG + tag + tagged.encode()) is not None
+
     def totals(self) -> dict[bytes, Counted]:
         """What was counted of every stream and partition, by its place."""
         return {key[1:]: Counted.decode(value) for key, value in self._scan(TOTAL)}

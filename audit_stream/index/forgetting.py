@@ -53,7 +53,8 @@ def _forget(index: ArchiveIndex, certificates: list[Disposal]) -> None:
         (row.place, row.base) for row in index.segments() if is_disposed(row, places, certificates)
     }
     if gone:
-        _write(index, chain(_records(index, gone), _tags(index, gone)))
+        # A person's rows first: who finds one looks for its message, and that is there.
+        _write(index, chain(_tags(index, gone), _records(index, gone)))
         _write(index, _carriers(index))
         index.compact_tags()
 

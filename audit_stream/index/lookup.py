@@ -215,7 +215,8 @@ class Lookup:
         """The message, if this is its first record of the tag, as the subject object has it."""
         found = await self._message(message, customer)
         if found is None:
-            if self._index.positions(message):  # all of them disposed of
+            # All of them disposed of; or forgotten by now, and then the row has gone before them.
+            if self._index.positions(message) or not self._index.is_tagged(tag, tagged):
                 return None
             raise stale("a person's record")
         theirs = [each.tagged for each in found.revisions if each.tag == tag]

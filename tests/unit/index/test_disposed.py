@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from audit_stream.errors import Tampered
 from audit_stream.gateway.counting import TYPED, Spelt, first_facts, look
-from audit_stream.index.rows import CARRIER, MESSAGE, TAG
+from audit_stream.index import forgetting
+from audit_stream.index.rows import CARRIER, MESSAGE, TAG, Pair
 from audit_stream.index.sweep import sweep
 from audit_stream.privacy.subjects import EXTERNAL, tags_of
 from audit_stream.stores.disposal.file import FileDisposer
@@ -98,6 +102,49 @@ async def test_before_and_after_the_index_forgets(scene: Scene, asking: Asking) 
     await sweep(asking.archive, asking.index)
     assert asking.rows == again
     assert (await asking.catch_up()).stopped == []
+
+
+async def test_while_the_index_forgets(
+    scene: Scene, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dispose(scene)
+    monkeypatch.setattr(forgetting, "_STEP", 40)
+    loop, write, steps = asyncio.get_running_loop(), asking.index.write, list[int]()
+
+    def looked_at(pairs: Iterable[Pair]) -> None:
+        write(pairs)
+        if threading.current_thread() is not threading.main_thread():
+            asyncio.run_coroutine_threadsafe(shows_what_is_left(asking), loop).result()
+            steps.append(len(asking.rows))
+
+    monkeypatch.setattr(asking.index, "write", looked_at)
+    await sweep(asking.archive, asking.index)
+    assert len(steps) > 4
+
+
+async def test_a_page_that_began_before_the_index_forgot(
+    scene: Scene, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dispose(scene)
+    tenant, customer = next(
+        key
+        for key, theirs in CUSTOMERS.items()
+        if len(theirs) > 1 and not left().keys() & set(theirs)
+    )
+    held, there, get = asyncio.Event(), asyncio.Event(), scene.store.get
+
+    async def late(wanted: str) -> bytes | None:
+        there.set()
+        await held.wait()
+        return await get(wanted)
+
+    monkeypatch.setattr(scene.store, "get", late)
+    page = asyncio.create_task(asking.lookup.by_customer(tenant, customer))
+    await there.wait()
+    monkeypatch.setattr(scene.store, "get", get)
+    await sweep(asking.archive, asking.index)
+    held.set()
+    assert (await page).messages == ()
 
 
 async def test_a_dry_run_before_the_index_forgets(scene: Scene, asking: Asking) -> None:
