@@ -17,9 +17,12 @@ class Caller:
     """Who a token stands for."""
 
     id: str
-    tenants: tuple[str, ...]  # ``*`` is every tenant
+    tenants: tuple[str, ...]  # each once; ``*`` is every tenant
     scopes: tuple[str, ...]
     until: float | None = None  # Unix seconds when the token expires
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tenants", tuple(dict.fromkeys(self.tenants)))
 
     @property
     def shown(self) -> str:

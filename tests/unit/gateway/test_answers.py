@@ -136,6 +136,14 @@ def test_a_token_sees_its_tenants_only(asked: Asked) -> None:
             assert answer.status_code == (200 if owner == tenant else 404)
 
 
+def test_a_tenant_that_a_token_names_twice_is_asked_once(asked: Asked) -> None:
+    tenant, message = next(iter(by_message()))
+    headers = asked.token(tenant, tenant)
+    assert asked.get(headers, message_uuid=message).status_code == 200
+    (_, customer), _ = next(item for item in CUSTOMERS.items() if item[0][0] == tenant)
+    assert asked.post(headers, customer_external_id=customer).status_code == 200
+
+
 def test_without_a_good_token_nothing_is_answered(asked: Asked) -> None:
     expired = asked.token("*", expires=1)
     for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer"},
