@@ -185,12 +185,17 @@ class Lookup:
         tags = tags_of(self._archive.keyring, (tenant, EXTERNAL, customer))
         begin, after = (0, None) if cursor is None else _parse_cursor(cursor, len(tags))
         messages: list[Message] = []
+        read: dict[bytes, Message | None] = {}  # it is met again by each of its records
         for number, tag in enumerate(tags[begin:], begin):
             for tagged, message in self._index.tagged(tag, after):
                 if len(messages) == limit:
                     return Page(messages=tuple(messages), cursor=_cursor(number, after))
                 after = tagged
-                if (found := await self._first(tag, tagged, message, customer)) is not None:
+                if message not in read:
+                    read[message] = await self._message(message, customer)
+                if (found := read[message]) is None:
+                    self._check_gone(tag, tagged, message)
+                elif _is_first(found, tag, tagged):
                     messages.append(found)
             after = None
         return Page(messages=tuple(messages), cursor=None)
@@ -209,18 +214,11 @@ class Lookup:
             return None
         return proven.record.pub
 
-    async def _first(
-        self, tag: bytes, tagged: Tagged, message: bytes, customer: str
-    ) -> Message | None:
-        """The message, if this is its first record of the tag, as the subject object has it."""
-        found = await self._message(message, customer)
-        if found is None:
-            # All of them disposed of; or forgotten by now, and then the row has gone before them.
-            if self._index.positions(message) or not self._index.is_tagged(tag, tagged):
-                return None
+    def _check_gone(self, tag: bytes, tagged: Tagged, message: bytes) -> None:
+        """That a message without records has none because all of them were disposed of. Once the
+        index forgets them, a person's rows go first."""
+        if not self._index.positions(message) and self._index.is_tagged(tag, tagged):
             raise stale("a person's record")
-        theirs = [each.tagged for each in found.revisions if each.tag == tag]
-        return found if theirs and min(theirs) == tagged else None
 
     async def _at(self, indexed: Indexed, offset: int, customer: str | None) -> Message | None:
         row = self._index.segment_at(indexed.place, offset)
@@ -289,6 +287,12 @@ class Lookup:
             personal=personal, tag=tag,
             tagged=Tagged(time=row.time, place=row.place, base=row.base, index=proven.index),
         )  # fmt: skip
+
+
+def _is_first(message: Message, tag: bytes, tagged: Tagged) -> bool:
+    """Whether this is its first record of the tag, as the subject object has it."""
+    theirs = [each.tagged for each in message.revisions if each.tag == tag]
+    return bool(theirs) and min(theirs) == tagged
 
 
 def _order(revision: Revision) -> tuple[str, int, int, int]:

@@ -120,6 +120,23 @@ async def test_a_customers_messages_come_in_pages_in_the_order_of_the_archive(
         assert (await asking.lookup.by_customer(f"{tenant}x", customer)).messages == ()
 
 
+async def test_a_page_reads_each_record_once(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = asking.archive.store, list[str]()
+    get = store.get
+
+    async def counted(wanted: str) -> bytes | None:
+        read.append(wanted)
+        return await get(wanted)
+
+    monkeypatch.setattr(store, "get", counted)
+    for (tenant, customer), messages in CUSTOMERS.items():
+        read.clear()
+        await asking.lookup.by_customer(tenant, customer)
+        assert len(read) == sum(len(by_message()[each]) for each in messages)
+
+
 async def test_pages_are_the_same_however_they_are_cut(asking: Asking) -> None:
     (tenant, customer), _ = max(CUSTOMERS.items(), key=lambda item: len(item[1]))
     whole = await asking.lookup.by_customer(tenant, customer)
