@@ -174,15 +174,13 @@ def _put_aside(path: Path, data: bytes) -> None:
     log.warning("%s is torn: what stands behind its last entry is in %s", path, aside.name)
 
 
-def part_lines(folder: Path) -> dict[int, list[bytes]]:
-    """The whole lines of every part that is there, the one being written included."""
-    found: dict[int, list[bytes]] = {}
-    for number in part_numbers(folder):
-        try:
-            found[number] = _part(folder, number).read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:  # sealed meanwhile
-            continue
-    return found
+def part_lines(folder: Path, number: int) -> list[bytes] | None:
+    """The whole lines of a part, also of the one being written; None: it is not there, or not any
+    more, since it is sealed."""
+    try:
+        return _part(folder, number).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
 
 
 def _part(folder: Path, number: int) -> Path:

@@ -122,11 +122,13 @@ class Accesses:
         """Entries from a mark on, each with the mark behind it."""
         number, left = mark
         leaf = await self._expected(journal, number)
-        local = await asyncio.to_thread(part_lines, self.folder) if journal == own else {}
         while number >= 0:
-            lines, leaf = local.get(number), None if number in local else leaf
+            here = journal == own
+            lines = await asyncio.to_thread(part_lines, self.folder, number) if here else None
             if lines is None:
                 lines, leaf = await self._sealed(journal, number, leaf)
+            else:
+                leaf = None
             for at in range(min(left, len(lines)) - 1, -1, -1):
                 entry = check_entry(lines[at], f"entry {at} of part {number}")
                 yield entry, (number, at)
@@ -138,7 +140,9 @@ class Accesses:
         if head is not None and head.next == number + 1:
             return head.leaf
         data = await self.service.archive.store.get(access_name(journal, number + 1))
-        return None if data is None else decode_part(data, f"part {number + 1}").prev
+        if data is None:
+            return None
+        return (await asyncio.to_thread(decode_part, data, f"part {number + 1}")).prev
 
     async def _sealed(
         self, journal: str, number: int, leaf: bytes | None
@@ -151,7 +155,7 @@ class Accesses:
             if leaf is not None or (head is not None and number < head.next):
                 raise Tampered(f"{name} is gone")
             return [], None  # closed, and not sealed yet: by another gateway, or just now
-        part = decode_part(data, name)
+        part = await asyncio.to_thread(decode_part, data, name)
         head = self._heads.get(journal)
         if head is not None and head.next == number + 1:
             leaf = head.leaf

@@ -59,6 +59,7 @@ class Pages:
     reasons: Callable[[], Reasons | None]  # of quarantine; None: nobody counts them here
     officers: Officers | None = None  # None: no pages of theirs
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1), repr=False)
+    _accesses: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def add(self, app: FastAPI) -> None:
         """The routes. None of them is part of the API or its description."""
@@ -182,7 +183,10 @@ class Pages:
         """Who read what."""
         session = await self._whole_archive(request, "access")
         accesses = Accesses(self.gateway.service, self.journal_folder)
-        async with in_time(LOOK_UP_SECONDS), self.gateway.service.translated():
+        # One at a time, for each holds a part of every journal; beside what waits for the index.
+        async with (
+            in_time(LOOK_UP_SECONDS), self._accesses, self.gateway.service.translated(),
+        ):  # fmt: skip
             page = await accesses.page(request.query_params.get("cursor"))
         return self._html("access", session, page=page)
 

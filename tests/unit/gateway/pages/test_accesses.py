@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit_stream.evidence.access import decode_part
+from audit_stream.evidence.access import JournalPart, decode_part
 from audit_stream.evidence.encoding import b64u
 from audit_stream.gateway.journal import Journal
 from audit_stream.gateway.pages import accesses
@@ -182,6 +185,78 @@ def test_many_journals_are_asked_for_at_once(shared: Site, monkeypatch: pytest.M
     monkeypatch.setattr(FileStore, "get", slow)
     assert visitor.get("/access").status_code == 200
     assert most > 1
+
+
+def test_no_answer_waits_while_parts_are_decoded(
+    shared: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_loop = list[bool]()
+
+    def decoded(data: bytes, what: str) -> JournalPart:
+        on_the_loop.append(asyncio._get_running_loop() is not None)
+        return decode_part(data, what)
+
+    visitor = shared.signed_in()
+    monkeypatch.setattr(accesses, "decode_part", decoded)
+    assert visitor.get("/access").status_code == 200
+    assert on_the_loop
+    assert not any(on_the_loop)
+
+
+async def _backlog(folder: Path) -> Any:
+    """The gateway's own journal has twenty parts that wait to be sealed."""
+    sample = await make_sample(folder, days=3, flawed=False)
+    async with Journal(sample.settings.journal_dir, NAME) as journal:
+        for number in range(20 * 20):
+            await journal.record(members(f"m{number}"))
+            if number % 20 == 19:
+                await journal.roll()
+    return sample
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[Site]:
+    sample = asyncio.run(_backlog(tmp_path))
+    with serving(sample.settings) as asked:
+        found = Site(asked, sample)
+        yield found
+        for each in found.visitors:
+            each.client.close()
+
+
+def test_of_a_backlog_a_page_reads_what_it_shows(
+    behind: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = behind.signed_in()
+    read, read_bytes = list[str](), Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        if path.name.startswith("part-"):
+            read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert len(rows(visitor)) > 400
+    read.clear()
+    assert visitor.get("/access").status_code == 200
+    assert len(read) <= 5
+
+
+def test_one_view_is_made_at_a_time(behind: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds a part of every journal."""
+    visitor = behind.signed_in()
+    both, numbers = threading.Barrier(2), accesses.part_numbers
+
+    def met(folder: Path) -> list[int]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return numbers(folder)
+
+    monkeypatch.setattr(accesses, "part_numbers", met)
+    with ThreadPoolExecutor(4) as threads:
+        views = [threads.submit(visitor.get, "/access") for _ in range(4)]
+    assert [each.result().status_code for each in views] == [200] * 4
+    assert both.broken
 
 
 @pytest.fixture(scope="module")
