@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_stream.errors import StateError, StoreError, Tampered, UnknownVersion
+from audit_stream.evidence.layout import SegmentName, parse_segment_name
 from audit_stream.evidence.segment import decode, encode, inflate
 from audit_stream.evidence.signing import LineSigner
+from audit_stream.index.groups import Groups
 from audit_stream.index.lookup import Lookup
 from audit_stream.index.rows import GROUPS, MESSAGE, segment_key
-from audit_stream.index.stored import StoredSegments
+from audit_stream.index.stored import StoredSegment, StoredSegments
 from audit_stream.stores.file import FileStore
 from tests.support import golden
 from tests.support.indexing import PUBS, Asking, golden_archive, golden_subjects
@@ -40,6 +44,12 @@ async def asking(tmp_path: Path) -> AsyncIterator[Asking]:
     await made.catch_up()
     yield made
     made.index.close()
+
+
+def parsed(text: str) -> SegmentName:
+    found = parse_segment_name(text)
+    assert found is not None
+    return found
 
 
 def put(tmp_path: Path, data: bytes | None) -> None:
@@ -168,7 +178,32 @@ async def test_kept_groups_that_lead_elsewhere_are_made_anew(asking: Asking) -> 
         await asking.lookup.by_message(*ASKED)
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 4_000, 1 << 30])
+@pytest.mark.parametrize("groups", [None, 157])
+async def test_what_is_kept_takes_what_it_is_counted_as(asking: Asking, groups: int | None) -> None:
+    """One of golden's segments, and with the groups of one of ten thousand records."""
+    row = next(row for row in asking.index.segments() if row.base == 60)
+    kept, times = list[StoredSegment](), 50
+
+    def checked() -> StoredSegment:
+        found, _ = StoredSegment.check(GOOD, parsed(NAME), row, asking.archive.keys)
+        if groups is not None:
+            nodes = [bytes([each]) * 32 for each in range(groups)]
+            ends = range(10_000, 10_000 * groups + 1, 10_000)
+            found = replace(found, groups=Groups.decode(Groups(ends, nodes).encode()))
+        assert found.groups.root
+        return found
+
+    checked()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept += [checked() for _ in range(times)]
+    taken = (tracemalloc.get_traced_memory()[0] - before) / times
+    tracemalloc.stop()
+    assert 0.9 < kept[0].size / taken < 1.25
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 10_000, 1 << 30])
 async def test_what_is_kept_keeps_to_its_budget_and_changes_no_answer(
     asking: Asking, cache_bytes: int
 ) -> None:
