@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_stream.archive.certificates import Certificates
@@ -15,12 +15,12 @@ from audit_stream.archive.private import PrivateObjects
 from audit_stream.errors import AuditError, ForkAlarm, StateError, StoreError
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.vouching import Vouched
-from audit_stream.gateway.answer import AsOf, Known
+from audit_stream.gateway.answer import AsOf, Known, Through
 from audit_stream.gateway.covered import Coverage
 from audit_stream.gateway.redacted import Redacted
 from audit_stream.gateway.watch import Watch
 from audit_stream.index.database import ArchiveIndex
-from audit_stream.index.rows import log_rows
+from audit_stream.index.rows import Indexed, log_rows
 from audit_stream.index.sweep import sweep
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.notary.log import ArchiveLog, Head
@@ -56,6 +56,7 @@ class Followed:
     certificates: Certificates = field(init=False)
     _disposals: DisposedSegments = field(init=False)
     _judged_size: int = -1
+    _through: tuple[int, Through] = (-1, {})  # as of so many segments taken; none is changed
     _coverage: Coverage = field(default_factory=Coverage)
     _to_sweep: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -198,11 +199,19 @@ class Followed:
         """How far the archive is known now: to be taken before anything is looked up."""
         return Known(as_of=self.as_of, through=self._archived_through())
 
-    def _archived_through(self) -> dict[str, list[dict[str, int]]]:
+    def _archived_through(self) -> Through:
         """By topic: the first offset of each partition that is not indexed yet."""
-        found: dict[str, list[dict[str, int]]] = {}
-        for each in sorted(self.index.places().values(), key=str):
-            found.setdefault(each.topic, []).append({
-                "generation": each.generation, "partition": each.partition, "next": each.link.next,
-            })  # fmt: skip
-        return found
+        taken, through = self._through
+        if taken != self.tail.taken:
+            taken, through = self.tail.taken, _by_topic(self.index.places().values())
+            self._through = taken, through
+        return through
+
+
+def _by_topic(places: Iterable[Indexed]) -> Through:
+    found: dict[str, list[dict[str, int]]] = {}
+    for each in sorted(places, key=str):
+        found.setdefault(each.topic, []).append({
+            "generation": each.generation, "partition": each.partition, "next": each.link.next,
+        })  # fmt: skip
+    return found

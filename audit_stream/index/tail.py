@@ -73,6 +73,7 @@ class Tail:
         self._indexed = index.places()
         self._streams: set[str] = set()
         self._stopped: dict[str, AuditError] = {}
+        self.taken = 0  # segments so far: a place is where it was as long as this is the same
 
     def use_keys(self, keyring: Keyring) -> None:
         """From now on that keyring, of the same archive, and not the one before."""
@@ -174,6 +175,7 @@ class Tail:
         after = replace(indexed, link=found.link, records=indexed.records + row.count)
         await asyncio.to_thread(self._index_segment, found, row, tags, after)
         self._indexed[place] = after
+        self.taken += 1
         taken.segments += 1
         taken.records += row.count
         taken.untagged += tags is None and not found.disposed

@@ -103,3 +103,16 @@ async def test_no_log_is_named_that_covers_what_is_not_indexed(
     assert service.head is not None
     assert service.as_of is not None
     assert service.as_of.size == service.head.size
+
+
+async def test_how_far_it_is_archived_is_worked_out_once_for_many_answers(
+    scene: tuple[Service, Odd],
+) -> None:
+    service, _ = scene
+    await service.tail.catch_up(limit=1)
+    first = service.known().through
+    assert service.known().through is first
+    await service.refresh()
+    [place] = service.known().through[MESSAGES]
+    assert place["next"] > END
+    assert first[MESSAGES][0]["next"] == END
