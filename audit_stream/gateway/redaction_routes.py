@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from audit_stream.erasure.request import Request as Erasure
@@ -16,6 +16,7 @@ from audit_stream.gateway.asked import parse_asked
 from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.officer_answers import certified, looked_up, requested
 from audit_stream.gateway.officers import REDACT
+from audit_stream.gateway.once import GivenOnce
 from audit_stream.gateway.problems import Problem
 from audit_stream.gateway.query import parse_page
 from audit_stream.gateway.redactions import Redactions
@@ -100,8 +101,7 @@ class RedactionRoutes:
         caller = self._officer(request)
         kept = await self.redactions.opening(request_ref, caller)
         answer = self._signed({"status": "given", "opening": kept.value})
-        answer.background = BackgroundTask(self.redactions.given, kept)  # not before it has left
-        return answer
+        return GivenOnce(bytes(answer.body), partial(self.redactions.given, kept))
 
     def _officer(self, request: Request, *, with_query: bool = False) -> Caller:
         caller = self.admit(request, REDACT)

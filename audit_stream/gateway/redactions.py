@@ -6,6 +6,7 @@ Nobody's identity is kept, logged or written down: a request has tags, and who a
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,7 @@ from audit_stream.holds.active import RecordFact
 from audit_stream.privacy.subject_object import NO_TAG
 from audit_stream.privacy.subjects import ADDRESS, EXTERNAL, tags_of
 
+log = logging.getLogger(__name__)
 KIND = "redact"  # in the journal
 _TYPED = "typed"
 _MOST_FACTS = 2_000
@@ -123,7 +125,8 @@ class Redactions:
 
     async def given(self, kept: Kept) -> None:
         """An opening left: it is given out once."""
-        await self.officers.private.remove(kept)
+        if not await self.officers.private.remove(kept):
+            log.warning("an opening was taken twice at once: both are in the access journal")
 
     async def _seen(self, ref: str, caller: Caller) -> Request:
         try:

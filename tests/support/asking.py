@@ -25,13 +25,18 @@ LIMIT_SECONDS = 30
 class Asked:
     """The gateway as a client sees it."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
-        self.url, self.settings = url, settings
+    def __init__(self, url: str, settings: Settings, server: GatewayServer) -> None:
+        self.url, self.settings, self.server = url, settings, server
         self.reconnect()
 
     def reconnect(self) -> None:
         """A client with connections of its own."""
         self.client = httpx.Client(base_url=self.url, timeout=LIMIT_SECONDS)
+
+    @property
+    def connections(self) -> int:
+        """How many the gateway has."""
+        return len(self.server.server_state.connections)
 
     @cached_property
     def token_line(self) -> bytes:
@@ -88,7 +93,7 @@ def serving(settings: Settings) -> Iterator[Asked]:
         thread.join(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     scheme = "http" if settings.gateway_tls_cert is None else "https"
-    asked = Asked(f"{scheme}://127.0.0.1:{port}", settings)
+    asked = Asked(f"{scheme}://127.0.0.1:{port}", settings, server)
     try:
         yield asked
     finally:

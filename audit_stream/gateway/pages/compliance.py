@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -20,6 +20,7 @@ from audit_stream.gateway.caller import Caller
 from audit_stream.gateway.holding import PERSONS, PLACES, Holding, parse_declaration
 from audit_stream.gateway.officer_answers import state_of
 from audit_stream.gateway.officers import HOLD, REDACT, Officers
+from audit_stream.gateway.once import GivenOnce
 from audit_stream.gateway.pages import render
 from audit_stream.gateway.pages.sessions import Session
 from audit_stream.gateway.problems import Problem
@@ -125,10 +126,9 @@ class Compliance:
         """A file to keep, given out once."""
         session, fields = await self._posted(request, REDACT)
         kept = await self._redactions.opening(_ref(fields), session.caller)
-        return Response(
-            orjson.dumps(kept.value), media_type="application/json",
+        return GivenOnce(
+            orjson.dumps(kept.value), partial(self._redactions.given, kept),
             headers={"Content-Disposition": 'attachment; filename="opening.json"'},
-            background=BackgroundTask(self._redactions.given, kept),
         )  # fmt: skip
 
     async def _proven(self, certificate: Certificate) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,15 @@ from audit_stream.erasure.counting import OPENING, opening_name
 from audit_stream.erasure.request import State
 from audit_stream.erasure.requests import Requests
 from audit_stream.gateway.caller import SCOPES
+from audit_stream.gateway.redaction_routes import OPENING as OPENING_ROUTE
 from audit_stream.gateway.redaction_routes import REDACTIONS
+from audit_stream.ports import Versioned
 from audit_stream.settings import Settings
+from audit_stream.stores.subjects import FileSubjectStore
 from tests.support.asking import Asked, serving
+from tests.support.eventually import until
 from tests.support.indexing import CUSTOMERS, PUBS, customer_of
+from tests.support.raw_http import connect
 from tests.unit.gateway.conftest import installed, log_all
 from tests.unit.gateway.test_adoption import CUSTOMER, KEY, MESSAGE, TENANT, subjects
 from tests.unit.gateway.test_answers import verified
@@ -172,20 +178,64 @@ def test_what_became_of_it_is_told_to_who_asks_again(
         assert again.json()["request"]["certificate"] == certificate
 
 
+OPENED = {"hashes": ["ab" * 32], "secret": "cd" * 32, "v": OPENING}
+
+
+def keep_opening(office: Asked, ref: str) -> None:
+    private = PrivateObjects(subjects(office.settings), KEY)
+    asyncio.run(private.create(opening_name(ref), OPENED))
+
+
+def carry_out(office: Asked, ref: str) -> None:
+    asyncio.run(requests(office.settings).change(ref, lambda each: replace(
+        each, state=State.DONE, tags=(), certificate=0, certificate_id="rc-0", epoch=2,
+    )))  # fmt: skip
+
+
 def test_the_opening_is_given_once_to_who_asked(
     office: Asked, officer: dict[str, str], second: dict[str, str]
 ) -> None:
     ref = file(office, officer).json()["request"]["request_ref"]
-    private = PrivateObjects(subjects(office.settings), KEY)
-    value = {"hashes": ["ab" * 32], "secret": "cd" * 32, "v": OPENING}
-    asyncio.run(private.create(opening_name(ref), value))
+    keep_opening(office, ref)
     assert item(office, officer, ref, "/opening").status_code == 404  # it is not carried out
-    asyncio.run(requests(office.settings).change(ref, lambda each: replace(
-        each, state=State.DONE, tags=(), certificate=0, certificate_id="rc-0", epoch=2,
-    )))  # fmt: skip
+    carry_out(office, ref)
     assert item(office, second, ref, "/opening").status_code == 403
     given = item(office, officer, ref, "/opening")
-    assert (given.status_code, given.json()["opening"]) == (200, value)
+    assert (given.status_code, given.json()["opening"]) == (200, OPENED)
+    assert verified(office, given)
+    assert item(office, officer, ref, "/opening").status_code == 404
+
+
+def test_who_has_gone_before_it_came_does_not_take_the_opening(
+    office: Asked, officer: dict[str, str], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """A proxy whose time is up closes its connection."""
+    ref = file(office, officer).json()["request"]["request_ref"]
+    keep_opening(office, ref)
+    carry_out(office, ref)
+    there, gone, get = threading.Event(), threading.Event(), FileSubjectStore.get
+
+    async def late(store: FileSubjectStore, name: str) -> Versioned | None:
+        if name == opening_name(ref):
+            there.set()
+            await asyncio.to_thread(gone.wait, 30)
+        return await get(store, name)
+
+    monkeypatch.setattr(FileSubjectStore, "get", late)
+    head = f"GET {REDACTIONS}/{ref}/opening HTTP/1.1\r\nHost: x\r\nAuthorization: "
+    with connect(office.url) as proxy:
+        proxy.sendall(f"{head}{officer['Authorization']}\r\n\r\n".encode())
+        assert there.wait(30)
+        before = office.connections
+    until(lambda: office.connections < before)
+    answered = len(office.journal())
+    with caplog.at_level("INFO", "audit_stream"):
+        gone.set()
+        until(lambda: f"GET {OPENING_ROUTE} 200" in caplog.text)
+    given = item(office, officer, ref, "/opening")
+    assert (given.status_code, given.json()["opening"]) == (200, OPENED)
+    assert [each["query"] for each in office.journal()[answered:]] == ["opening"] * 2
     assert item(office, officer, ref, "/opening").status_code == 404
 
 
