@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Found
@@ -22,6 +23,7 @@ _KEPT_DIFFERENCES = 20
 #: Told after each stretch: how many offsets were compared since.
 Told = Callable[[int], None]
 Range = tuple[int, int]  # [from, to)
+Part = tuple[list[ledger.Run], list[bytes]]  # dispositions and record lines of some offsets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class _Side:
         self._segments = segments
         self.base = self.next = 0
         self.ended = False
-        self._letters = ""
+        self._runs: list[ledger.Run] = []
         self._lines: list[bytes] = []
 
     async def reach(self, offset: int) -> None:
@@ -96,20 +98,21 @@ class _Side:
                 self.ended = True
                 return
             header = found.segment.header
-            runs = ledger.decode(header.ledger, header.next - header.base)
+            self._runs = ledger.decode(header.ledger, header.next - header.base)
             self.base, self.next = header.base, header.next
-            self._letters = "".join(letter * count for count, letter in runs)
             self._lines = found.segment.record_lines()
 
     def covers(self, offset: int) -> bool:
         """Whether the current segment does."""
         return not self.ended and self.base <= offset < self.next
 
-    def part(self, start: int, stop: int) -> tuple[str, list[bytes]]:
+    def part(self, start: int, stop: int) -> Part:
         """Dispositions and record lines of [start, stop), which the current segment covers."""
-        before = self._letters[: start - self.base].count(ledger.ARCHIVED)
-        letters = self._letters[start - self.base : stop - self.base]
-        return letters, self._lines[before : before + letters.count(ledger.ARCHIVED)]
+        runs = ledger.part(self._runs, start - self.base, stop - self.base)
+        passed = ledger.letter_counts(ledger.part(self._runs, 0, start - self.base))
+        before = passed[ledger.ARCHIVED]
+        after = before + ledger.letter_counts(runs)[ledger.ARCHIVED]
+        return runs, self._lines[before:after]
 
 
 async def compare_partition(a: Chain | None, b: Chain | None, told: Told) -> PartitionComparison:
@@ -159,25 +162,26 @@ def _step(result: PartitionComparison, one: _Side, other: _Side, at: int) -> int
     return stop
 
 
-def _compare(
-    result: PartitionComparison, at: int, a: tuple[str, list[bytes]], b: tuple[str, list[bytes]]
-) -> None:
-    letters, lines = a
-    result.compared += len(letters)
+def _compare(result: PartitionComparison, at: int, a: Part, b: Part) -> None:
+    result.compared += sum(count for count, _ in a[0])
     if a == b:
-        result.records += len(lines)
+        result.records += len(a[1])
         return
-    ours, theirs = iter(lines), iter(b[1])
-    for offset, (letter, second) in enumerate(zip(letters, b[0], strict=True), at):
-        line = next(ours, b"") if letter == ledger.ARCHIVED else None
-        again = next(theirs, b"") if second == ledger.ARCHIVED else None
+    ours, theirs = iter(a[1]), iter(b[1])
+    for count, letter, second in ledger.in_step(a[0], b[0]):
+        lines = [*islice(ours, count)] if letter == ledger.ARCHIVED else []
+        others = [*islice(theirs, count)] if second == ledger.ARCHIVED else []
         if letter != second:
-            result.other_dispositions += 1
-            meaning = ledger.MEANING
-            result.note(offset, FieldDifference("disposition", meaning[letter], meaning[second]))
-        elif line is not None and again is not None:
-            result.records += 1
-            _compare_lines(result, offset, line, again)
+            result.other_dispositions += count
+            told = FieldDifference("disposition", ledger.MEANING[letter], ledger.MEANING[second])
+            for offset in range(at, at + min(count, _KEPT_DIFFERENCES)):
+                result.note(offset, told)
+        elif letter == ledger.ARCHIVED:
+            result.records += count
+            pairs = zip_longest(lines, others, fillvalue=b"")
+            for offset, (line, again) in enumerate(pairs, at):
+                _compare_lines(result, offset, line, again)
+        at += count
 
 
 def _compare_lines(result: PartitionComparison, offset: int, line: bytes, again: bytes) -> None:

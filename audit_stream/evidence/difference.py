@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from audit_stream.evidence.ledger import Run, in_step
 from audit_stream.evidence.record import ERASED_MEMBERS, MEMBERS, VERSION
 from audit_stream.precedence.matrix import RANK
 
@@ -115,8 +116,11 @@ def _tell(name: str, members: Mapping[str, Any]) -> str:
     return "null" if value is None else str(value)
 
 
-def first_other(one: str, other: str) -> int | None:
-    """Index of the first letter at which two ledgers of one length differ, or None."""
-    if one == other:
-        return None
-    return next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+def first_other(one: list[Run], other: list[Run]) -> tuple[int, str, str] | None:
+    """Where two ledgers of one length first differ, and the letters there; or None."""
+    at = 0
+    for count, letter, second in in_step(one, other):
+        if letter != second:
+            return at, letter, second
+        at += count
+    return None

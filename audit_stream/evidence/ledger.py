@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
 
 from audit_stream.errors import FormatError
 
@@ -32,7 +34,9 @@ MEANING = {
 #: Letters of offsets at which the broker has no record (any more).
 VOID_LETTERS = frozenset((ABSENT, LOST))
 
-_REPEATED = re.compile(r"(.)\1+")
+#: A run: how many offsets one after another have a letter. A hole can have 10**9.
+Run = tuple[int, str]
+
 #: Possessive throughout: a hostile ledger is read once, from the left.
 _FORM = re.compile(r"(?:(?:[1-9][0-9]{1,15}|[2-9])?+[aidrqxl])*+")
 _NEIGHBOURS = re.compile(r"([aidrqxl])[0-9]*\1")
@@ -40,12 +44,79 @@ _CODED = re.compile(r"([0-9]*)([aidrqxl])")
 _COUNTED = re.compile(r"([0-9]+)([aidrqxl])")
 
 
-def encode(letters: str) -> str:
-    """Code one letter per offset as maximal runs; the count is left out when it is one."""
-    return _REPEATED.sub(lambda run: f"{run.end() - run.start()}{run[1]}", letters)
+def runs_of(letters: Iterable[str | Run]) -> list[Run]:
+    """The maximal runs of one letter per offset; a run among them must be one already."""
+    return [
+        letter if type(letter) is tuple else (len([*same]), str(letter))
+        for letter, same in groupby(letters)
+    ]
 
 
-def decode(ledger: object, span: int) -> list[tuple[int, str]]:
+def encode(runs: Iterable[Run]) -> str:
+    """Code maximal runs; the count is left out when it is one."""
+    return "".join([letter if count == 1 else f"{count}{letter}" for count, letter in runs])
+
+
+class Writer:
+    """Codes a ledger that comes in pieces: what is held grows with its runs, not its offsets."""
+
+    def __init__(self) -> None:
+        self._coded: list[str] = []
+        self._last: Run = (0, "")  # it may go on
+
+    def add(self, runs: list[Run]) -> None:
+        """Take maximal runs that continue what came before."""
+        if not runs:
+            return
+        count, letter = self._last
+        if runs[0][1] == letter:
+            runs = [(count + runs[0][0], letter), *runs[1:]]
+        elif count:
+            self._coded.append(encode([self._last]))
+        self._coded.append(encode(runs[:-1]))
+        self._last = runs[-1]
+
+    @property
+    def coded(self) -> str:
+        """The ledger so far."""
+        return "".join(self._coded) + (encode([self._last]) if self._last[0] else "")
+
+
+def letter_counts(runs: Iterable[Run]) -> Counter[str]:
+    """How many offsets each letter has, of those there are."""
+    counted: Counter[str] = Counter()
+    for n, letter in runs:
+        counted[letter] += n
+    return counted
+
+
+def part(runs: Iterable[Run], start: int, stop: int) -> list[Run]:
+    """The runs of the offsets [start, stop), counted from the first one's."""
+    found = []
+    at = 0
+    for n, letter in runs:
+        there = min(at + n, stop) - max(at, start)
+        if there > 0:
+            found.append((there, letter))
+        at += n
+    return found
+
+
+def in_step(one: Iterable[Run], other: Iterable[Run]) -> Iterator[tuple[int, str, str]]:
+    """Two ledgers of one length side by side: how many offsets, the one's letter, the other's."""
+    others = iter(other)
+    right, second = 0, ""
+    for count, letter in one:
+        left = count
+        while left:
+            if not right:
+                right, second = next(others)
+            both = min(left, right)
+            yield both, letter, second
+            left, right = left - both, right - both
+
+
+def decode(ledger: object, span: int) -> list[Run]:
     """The runs ``(count, letter)`` of a coded ledger; `FormatError` unless they cover `span`.
 
     Strict: maximal runs only, no count of 0 or 1, no leading zero, known letters only.
@@ -90,12 +161,12 @@ def _check_span(total: int, span: int) -> None:
         raise FormatError(f"ledger does not cover its {span} offsets")
 
 
-def archived_offsets(runs: list[tuple[int, str]], base: int) -> Iterator[int]:
+def archived_offsets(runs: list[Run], base: int) -> Iterator[int]:
     """The offsets with the letter ``a``, ascending."""
     return offsets_with(ARCHIVED, runs, base)
 
 
-def offsets_with(wanted: str, runs: list[tuple[int, str]], base: int) -> Iterator[int]:
+def offsets_with(wanted: str, runs: list[Run], base: int) -> Iterator[int]:
     """The offsets with a letter, ascending."""
     offset = base
     for count, letter in runs:

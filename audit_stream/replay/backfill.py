@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain
 from audit_stream.errors import ConfigError
+from audit_stream.evidence.ledger import VOID_LETTERS, letter_counts
 from audit_stream.kafka.rawlog import RawBatch
 from audit_stream.privacy.subjects import KeyDeriver
 from audit_stream.replay.cursor import RawSource
@@ -119,12 +120,13 @@ class Backfill:
                     "quarantine",
                     hint="fix the status map (docs/runbooks/quarantine-brake.md)",
                 )
-            self._report.dispositions.update(chunk.letters)
+            counted = letter_counts(chunk.runs)
+            self._report.dispositions.update(counted)
             lane.take(chunk)
             if lane.full:
                 await self._store(storing)
             await asyncio.sleep(0)  # storing and fetching get their turn
-            await self._spend(len(chunk.letters))
+            await self._spend(counted.total() - sum(counted[letter] for letter in VOID_LETTERS))
 
     async def _store(self, storing: Storing) -> None:
         """Begin to store what is full, once what was full before is stored."""

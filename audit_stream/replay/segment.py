@@ -99,24 +99,25 @@ class _Explained:
         stored = self._segment.header
         start = self._derived.base
         runs = ledger.decode(stored.ledger, stored.next - stored.base)
-        letters = "".join(letter * count for count, letter in runs)
-        mine = self._derived.letters
-        theirs, before = letters[start - stored.base :], letters[: start - stored.base]
-        at = first_other(theirs, mine)
-        difference = self._in_lines(theirs[:at], before.count(ledger.ARCHIVED))
-        if difference is None and at is not None:
-            told = FieldDifference(
-                "disposition", ledger.MEANING[theirs[at]], ledger.MEANING[mine[at]]
-            )
+        before = ledger.part(runs, 0, start - stored.base)
+        theirs = ledger.part(runs, start - stored.base, stored.next - stored.base)
+        mine = ledger.decode(self._derived.ledger, self._derived.next - start)
+        other = first_other(theirs, mine)
+        same = theirs if other is None else ledger.part(theirs, 0, other[0])
+        difference = self._in_lines(same, ledger.letter_counts(before)[ledger.ARCHIVED])
+        if difference is None and other is not None:
+            at, one, two = other
+            told = FieldDifference("disposition", ledger.MEANING[one], ledger.MEANING[two])
             difference = self._at(start + at, told)
         if difference is None:
             difference = self._in_header(self._derived_header)
-        return Compared(difference, theirs.count("a"), self._erased, self._only_archived)
+        archived = ledger.letter_counts(theirs)[ledger.ARCHIVED]
+        return Compared(difference, archived, self._erased, self._only_archived)
 
-    def _in_lines(self, letters: str, skipped: int) -> Difference | None:
+    def _in_lines(self, runs: list[ledger.Run], skipped: int) -> Difference | None:
         """The first different record line of the offsets that have these letters on both sides."""
         stored = self._segment.record_lines()[skipped:]
-        offsets = (i for i, letter in enumerate(letters, self._derived.base) if letter == "a")
+        offsets = ledger.archived_offsets(runs, self._derived.base)
         for offset, line, derived in zip(offsets, stored, self._derived.lines, strict=False):
             again = derived[:-1]
             if line == again:

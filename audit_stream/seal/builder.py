@@ -100,7 +100,7 @@ class SegmentBuilder:
         self.size = 0
         self.began_ms: int | None = None
         self._mac = new_raw_mac(raw_key)
-        self._letters: list[str] = []
+        self._ledger = ledger.Writer()
         self._lines: list[bytes] = []
         self._hashes: list[bytes] = []
         self._tags: list[bytes] = []
@@ -135,7 +135,7 @@ class SegmentBuilder:
         if chunk.base != self.next:
             raise ValueError(f"chunk at {chunk.base} does not continue {self.next}")
         self._mac.update(chunk.raw)
-        self._letters += chunk.letters
+        self._ledger.add(chunk.runs)
         self._lines += chunk.lines
         self._hashes += chunk.hashes
         self._tags += chunk.tags
@@ -159,9 +159,9 @@ class SegmentBuilder:
         )
 
     @property
-    def letters(self) -> str:
-        """The disposition of each offset covered."""
-        return "".join(self._letters)
+    def ledger(self) -> str:
+        """The disposition of each offset covered, coded."""
+        return self._ledger.coded
 
     @property
     def lines(self) -> Sequence[bytes]:
@@ -186,7 +186,7 @@ class SegmentBuilder:
             body=sha256(self.body if body is None else body).hexdigest(),
             count=self.count, first_ts=self._first_ts, generation=stream.generation,
             key_epoch=origin.key_epoch, kid=kid,
-            last_ts=self._last_ts, ledger=ledger.encode(self.letters), next=self.next,
+            last_ts=self._last_ts, ledger=self.ledger, next=self.next,
             partition=partition, prev=link.leaf, raw=self._mac.hexdigest(),
             root=record_root(self._hashes).hex(),
             sealed_at=sealed_at, seq=link.seq, status_map=origin.status_map,

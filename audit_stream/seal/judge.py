@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from audit_stream.errors import AuditError, NoYearKey
-from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED
+from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED, Run, runs_of
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
 from audit_stream.flatten.event import Rejected, read_event
 from audit_stream.flatten.status_map import StatusMap
@@ -73,7 +73,7 @@ class Chunk:
 
     base: int
     next: int
-    letters: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)  # raw integrity hashes
     tags: list[bytes] = field(default_factory=list)
@@ -113,13 +113,14 @@ class Judge:
         frames: list[bytes] = []
         rises: list[Rise] = []
         used = 0
-        add_frame, add_letter = frames.append, chunk.letters.append
+        letters: list[str | Run] = []  # of a hole, a run: it may have any length
+        add_frame, add_letter = frames.append, letters.append
         pack, status_map, decide = POSITION.pack, self._map, self._decide
         expected = base
         for record in records:
             offset = record.offset
             if offset != expected:
-                _cover_hole(chunk, expected, offset, lost_before)
+                letters += _hole(expected, offset, lost_before)
             value = record.value
             add_frame(pack(offset, NULL_LENGTH if value is None else len(value)))
             if value:
@@ -141,9 +142,10 @@ class Judge:
         if used:
             chunk.first_ts, chunk.last_ts = records[0].timestamp, records[used - 1].timestamp
         if used == len(records) and end > expected:
-            _cover_hole(chunk, expected, end, lost_before)
+            letters += _hole(expected, end, lost_before)
             expected = end
         chunk.next = expected
+        chunk.runs = runs_of(letters)
         chunk.raw = b"".join(frames)
         chunk.lines, chunk.hashes = self._sealer.seal(rises)
         chunk.size = sum(map(len, chunk.lines))
@@ -193,10 +195,12 @@ def _quarantine(error: Exception, record: RawRecord, chunk: Chunk) -> str:
     return QUARANTINED
 
 
-def _cover_hole(chunk: Chunk, at: int, until: int, lost_before: int) -> None:
-    lost = max(0, min(until, lost_before) - at)
-    chunk.letters.extend([LOST] * lost)
-    chunk.letters.extend([ABSENT] * (until - at - lost))
+def _hole(at: int, until: int, lost_before: int) -> list[Run]:
+    if at >= lost_before:
+        return [(until - at, ABSENT)]
+    if until <= lost_before:
+        return [(until - at, LOST)]
+    return [(lost_before - at, LOST), (until - lost_before, ABSENT)]
 
 
 def _origin(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes]) -> str | None:

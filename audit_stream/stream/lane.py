@@ -86,15 +86,15 @@ class Lane:
 
     def braked(self, chunk: Chunk) -> bool:
         """Whether this chunk trips the quarantine brake (a bad deploy must not empty the topic)."""
-        brake, letters = self.context.brake, "".join(chunk.letters)
-        runs = letters.replace("x", "").split("q")  # between two q: what was understood
-        for understood in runs[:-1]:
-            self._run = 1 if understood else self._run + 1
-            if self._run >= brake.run:
-                return True
-        if runs[-1]:
-            self._run = 0
-        self._window.append((len(letters), len(chunk.quarantined)))
+        brake = self.context.brake
+        for count, letter in chunk.runs:
+            if letter == ledger.QUARANTINED:
+                self._run += count
+                if self._run >= brake.run:
+                    return True
+            elif letter != ledger.ABSENT:
+                self._run = 0
+        self._window.append((chunk.next - chunk.base, len(chunk.quarantined)))
         seen = sum(records for records, _ in self._window)
         while len(self._window) > 1 and seen - self._window[0][0] >= brake.window:
             seen -= self._window.popleft()[0]
@@ -103,10 +103,9 @@ class Lane:
     def count(self, chunk: Chunk) -> None:
         """Metrics of a stored-to-be chunk: per chunk, never per record."""
         metrics, topic = self.context.metrics, self.stream.topic
-        letters = "".join(chunk.letters)
-        for letter, disposition in ledger.MEANING.items():
-            if n := letters.count(letter):
-                metrics.records_total.labels(topic, disposition).inc(n)
+        counted = ledger.letter_counts(chunk.runs)
+        for letter, n in counted.items():
+            metrics.records_total.labels(topic, ledger.MEANING[letter]).inc(n)
         for (held, came), n in chunk.regressed.items():
             metrics.regressions_total.labels(topic, STATUSES[held - 1], STATUSES[came - 1]).inc(n)
         for reason, _ in chunk.quarantined:  # rare by the brake
@@ -115,7 +114,7 @@ class Lane:
                 self.context.alerts.raise_alarm(
                     f"internal:{topic}", "a record hit a bug and was quarantined as internal"
                 )
-        if lost := letters.count(ledger.LOST):
+        if lost := counted[ledger.LOST]:
             metrics.lost_offsets_total.labels(topic).inc(lost)
             self.context.alerts.raise_alarm(
                 f"lost:{self.name}",

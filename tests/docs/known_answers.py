@@ -21,7 +21,7 @@ from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.digest import Covered, Digest
 from audit_stream.evidence.key_line import KeyLine
-from audit_stream.evidence.ledger import encode
+from audit_stream.evidence.ledger import encode, runs_of
 from audit_stream.evidence.log_tree import Frontier
 from audit_stream.evidence.note import NoteSigner
 from audit_stream.evidence.signing import LineSigner
@@ -46,7 +46,7 @@ def segment() -> list[str]:
     name = "segments/outbound_message_status_update/00001/00000/00000000000000000000.ndjson.gz"
     header, signature, *_ = gzip.decompress((GOLDEN / name).read_bytes()).split(b"\n")
     leaf = sha256(b"\0" + header).hexdigest()
-    return [encode("iiaiiid"), header.decode(), signature.decode(), leaf]
+    return [encode(runs_of("iiaiiid")), header.decode(), signature.decode(), leaf]
 
 
 def stream() -> list[str]:

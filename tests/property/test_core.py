@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations, product
 
 import orjson
@@ -116,13 +117,35 @@ def test_hexadecimal_is_strict(bad: object) -> None:
 
 @given(st.text("aidrqxl", min_size=1, max_size=200))
 def test_a_ledger_round_trips(letters: str) -> None:
-    coded = ledger.encode(letters)
+    coded = ledger.encode(ledger.runs_of(letters))
     runs = ledger.decode(coded, len(letters))
     assert "".join(letter * count for count, letter in runs) == letters
     assert ledger.totals(coded, len(letters)) == {x: letters.count(x) for x in ledger.MEANING}
     assert list(ledger.archived_offsets(runs, 5)) == [
         5 + n for n, letter in enumerate(letters) if letter == "a"
     ]
+
+
+LETTERS = st.text("aidrqxl", max_size=50)
+
+
+@given(st.lists(LETTERS, max_size=8), st.integers(0, 400), st.integers(0, 400))
+def test_runs_say_what_letters_do(pieces: list[str], start: int, stop: int) -> None:
+    writer, letters = ledger.Writer(), "".join(pieces)
+    for piece in pieces:
+        writer.add(ledger.runs_of(piece))
+    runs = ledger.runs_of(letters)
+    assert writer.coded == ledger.encode(runs)
+    assert ledger.part(runs, start, stop) == ledger.runs_of(letters[start:stop])
+    assert ledger.letter_counts(runs) == Counter(letters)
+
+
+@given(st.data(), LETTERS)
+def test_two_ledgers_in_step(data: st.DataObject, one: str) -> None:
+    other = data.draw(st.text("aidrqxl", min_size=len(one), max_size=len(one)))
+    pieces = ledger.in_step(ledger.runs_of(one), ledger.runs_of(other))
+    pairs = [pair for count, *pair in pieces for _ in range(count)]
+    assert pairs == [[a, b] for a, b in zip(one, other, strict=True)]
 
 
 @pytest.mark.parametrize(

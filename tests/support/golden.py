@@ -84,6 +84,11 @@ def judged(topic: str, span: int = SPAN) -> list[Chunk]:
     return chunks
 
 
+def letters(chunk: Chunk) -> str:
+    """The disposition of each offset a chunk covers."""
+    return "".join(letter * count for count, letter in chunk.runs)
+
+
 def trusted() -> TrustedKeys:
     text = (GOLDEN / "segment_key.pub.hex").read_text().strip()
     return TrustedKeys(hex_decode(text, "key"))

@@ -56,7 +56,7 @@ def record_removed(scene: Scene, chance: random.Random, _: int) -> Changed:
     source = parse_line(lines.pop(index), "it")["pub"]["source"]
     letters = _letters(segment)
     letters[_archived(letters)[index]] = "i"
-    text = ledger.encode("".join(letters))
+    text = ledger.encode(ledger.runs_of(letters))
     return Changed(refit.records(scene.objects, name, lines, ledger=text), scene.subjects, source)
 
 
@@ -87,7 +87,7 @@ def record_added(scene: Scene, chance: random.Random, _: int) -> Changed:
     place = sum(letter == ledger.ARCHIVED for letter in letters[:at])
     lines.insert(place, rehashed(canonical(said)))
     letters[at] = ledger.ARCHIVED
-    text = ledger.encode("".join(letters))
+    text = ledger.encode(ledger.runs_of(letters))
     about = parse_line(segment.record_lines()[index], "it")["pub"]["source"]
     return Changed(refit.records(scene.objects, name, lines, ledger=text), scene.subjects, about)
 
@@ -98,7 +98,7 @@ def ledger_edited(scene: Scene, chance: random.Random, _: int) -> Changed:
     letters = _letters(segment)
     at = chance.choice([at for at, letter in enumerate(letters) if letter != ledger.ARCHIVED])
     letters[at] = chance.choice([x for x in "idrqx" if x != letters[at]])
-    text = ledger.encode("".join(letters))
+    text = ledger.encode(ledger.runs_of(letters))
     objects = refit.records(scene.objects, name, segment.record_lines(), ledger=text)
     return Changed(objects, scene.subjects)
 

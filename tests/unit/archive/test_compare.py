@@ -8,9 +8,11 @@ import pytest
 
 from audit_stream.archive.chain import Chain
 from audit_stream.archive.compare import ArchiveComparison, PartitionComparison
+from audit_stream.evidence import ledger
 from audit_stream.evidence.layout import stream_name
 from audit_stream.evidence.rawmac import raw_key
 from audit_stream.seal.builder import Link, Origin, SegmentBuilder
+from audit_stream.seal.judge import Chunk
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support import golden
 from tests.support.replaying import (
@@ -27,6 +29,13 @@ from tests.support.resealed import MESSAGES, SIGNER, name, stream_of
 STREAM = stream_of(MESSAGES)
 
 
+def origin_of(key: bytes) -> Origin:
+    return Origin(
+        archive=STREAM.archive, assurance="mutable", writer="test/1", status_map=MAP.hash,
+        key_epoch=1, raw_key=key,
+    )  # fmt: skip
+
+
 def cut_anew(span: int, start: int = 0, end: int = END, **rules: object) -> dict[str, bytes]:
     """The golden messages, archived by our own code in segments of `span` offsets."""
     keys = golden.KeyDeriver(
@@ -39,10 +48,7 @@ def cut_anew(span: int, start: int = 0, end: int = END, **rules: object) -> dict
     states: dict = {}
     judge = golden.Judge(MESSAGES, MAP, sealer, states.get)
     key = raw_key(golden.KEYRING.index_key)
-    origin = Origin(
-        archive=STREAM.archive, assurance="mutable", writer="test/1", status_map=MAP.hash,
-        key_epoch=1, raw_key=key,
-    )  # fmt: skip
+    origin = origin_of(key)
     stream = replace(STREAM, genesis=[start])
     link = Link(next=start, seq=0, leaf=None)
     objects = {stream_name(MESSAGES, 1): stream.encode(SIGNER)}
@@ -89,10 +95,29 @@ async def test_offsets_only_one_covers_are_told_as_ranges() -> None:
     assert part.compared == END - 90
 
 
+async def test_a_lost_range_is_compared_whatever_its_length() -> None:
+    def lost(*runs: ledger.Run) -> dict[str, bytes]:
+        link, objects = Link(next=0, seq=0, leaf=None), dict[str, bytes]()
+        objects[stream_name(MESSAGES, 1)] = STREAM.encode(SIGNER)
+        for run in runs:
+            builder = SegmentBuilder(link.next, bytes(32))
+            builder.add(Chunk(link.next, link.next + run[0], runs=[run]), 0)
+            sealed = builder.seal(link, STREAM, 0, origin_of(bytes(32)), SIGNER, 0)
+            objects[str(sealed.name)], link = sealed.data, sealed.link
+        return objects
+
+    long = 10**7
+    (part,) = await compared(lost((long, "l")), lost((long // 2, "l"), (long // 2, "l")))
+    assert (part.same, part.compared, part.complete) == (True, long, True)
+    (part,) = await compared(lost((long, "l")), lost((50, "l"), (long - 50, "x")))
+    assert part.other_dispositions == long - 50
+    assert str(part.differences[0]) == f"{MESSAGES}/1/0/50: disposition: A lost, B absent"
+
+
 async def test_a_different_record_is_named_at_its_offset() -> None:
     (part,) = await compared(cut_anew(50), cut_anew(11, tag="OTHER"))
     first = next(i for chunk in golden.judged(MESSAGES) for i, letter
-                 in enumerate(chunk.letters, chunk.base) if letter == "a")  # fmt: skip
+                 in enumerate(golden.letters(chunk), chunk.base) if letter == "a")  # fmt: skip
     assert not part.same
     found = part.differences[0]
     assert (found.offset, found.field) == (first, "regulatory_tag")

@@ -71,7 +71,7 @@ def changed_status() -> tuple[dict[str, bytes], int, str]:
 def dropped_record() -> tuple[dict[str, bytes], int, str]:
     lines = decode(OBJECTS[name(MESSAGES, 60)], "x").record_lines()
     at = offset_of(60, 5) - 60
-    coded = ledger.encode(letters(60)[:at] + "d" + letters(60)[at + 1 :])
+    coded = ledger.encode(ledger.runs_of(letters(60)[:at] + "d" + letters(60)[at + 1 :]))
     kept = [*lines[:5], *lines[6:]]
     data = resigned(OBJECTS[name(MESSAGES, 60)], kept, ledger=coded, count=len(kept))
     return tampered(60, data), 60 + at, "disposition"
@@ -79,7 +79,7 @@ def dropped_record() -> tuple[dict[str, bytes], int, str]:
 
 def other_letter() -> tuple[dict[str, bytes], int, str]:
     at = letters(180).index("i")
-    coded = ledger.encode(letters(180)[:at] + "q" + letters(180)[at + 1 :])
+    coded = ledger.encode(ledger.runs_of(letters(180)[:at] + "q" + letters(180)[at + 1 :]))
     return tampered(180, recoded(180, ledger=coded)), 180 + at, "disposition"
 
 

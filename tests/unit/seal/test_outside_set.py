@@ -66,7 +66,7 @@ def replay(path: Path, out: Replayed) -> None:
         chunk, used = judge.judge(part, base, base + len(part), BATCH)
         assert used == len(part)
         states.update(chunk.states)
-        out.counts.update(chunk.letters)
+        out.counts.update(golden.letters(chunk))
         out.lines.extend(chunk.lines)
     out.per_topic[topic] = len(records)
     for key, state in states.items():
