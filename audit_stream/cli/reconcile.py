@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,16 +16,26 @@ from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
+from audit_stream.kafka.losses import Losses, with_lost
 from audit_stream.settings import Settings
 from audit_stream.verify.report import Verdict
 
 _POLL_SECONDS = 0.5
+Place = tuple[str, int]  # topic, partition
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """What of rekeyed topics did not reach their twins."""
+
+    to_come: int = 0  # offsets not copied yet
+    lost: Mapping[Place, Losses] = field(default_factory=dict)  # by (topic, partition)
 
 
 async def cover(
     settings: Settings, wait: float, told: Callable[[Coverage], None] = lambda _: None
-) -> tuple[Coverage, int]:
-    """The archive's coverage, and how many records of rekeyed topics were not copied yet.
+) -> tuple[Coverage, Copying]:
+    """The archive's coverage, and what of rekeyed topics was not copied.
 
     With `wait`, reads until nothing is to come or the time is over.
     """
@@ -44,24 +55,32 @@ async def cover(
         while True:
             await coverage.update(await topic_ends(connection, topics))
             told(coverage)
-            not_copied = await _rekey_lag(settings, connection)
-            if (coverage.to_come + not_copied) == 0 or time.monotonic() >= deadline:
+            copying = await _copying(settings, connection)
+            if (coverage.to_come + copying.to_come) == 0 or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await store.close()
-    return coverage, not_copied
+    return coverage, copying
 
 
-async def _rekey_lag(settings: Settings, connection: Any) -> int:
-    """Records of rekeyed topics that were not copied yet."""
+async def _copying(settings: Settings, connection: Any) -> Copying:
     if not settings.rekey_topics:
-        return 0
-    from audit_stream.kafka.ask import committed_offsets, topic_ends
+        return Copying()
+    from audit_stream.kafka.ask import committed_by, topic_ends
 
     ends = await topic_ends(connection, settings.rekey_topics)
-    done = await committed_offsets(connection, settings.app_id, ends)
-    return sum(max(0, end - max(start, done[place])) for place, (start, end) in ends.items())
+    committed = await committed_by(connection, settings.app_id)
+    to_come, lost = 0, {}
+    for place, (start, end) in ends.items():
+        done, text = committed.get(place, (start, ""))
+        if done > end:  # another topic's: all is copied
+            done, text = start, ""
+        to_come += max(0, end - max(start, done))
+        losses = with_lost(Losses.read(text), done, start)
+        if losses is not None:
+            lost[place] = losses
+    return Copying(to_come, lost)
 
 
 async def _faults(settings: Settings, coverage: Coverage) -> list[str]:
@@ -73,7 +92,7 @@ async def _faults(settings: Settings, coverage: Coverage) -> list[str]:
     return [str(error) for error in found.values()]
 
 
-def document(coverage: Coverage, rekey_lag: int, faults: Sequence[str]) -> dict[str, Any]:
+def document(coverage: Coverage, copying: Copying, faults: Sequence[str]) -> dict[str, Any]:
     """The answer as JSON."""
     partitions = [
         _place(p) | {"log_start": p.log_start, "end": p.end, "to_come": p.to_come} | _counts(p)
@@ -86,7 +105,11 @@ def document(coverage: Coverage, rekey_lag: int, faults: Sequence[str]) -> dict[
     totals = coverage.totals()
     return {
         "faults": list(faults),
-        "to_come": coverage.to_come, "not_copied": rekey_lag,
+        "to_come": coverage.to_come, "not_copied": copying.to_come,
+        "lost_before_copying": [
+            {"topic": topic, "partition": partition} | asdict(losses)
+            for (topic, partition), losses in sorted(copying.lost.items())
+        ],
         "unexplained": coverage.unexplained, "unresolved": coverage.unresolved,
         "dispositions": {name: totals[letter] for letter, name in MEANING.items()},
         "partitions": partitions, "older_generations": older,
@@ -117,34 +140,39 @@ def reconcile(
 ) -> None:
     """Compare every offset of the broker with the archive's ledgers.
 
-    Exit 0 only when nothing is to come, nothing is unexplained and the topics are those that were
-    archived. 3: cannot judge, as the broker or the archive cannot be read.
+    Exit 0 only when nothing is to come, nothing is unexplained, nothing of a rekeyed topic was lost
+    before it was copied, and the topics are those that were archived. 3: cannot judge, as the
+    broker or the archive cannot be read.
     """
     settings = Settings.load(config)
     out = Output(as_json)
     try:
-        coverage, rekey_lag, faults = asyncio.run(_compare(settings, wait))
+        coverage, copying, faults = asyncio.run(_compare(settings, wait))
     except (BrokerError, StoreError) as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
-    out.document(document(coverage, rekey_lag, faults))
+    out.document(document(coverage, copying, faults))
     show_coverage(out, coverage)
     for fault in faults:
         out.say(f"WRONG {fault}")
+    for (topic, partition), losses in sorted(copying.lost.items()):
+        out.say(f"LOST {topic}/{partition}: retention deleted {losses.count} offsets between "
+                f"{losses.first} and {losses.next} before they were copied")  # fmt: skip
     if textfile is not None:
         write_metrics(coverage, textfile, proven=not faults)
     out.say(
-        f"still to come: {coverage.to_come}   not copied: {rekey_lag}   unexplained: "
+        f"still to come: {coverage.to_come}   not copied: {copying.to_come}   unexplained: "
         f"{coverage.unexplained}   quarantined: {coverage.totals()['q']} "
         f"(unresolved {coverage.unresolved})"
     )
-    if coverage.to_come or rekey_lag or coverage.unexplained or faults:
+    unproven = coverage.to_come or coverage.unexplained or faults
+    if unproven or copying.to_come or copying.lost:
         raise typer.Exit(1)
 
 
-async def _compare(settings: Settings, wait: float) -> tuple[Coverage, int, list[str]]:
-    coverage, rekey_lag = await cover(settings, wait)
-    return coverage, rekey_lag, await _faults(settings, coverage)
+async def _compare(settings: Settings, wait: float) -> tuple[Coverage, Copying, list[str]]:
+    coverage, copying = await cover(settings, wait)
+    return coverage, copying, await _faults(settings, coverage)
 
 
 def write_metrics(coverage: Coverage, path: Path, *, proven: bool) -> None:

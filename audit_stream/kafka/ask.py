@@ -145,7 +145,18 @@ async def committed_offsets(
     connection: KafkaConnection, group: str, places: Iterable[tuple[str, int]]
 ) -> dict[tuple[str, int], int]:
     """The group's committed offset by (topic, partition), 0 where it has none."""
+    found = await committed_by(connection, group)
+    return {place: found[place][0] if place in found else 0 for place in places}
+
+
+async def committed_by(
+    connection: KafkaConnection, group: str
+) -> dict[tuple[str, int], tuple[int, str]]:
+    """(topic, partition) → (the group's committed offset, the text committed with it)."""
     async with open_admin(connection) as admin:
         found = await admin.list_consumer_group_offsets(group)
-    known = {(tp.topic, tp.partition): max(0, entry.offset) for tp, entry in found.items()}
-    return {place: known.get(place, 0) for place in places}
+    return {
+        (tp.topic, tp.partition): (entry.offset, entry.metadata or "")
+        for tp, entry in found.items()
+        if entry.offset >= 0
+    }

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -88,7 +91,25 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # Aborted transactions of a fenced worker must not reach the table, nor a producer's
         # aborted statuses the archive. The fetcher is made from this at start.
         consumer._isolation_level = "read_committed"
+        consumer.commit = partial(self._commit_with_losses, consumer.commit)
         return consumer
+
+    async def _commit_with_losses(
+        self, commit: Callable[[Any], Awaitable[None]], offsets: Mapping[Any, Any]
+    ) -> None:
+        losses = self.consumer.losses
+        await commit({
+            tp: committed if TP(*tp) not in losses
+            else OffsetAndMetadata(committed.offset, losses[TP(*tp)].text)
+            for tp, committed in offsets.items()
+        })  # fmt: skip
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, OffsetAndMetadata]:
+        """What the group committed of these partitions, where it has."""
+        coordinator = self._ensure_consumer()._coordinator
+        wanted = [TopicPartition(*tp) for tp in tps]
+        found = await self.call_thread(coordinator.fetch_committed_offsets, wanted)
+        return {TP(*tp): committed for tp, committed in found.items() if committed.offset >= 0}
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: float | None = None,

@@ -17,6 +17,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from audit_stream.kafka.batches import holes_of
+from audit_stream.kafka.losses import Losses
 from audit_stream.stream.fetched import BatchThread
 
 #: What a record takes beside its value: the client's object, its key, headers and places in lists;
@@ -59,6 +60,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.find_positions: Callable[[set[TP]], Awaitable[Mapping[TP, int]]] | None = None
         #: The same for partitions that are not archived (rekey sources).
         self.other_positions: Callable[[set[TP]], Awaitable[Mapping[TP, int]]] | None = None
+        #: What is committed with the offset of a rekey source.
+        self.losses: dict[TP, Losses] = {}
         self.drop_work: Callable[[], None] = lambda: None
         self.in_flight_bytes = 0
         self._in_flight: dict[TP, deque[BatchMessage]] = {}
@@ -161,6 +164,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if message.next_offset > offset:
                 break
             self.ack(message)
+
+    def done(self, tp: TP, offset: int) -> None:
+        """Everything below `offset` is done, though no batch was acked: to be committed."""
+        self._done[tp] = offset
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, Any]:
+        """Offset and text that the group committed, of the partitions that have one."""
+        found: Mapping[TP, Any] = await self._thread.committed(tps)
+        return found
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         for tp in list(self._done):

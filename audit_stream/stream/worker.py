@@ -22,6 +22,7 @@ from audit_stream.stream.form import FIRST_FORM, StateForm
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.process import EXIT_FENCED, EXIT_INTERNAL, Watchdog, is_cancelled
 from audit_stream.stream.rekey import Rekeyer
+from audit_stream.stream.sources import RekeySources
 from audit_stream.stream.table import BatchTable
 from audit_stream.stream.transport import BatchSchema
 
@@ -131,6 +132,7 @@ class Worker:
         )  # fmt: skip
         self.app.tables.add(self.table)
         self._channel = self.app.channel()
+        self._sources = RekeySources(self.app.consumer, self.context.metrics, self.context.alerts)
         self._stop = asyncio.Event()
         self._define_agents()
 
@@ -206,6 +208,7 @@ class Worker:
         async for event in stream.noack().events():
             with self._fatal("rekey agent"):
                 await self._rekeyer.copy(event.message)
+                await self._sources.check(event.message)
                 self.app.consumer.ack(event.message)
 
     @contextlib.contextmanager
@@ -239,7 +242,7 @@ class Worker:
         self.app.finalize()
         self.pipeline.attach(self.app.consumer, self.table.batches)
         self.app.consumer.polled = lambda: self._watchdog.beat(_POLL)
-        self.app.consumer.other_positions = self._committed
+        self.app.consumer.other_positions = self._sources.positions
         self.app.consumer.fenced = self._fenced
         starting = asyncio.create_task(self.app.start())
         ticking = asyncio.create_task(self._tick())
@@ -265,24 +268,6 @@ class Worker:
                 self.context.die(EXIT_INTERNAL, _why_crashed(self.app.crash_reason))
             with self._fatal("sealing timer"):
                 self.pipeline.tick()
-
-    async def _committed(self, tps: set[TP]) -> dict[TP, int]:
-        """Where a rekey source goes on: at the group's committed offset, else at the log start.
-
-        An offset behind its end is another topic's: then all is copied, which is never wrong.
-        """
-        if not tps:
-            return {}
-        thread = self.app.consumer._thread
-        consumer = thread._ensure_consumer()
-        starts = await self.app.consumer.earliest_offsets(*tps)
-        ends = await self.app.consumer.highwaters(*tps)
-        positions = {}
-        for tp in tps:
-            committed = await thread.call_thread(consumer.committed, tp) or 0
-            same = committed <= (ends.get(tp) or 0)
-            positions[tp] = max(starts[tp], committed) if same else starts[tp]
-        return positions
 
     @property
     def restore_remaining(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ from aiokafka.admin import NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.archive.streams import found_stream
+from audit_stream.kafka.ask import committed_offsets, topic_ends
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.keys.file import load_keyring
 from audit_stream.stores.file import FileStore
@@ -115,3 +117,65 @@ async def test_p1_what_retention_deleted_is_counted_as_lost_with_an_alarm(fleet:
     assert fleet.verify().problems == []
     statuses = Counter(orjson.loads(line)["pub"]["message_uuid"] for line in fleet.lines())
     assert statuses
+
+
+async def test_p1_what_retention_deleted_of_a_rekeyed_topic_is_told_for_good(fleet: Fleet) -> None:
+    """No ledger covers its offsets: the group's position moves on, and reconcile knows all the
+    same."""
+    fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
+    await fleet.prepare()
+    port = fleet.serve()
+    events = Events(97, fleet.topic)
+    fleet.start(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(400)])
+    await eventually(lambda: copied(fleet, 400))
+    await fleet.settled()
+    await fleet.stop(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(300)])
+    connection = KafkaConnection.from_settings(fleet.settings)
+    [(place, end)] = [
+        (TopicPartition(*place), end)
+        for place, (_, end) in (await topic_ends(connection, [fleet.topic])).items() if end
+    ]  # fmt: skip
+    lost = {"topic": fleet.topic, "partition": place.partition, "count": 20, "first": 400,
+            "next": 420}  # fmt: skip
+    async with open_admin(connection) as admin:
+        await admin.delete_records({place: RecordsToDelete(before_offset=420)})
+    assert await reconciled(fleet) == (1, [lost], end - 420)
+    fleet.start(0)
+    await fleet.settled()
+    await eventually(lambda: alarmed(port, f"lost:{fleet.topic}/{place.partition}"))
+    assert await reconciled(fleet) == (1, [lost], 0)
+    await fleet.stop(0)
+    fleet.start(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(50)])
+    await eventually(lambda: copied(fleet, 730))
+    await fleet.settled()
+    await fleet.stop(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(30)])
+    async with open_admin(connection) as admin:  # with nothing behind the loss
+        await admin.delete_records({place: RecordsToDelete(before_offset=end + 80)})
+    fleet.start(0)
+    await eventually(lambda: committed(fleet, place, end + 80))
+    again = lost | {"count": 50, "next": end + 80}
+    assert await reconciled(fleet) == (1, [again], 0)
+    assert fleet.verify().problems == []
+
+
+async def copied(fleet: Fleet, count: int) -> bool:
+    connection = KafkaConnection.from_settings(fleet.settings)
+    ends = await topic_ends(connection, [f"{fleet.topic}-rekeyed"])
+    return sum(end for _, end in ends.values()) >= count
+
+
+async def committed(fleet: Fleet, place: TopicPartition, offset: int) -> bool:
+    connection = KafkaConnection.from_settings(fleet.settings)
+    found = await committed_offsets(connection, fleet.settings.app_id, [tuple(place)])
+    return found[tuple(place)] == offset
+
+
+async def reconciled(fleet: Fleet) -> tuple[int, list[Any], int]:
+    """Exit code, what was lost before it was copied, and what is still to be copied."""
+    done = await run(fleet, "reconcile", "--json")
+    answer = orjson.loads(done.stdout)
+    return done.returncode, answer["lost_before_copying"], answer["not_copied"]
