@@ -15,6 +15,7 @@ import msgspec
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Ended, Found
 from audit_stream.archive.coverage import gap_between
+from audit_stream.archive.quarantined import Quarantined
 from audit_stream.archive.range import Range
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import ledger
@@ -31,7 +32,6 @@ Reached = Mapping[tuple[int, int], tuple[int, int | None]]
 
 class _Pub(msgspec.Struct):
     message_uuid: str
-    origin: str | None
 
 
 class _Line(msgspec.Struct):
@@ -48,14 +48,8 @@ class Completeness:
     stretches: list[Stretch] = field(default_factory=list)
     unexplained: int = 0
     assurance: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)  # topic/partition/offset, of the period
-    origins: set[str] = field(default_factory=set)  # of retries archived since its start
+    unresolved: int = 0  # quarantined offsets of the period of which no retry was archived
     listed: set[str] = field(default_factory=set)  # of a sender's list: found
-
-    @property
-    def unresolved(self) -> int:
-        """Quarantined offsets of the period of which no retry was archived."""
-        return len(self.quarantined - self.origins)
 
 
 class Prover:
@@ -71,6 +65,7 @@ class Prover:
 
     async def run(self, topic: str) -> Completeness:
         """Every generation and partition of the topic."""
+        self._quarantined = Quarantined(topic)
         streams = await generations(self._store, self._keys, topic)
         for index, stream in enumerate(streams):
             for partition in range(stream.partitions):
@@ -78,6 +73,7 @@ class Prover:
                 if stretch.base == stream.genesis[partition]:  # the break lies in the period
                     pair = streams[max(0, index - 1) : index + 1]
                     self.found.unexplained += gap_between(pair, partition)
+        self.found.unresolved = self._quarantined.unresolved
         return self.found
 
     async def _partition(self, stream: StreamObject, partition: int) -> Stretch:
@@ -99,11 +95,14 @@ class Prover:
     def _take(self, found: Found, stretch: Stretch) -> None:
         header = found.segment.header
         if stretch.base is None and self._period.is_before(header):
+            self._quarantined.take(found.segment, counts=False)
             return
         if self._period.is_behind(header):
             stretch.complete = True
-        elif not stretch.complete:  # else times went back: behind is behind
+        counts = not stretch.complete  # else times went back: behind is behind
+        if counts:
             self._count(found, stretch)
+        self._quarantined.take(found.segment, counts=counts)
         self._look_for(found.segment)
         self._told(header.count)
 
@@ -117,19 +116,9 @@ class Prover:
         if header.last_ts is not None:
             stretch.last_ts = header.last_ts
         self.found.assurance.add(header.assurance)
-        runs = ledger.decode(header.ledger, header.next - header.base)
-        self.found.quarantined.update(
-            f"{header.topic}/{header.partition}/{offset}"
-            for offset in ledger.offsets_with(ledger.QUARANTINED, runs, header.base)
-        )
 
     def _look_for(self, segment: Segment) -> None:
-        """Retries of what was quarantined, and the messages of a sender's list."""
-        if not self._manifest and b'"origin":"' not in segment.body:
-            return
-        for line in segment.record_lines():
-            pub = _decode(line).pub
-            if pub.origin is not None:
-                self.found.origins.add(pub.origin)
-            if pub.message_uuid in self._manifest:
-                self.found.listed.add(pub.message_uuid)
+        """The messages of a sender's list."""
+        if self._manifest:
+            messages = {_decode(line).pub.message_uuid for line in segment.record_lines()}
+            self.found.listed |= messages & self._manifest

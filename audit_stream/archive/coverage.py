@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import orjson
-
-from audit_stream.archive.chain import is_whole
 from audit_stream.archive.disposed import DisposedSegments
+from audit_stream.archive.quarantined import Quarantined
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, signed_link
@@ -35,7 +33,6 @@ class PartitionCoverage:
     generation: int = 0  # 0: no worker has founded one
     counts: Counter[str] = field(default_factory=Counter)
     unexplained: int = 0
-    quarantined: set[str] = field(default_factory=set)  # positions topic/partition/offset
 
     @property
     def to_come(self) -> int:
@@ -54,7 +51,7 @@ class Coverage:
         self._seen: dict[str, str] = {}  # folder -> last name read
         self.partitions: dict[tuple[str, int], PartitionCoverage] = {}  # newest generation
         self.older: list[PartitionCoverage] = []  # `end` is what the next one's `ended` says
-        self.origins: set[str] = set()  # first positions of archived retries
+        self._quarantined: dict[str, Quarantined] = {}  # by topic
 
     async def update(self, ends: Mapping[tuple[str, int], tuple[int, int]]) -> None:
         """Take the broker's (log start, end) by (topic, partition), and the new segments."""
@@ -124,16 +121,9 @@ class Coverage:
     def _take(self, found: PartitionCoverage, segment: Segment) -> None:
         header = segment.header
         found.unexplained += max(0, header.base - found.next)
-        runs = ledger.decode(header.ledger, header.next - header.base)
         found.counts.update(ledger.totals(header.ledger, header.next - header.base))
-        found.quarantined.update(
-            f"{found.topic}/{found.partition}/{offset}"
-            for offset in ledger.offsets_with(ledger.QUARANTINED, runs, header.base)
-        )
         found.next = header.next
-        if b'"origin":"' in segment.body and is_whole(segment):
-            pubs = (orjson.loads(line)["pub"] for line in segment.record_lines())
-            self.origins.update(pub["origin"] for pub in pubs if pub["origin"])
+        self._quarantined.setdefault(found.topic, Quarantined(found.topic)).take(segment)
 
     @property
     def streams(self) -> dict[str, StreamObject]:
@@ -153,9 +143,13 @@ class Coverage:
 
     @property
     def unresolved(self) -> int:
-        """Quarantined positions of which no retry was archived."""
-        every = (*self.older, *self.partitions.values())
-        return sum(len(found.quarantined - self.origins) for found in every)
+        """Quarantined offsets of which no retry was archived, of all generations."""
+        return sum(self.unresolved_by_topic.values())
+
+    @property
+    def unresolved_by_topic(self) -> dict[str, int]:
+        """The same of each topic of which something is archived."""
+        return {topic: found.unresolved for topic, found in self._quarantined.items()}
 
     def totals(self, topics: Iterable[str] | None = None) -> Counter[str]:
         """Offsets by letter in the newest generations, of some topics or all."""

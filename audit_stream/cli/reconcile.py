@@ -186,14 +186,14 @@ def write_metrics(coverage: Coverage, path: Path, *, proven: bool) -> None:
         topic = found.topic
         metrics.unexplained_offsets.labels(topic).inc(found.unexplained)
         metrics.unarchived_offsets.labels(topic).inc(found.to_come)
-        metrics.unresolved_offsets.labels(topic).inc(len(found.quarantined - coverage.origins))
+        metrics.unresolved_offsets.labels(topic)
         for letter, name in MEANING.items():
             metrics.offsets.labels(topic, name).inc(found.counts[letter])
     for found in coverage.older:  # of them nothing is still to come
         missing = found.unexplained + found.to_come
         metrics.unexplained_offsets.labels(found.topic).inc(missing)
-        unresolved = len(found.quarantined - coverage.origins)
-        metrics.unresolved_offsets.labels(found.topic).inc(unresolved)
+    for topic, unresolved in coverage.unresolved_by_topic.items():
+        metrics.unresolved_offsets.labels(topic).set(unresolved)
     if proven:
         metrics.timestamp_seconds.set_to_current_time()
     try:

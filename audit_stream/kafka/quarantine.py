@@ -29,10 +29,12 @@ class Quarantined:
 
     @property
     def first_position(self) -> str:
-        """topic/partition/offset where the event first stood."""
-        if self.origin is not None:
-            return self.origin
+        """topic/partition/offset at which the event was quarantined first. What its record says of
+        it as `origin` must be what a ledger has: of a rekeyed topic, not where it was copied from.
+        """
         topic, _generation, partition, offset = self.source.rsplit("/", 3)
+        if self.origin is not None and self.origin.rsplit("/", 2)[0] == topic:
+            return self.origin
         return f"{topic}/{partition}/{offset}"
 
     @property

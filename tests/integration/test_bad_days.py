@@ -170,9 +170,13 @@ async def says(fleet: Fleet, words: str) -> bool:
     return words in fleet.log()
 
 
+@pytest.mark.parametrize("rekeyed", [False, True])
 async def test_quarantine_is_listed_and_retried_once_the_map_knows_the_word(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, rekeyed: bool
 ) -> None:
+    if rekeyed:
+        fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
+        await fleet.prepare()
     event = {
         "id": "e-1", "type": "t", "message_id": "m-1", "status": "BOUNCED", "timestamp": "now",
         "workflow_id": "wf", "tenant": {"id": "t1"}, "recipient": {"external_id": "Größe"},

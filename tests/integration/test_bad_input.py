@@ -118,4 +118,7 @@ async def test_a_record_without_key_and_value_is_copied_and_quarantined_as_it_is
     copies = [each async for each in read_quarantine(connection) if fleet.topic in each.source]
     (empty,) = [each for each in copies if each.value is None]
     assert (empty.key, empty.reason) == (None, "not-an-object")
-    assert empty.first_position == f"{fleet.topic}/0/0"
+    assert (empty.origin, empty.first_position) == (
+        f"{fleet.topic}/0/0",
+        f"{fleet.topic}-rekeyed/0/0",
+    )

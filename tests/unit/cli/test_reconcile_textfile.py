@@ -19,9 +19,7 @@ def coverage() -> Coverage:
     for partition, unexplained in ((0, 2), (1, 1)):
         found.partitions["t", partition] = PartitionCoverage(
             "t", partition, 0, 10, next=7, counts=Counter("aaq"), unexplained=unexplained,
-            quarantined={f"t/{partition}/2"},
         )  # fmt: skip
-    found.origins = {"t/1/2"}
     return found
 
 
@@ -31,7 +29,7 @@ def test_the_proof_is_summed_by_topic(tmp_path: Path) -> None:
     assert {
         'audit_reconciled_unexplained_offsets{topic="t"} 3.0',
         'audit_reconciled_unarchived_offsets{topic="t"} 6.0',
-        'audit_reconciled_unresolved_offsets{topic="t"} 1.0',
+        'audit_reconciled_unresolved_offsets{topic="t"} 0.0',
         'audit_reconciled_offsets{disposition="archived",topic="t"} 4.0',
         'audit_reconciled_offsets{disposition="lost",topic="t"} 0.0',
     } <= set(lines)
@@ -45,16 +43,15 @@ def test_a_file_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> Non
 def test_what_is_missing_of_an_older_generation_is_no_less_missing(tmp_path: Path) -> None:
     found = coverage()
     found.older.append(PartitionCoverage(
-        "t", 0, 0, 607, next=600, counts=Counter(), unexplained=600, quarantined={"t/0/9"},
+        "t", 0, 0, 607, next=600, counts=Counter(), unexplained=600,
     ))  # fmt: skip
     write_metrics(found, tmp_path / "audit.prom", proven=True)
     lines = (tmp_path / "audit.prom").read_text().splitlines()
     assert {
         f'audit_reconciled_unexplained_offsets{{topic="t"}} {found.unexplained:.1f}',
-        f'audit_reconciled_unresolved_offsets{{topic="t"}} {found.unresolved:.1f}',
         'audit_reconciled_unarchived_offsets{topic="t"} 6.0',
     } <= set(lines)
-    assert (found.unexplained, found.unresolved) == (610, 2)
+    assert found.unexplained == 610
 
 
 @pytest.mark.parametrize("proven", [True, False])
