@@ -13,6 +13,7 @@ from audit_stream.app.lag import Lag
 from audit_stream.errors import TopicError
 from audit_stream.kafka.ask import topic_configs
 from audit_stream.kafka.connect import KafkaConnection
+from audit_stream.kafka.header_names import read_any_header_name
 from audit_stream.settings import Settings
 from audit_stream.stream.pipeline import Pipeline
 from audit_stream.stream.worker import Worker
@@ -38,6 +39,7 @@ class Inspector:
     async def timestamp_at(self, topic: str, partition: int, offset: int) -> int | None:
         """The Kafka timestamp (ms) at an offset, or None when the log no longer reaches there."""
         tp = TopicPartition(topic, partition)
+        read_any_header_name()
         consumer = AIOKafkaConsumer(
             **self._connection.client_options(), enable_auto_commit=False,
             auto_offset_reset="none",

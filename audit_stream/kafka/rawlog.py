@@ -20,6 +20,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from audit_stream.errors import BrokerError
 from audit_stream.kafka.batches import holes_of, take_whole_batches
 from audit_stream.kafka.connect import CLIENT_ID, KafkaConnection, translated
+from audit_stream.kafka.header_names import read_any_header_name
 
 _FETCH_BYTES = 4 << 20
 _FETCH_MAX_WAIT_MS = 200
@@ -149,6 +150,7 @@ async def offsets_at(
 
 @asynccontextmanager
 async def _consumer(connection: KafkaConnection, name: str) -> AsyncIterator[AIOKafkaConsumer]:
+    read_any_header_name()
     consumer = AIOKafkaConsumer(
         **connection.client_options() | {"client_id": f"{CLIENT_ID}-{name}"},
         enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed",

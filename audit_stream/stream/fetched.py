@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from audit_stream.kafka.batches import take_whole_batches
+from audit_stream.kafka.header_names import read_any_header_name
 from audit_stream.stream.membership import NameGuard
 from audit_stream.stream.process import is_cancelled
 from audit_stream.telemetry.discreet import where
@@ -84,6 +85,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                         type(error).__name__, where(error))  # fmt: skip
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        read_any_header_name()
         consumer = super()._create_worker_consumer(transport)
         _set(consumer, "_fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
         # Faust bounds a resync by the same setting, which must be long; a request must not be.

@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from audit_stream.flatten.event import MAX_VALUE_BYTES
 from audit_stream.kafka.anything import send_anything
 from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.kafka.partitioner import partition_of
 from audit_stream.kafka.quarantine import read_quarantine
 from audit_stream.keys.file import create_keyring
 from audit_stream.privacy.keyring import parse_keyring
@@ -22,6 +23,7 @@ from tests.integration.test_fleet import copied
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.fleet import NAME, Fleet
+from tests.support.foreign import Latin1, send_foreign
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -122,3 +124,27 @@ async def test_a_record_without_key_and_value_is_copied_and_quarantined_as_it_is
         f"{fleet.topic}/0/0",
         f"{fleet.topic}-rekeyed/0/0",
     )
+
+
+async def test_a_header_name_that_is_not_utf8_is_no_reason_to_archive_nothing(fleet: Fleet) -> None:
+    """Worker after worker ended over the batch; what is wrong besides is quarantined as ever."""
+    connection = KafkaConnection.from_settings(fleet.settings)
+    events = Events(131, fleet.topic)
+    odd = [(Latin1("caf\xe9"), b"\xff")]
+    lines = [(key, value, odd) for key, value in events.lines(20)] + [(None, b"?", odd)]
+    events.oracle.quarantined += 1
+    producer = AIOKafkaProducer(**connection.client_options(), acks="all")
+    await producer.start()
+    try:
+        for partition in (0, 1):
+            its = [line for line in lines if partition_of(line[0] or b"", 2) == partition]
+            await send_foreign(producer, fleet.topic, partition, *its)
+    finally:
+        await producer.stop()
+    fleet.start(0)
+    await fleet.send(events.lines(50))
+    await fleet.check(events.oracle)
+    copies = [each async for each in read_quarantine(connection) if fleet.topic in each.source]
+    assert b"?" in {each.value for each in copies}
+    compared = await run(fleet, "replay", "--compare")
+    assert compared.returncode == 0

@@ -9,6 +9,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.rawlog import log_bounds, offsets_at, open_raw_log
+from tests.support.foreign import Latin1, send_foreign
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -74,3 +75,20 @@ async def test_bounds_and_times(connection: KafkaConnection, topic: str) -> None
     assert await log_bounds(connection, topic, 1, "test") == [(0, 10)]
     assert await offsets_at(connection, topic, 1, 4, "test") == [4]
     assert await offsets_at(connection, topic, 1, 1_000, "test") == [10]
+
+
+async def test_a_header_name_that_is_not_utf8_is_read_over(
+    connection: KafkaConnection, topic: str
+) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=connection.servers)
+    await producer.start()
+    try:
+        odd = [(Latin1("caf\xe9"), b"1")]
+        lines = [(None, b"0", []), (None, b"1", odd), (None, b"2", [])]
+        await send_foreign(producer, topic, 0, *lines)
+    finally:
+        await producer.stop()
+    async with open_raw_log(connection, topic, 0, "test") as log:
+        records = [record async for batch in log.batches(0, 3) for record in batch.records]
+    assert [record.value for record in records] == [b"0", b"1", b"2"]
+    assert records[1].headers == [("caf\\xe9", b"1")]
