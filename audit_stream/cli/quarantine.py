@@ -30,15 +30,21 @@ def list_(reason: Reason = None, as_json: Json = False, config: Config = None) -
     """List the quarantined records by position and reason; their bytes are never printed."""
     settings, out = Settings.load(config), Output(as_json)
     copies = asyncio.run(_read(settings, reason))
-    rows = [
-        (c.source, c.reason, time_text(max(c.timestamp, 0)), len(c.value or b"")) for c in copies
-    ]
+    rows = [(c.source, c.reason, _time(c.timestamp), len(c.value or b"")) for c in copies]
     out.document([dict(zip(("source", "reason", "timestamp", "bytes"), r, strict=True))
                   for r in rows])  # fmt: skip
     out.table("Quarantine", ["source", "reason", "timestamp", "bytes"], rows)
     counted = Counter(copy.reason for copy in copies)
     out.say(f"{len(copies)} quarantined: " + (", ".join(
         f"{name} {count}" for name, count in counted.most_common()) or "none"))  # fmt: skip
+
+
+def _time(timestamp: int) -> str:
+    """Of a Kafka timestamp; the number where no calendar has it, as it is what a producer wrote."""
+    try:
+        return time_text(max(timestamp, 0))
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp} ms"
 
 
 @app.command()

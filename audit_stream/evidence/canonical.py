@@ -17,6 +17,8 @@ from audit_stream.errors import FormatError, UnknownVersion
 
 #: What any float looks like in canonical form; a text may look so, too, and is seldom met.
 _FLOAT_LIKE = re.compile(rb"[:,\[]-?[0-9]+[.e]")
+#: No canonical integer is further from 0 (RFC 7493 section 2.2).
+MAX_INTEGER = 2**53 - 1
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 

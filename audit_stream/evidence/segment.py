@@ -16,7 +16,7 @@ from isal import isal_zlib
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence import ledger as ledger_code
-from audit_stream.evidence.canonical import canonical, parse_line
+from audit_stream.evidence.canonical import MAX_INTEGER, canonical, parse_line
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.formats import FIRST, format_of
 from audit_stream.evidence.signing import TrustedKeys, parse_signature_line
@@ -144,6 +144,12 @@ def decode_plain(plain: bytes, what: str) -> Segment:
     header = parse_header(header_line, f"{what} line 1")
     signature = parse_signature_line(plain[first + 1 : second], f"{what} line 2")
     return Segment(header, header_line, signature, plain[second + 1 :])  # copied once: it is large
+
+
+def header_time(timestamp: int) -> int:
+    """A Kafka timestamp (ms) as `first_ts` and `last_ts` have it: the nearest one that a canonical
+    integer holds. A producer may have written any 64 bits."""
+    return max(-MAX_INTEGER, min(timestamp, MAX_INTEGER))
 
 
 def lowest_assurance(levels: Iterable[str]) -> str | None:

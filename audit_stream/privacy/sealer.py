@@ -13,7 +13,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit_stream.errors import FormatError
+from audit_stream.errors import FormatError, NoYearKey
 from audit_stream.evidence.encoding import time_text
 from audit_stream.evidence.record import PERSONAL_FIELDS, Record, digest
 from audit_stream.evidence.record import disclosure as make_disclosure
@@ -54,7 +54,7 @@ class RecordSealer:
 
         `timestamp` is the Kafka timestamp in ms, `before` the source offset of the revision this
         one supersedes. The tag is zero when the subject was erased. `NoYearKey` when the keyring
-        has no key for the timestamp's year.
+        has no key for the timestamp's year, or no calendar has that year.
         """
         ingested = self._ingested(timestamp)
         external, address = event.customer_external_id, event.recipient_address
@@ -77,7 +77,10 @@ class RecordSealer:
     def _ingested(self, timestamp: int) -> str:
         second, millis = divmod(timestamp, 1000)
         if second != self._second:  # a batch spans few seconds: format each once
-            self._second_text = time_text(timestamp)[:-4]
+            try:
+                self._second_text = time_text(timestamp)[:-4]
+            except (ValueError, OverflowError, OSError) as error:
+                raise NoYearKey("the record's time is behind the calendar's end") from error
             self._year = int(self._second_text[:4])
             self._second = second  # last: a time beyond the calendar raises, and must not be kept
         return f"{self._second_text}{millis:03d}Z"

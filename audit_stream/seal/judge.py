@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from audit_stream.errors import AuditError, NoYearKey
 from audit_stream.evidence.ledger import ABSENT, INTERMEDIATE, LOST, QUARANTINED, Run, runs_of
 from audit_stream.evidence.rawmac import NULL_LENGTH, POSITION
+from audit_stream.evidence.segment import header_time
 from audit_stream.flatten.event import Rejected, read_event
 from audit_stream.flatten.status_map import StatusMap
 from audit_stream.precedence.matrix import BY_RANK, RANK, State, stream_prefix
@@ -140,7 +141,8 @@ class Judge:
             if len(rises) >= limit:
                 break
         if used:
-            chunk.first_ts, chunk.last_ts = records[0].timestamp, records[used - 1].timestamp
+            chunk.first_ts = header_time(records[0].timestamp)
+            chunk.last_ts = header_time(records[used - 1].timestamp)
         if used == len(records) and end > expected:
             letters += _hole(expected, end, lost_before)
             expected = end

@@ -13,7 +13,7 @@ from audit_stream.archive.chain import Chain, Found, new_generation
 from audit_stream.archive.fold import states_of
 from audit_stream.errors import TopicError
 from audit_stream.evidence import ledger
-from audit_stream.evidence.segment import Segment
+from audit_stream.evidence.segment import Segment, header_time
 from audit_stream.seal.builder import Link
 from audit_stream.stream.changelog import Pair
 from audit_stream.stream.state import StateLog, StateTable
@@ -86,7 +86,7 @@ async def check_same_topic(
         return
     offset = _last_present(last)
     stamp = await timestamp_at(topic, partition, offset)
-    if stamp is not None and stamp != last.header.last_ts:
+    if stamp is not None and header_time(stamp) != last.header.last_ts:
         raise TopicError(
             f"{topic}/{partition} has another record at offset {offset} than was archived: the "
             "topic was recreated",

@@ -33,6 +33,14 @@ def set_epoch(keyring: Path, epoch: int) -> None:
     keyring.write_bytes(ring.encode())
 
 
+async def alter(fleet: Fleet, **configs: str) -> None:
+    """Another configuration of the raw topic; `_` stands for a dot."""
+    named = {name.replace("_", "."): value for name, value in configs.items()}
+    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, fleet.topic, named)
+        await admin.alter_configs([resource])
+
+
 async def archived_something(fleet: Fleet, seed: int) -> Events:
     events = Events(seed, fleet.topic)
     fleet.start(0)
@@ -71,14 +79,7 @@ async def test_a_keyring_older_than_the_archive_is_refused(fleet: Fleet) -> None
 async def test_an_event_above_our_limit_is_quarantined_and_its_neighbours_are_not(
     fleet: Fleet,
 ) -> None:
-    async with open_admin(KafkaConnection.from_settings(fleet.settings)) as admin:
-        await admin.alter_configs(
-            [
-                ConfigResource(
-                    ConfigResourceType.TOPIC, fleet.topic, {"max.message.bytes": "2097152"}
-                )
-            ]
-        )
+    await alter(fleet, max_message_bytes="2097152")
     events = Events(113, fleet.topic)
     large = json.dumps({"status": "READ", "filler": "x" * MAX_VALUE_BYTES}).encode()
     producer = AIOKafkaProducer(
@@ -95,6 +96,44 @@ async def test_an_event_above_our_limit_is_quarantined_and_its_neighbours_are_no
     listed = await run(fleet, "quarantine", "list", "--json")
     assert listed.returncode == 0
     assert '"too-large"' in listed.stdout
+
+
+async def test_times_that_no_header_and_no_calendar_has_end_no_worker_and_no_list(
+    fleet: Fleet,
+) -> None:
+    """Where producers set the time, and one counts in nanoseconds, another in microseconds."""
+    await alter(fleet, message_timestamp_type="CreateTime",
+                message_timestamp_after_max_ms=str(2**63 - 1))  # fmt: skip
+    final = {
+        "id": "e", "type": "t", "message_id": "far", "status": "READ", "timestamp": "now",
+        "workflow_id": "w", "tenant": {"id": "t"}, "recipient": {},
+    }  # fmt: skip
+    nanoseconds = 1_795_564_800_000_000_000
+    lines = [
+        (nanoseconds, final | {"status": "SENT"}), (nanoseconds, final),
+        (nanoseconds // 1000, final), (nanoseconds, final | {"status": "SENT"}),
+    ]  # fmt: skip
+    producer = AIOKafkaProducer(bootstrap_servers=fleet.settings.bootstrap_servers)
+    await producer.start()
+    for stamp, event in lines:
+        value = json.dumps(event).encode()
+        await producer.send_and_wait(fleet.topic, value, b"far", timestamp_ms=stamp)
+    await producer.stop()
+    events = Events(137, fleet.topic)
+    await fleet.send(events.lines(50))
+    events.oracle.quarantined += 2
+    fleet.start(0)
+    await fleet.check(events.oracle)
+    await fleet.stop(0)
+    fleet.start(0)  # the last archived time is asked for
+    await fleet.send(events.lines(50))
+    await fleet.check(events.oracle)
+    listed = await run(fleet, "quarantine", "list", "--json", "--reason", "invalid:kafka-timestamp")
+    assert listed.returncode == 0
+    times = {
+        each["timestamp"] for each in json.loads(listed.stdout) if fleet.topic in each["source"]
+    }
+    assert times == {f"{nanoseconds} ms", f"{nanoseconds // 1000} ms"}
 
 
 async def test_a_record_without_key_and_value_is_copied_and_quarantined_as_it_is(

@@ -9,6 +9,7 @@ import pytest
 
 from audit_stream.evidence.rawmac import new_raw_mac
 from audit_stream.evidence.record import parse_record
+from audit_stream.evidence.segment import decode
 from audit_stream.precedence.matrix import MATRIX, NOTHING, RANK, State, table_key
 from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keytree import Cover, path_of
@@ -150,10 +151,12 @@ def test_an_origin_that_is_no_position_is_not_archived(value: bytes) -> None:
     assert golden.letters(judge(raw(headers=[(ORIGIN_HEADER, value)]))) == "q"
 
 
-def test_a_time_beyond_the_calendar_never_gets_another_records_time() -> None:
-    chunk = judge(raw(0), *(raw(n, stamp=MICROSECONDS + n, key=b"x-%d" % n, message_id=f"x-{n}")
+@pytest.mark.parametrize("stamp", [MICROSECONDS, MICROSECONDS * 1000, 2**63 - 4])
+def test_a_time_beyond_the_calendar_never_gets_another_records_time(stamp: int) -> None:
+    chunk = judge(raw(0), *(raw(n, stamp=stamp + n, key=b"x-%d" % n, message_id=f"x-{n}")
                             for n in (1, 2, 3)))  # fmt: skip
     assert golden.letters(chunk) == "aqqq"
+    assert {reason for reason, _ in chunk.quarantined} == {"invalid:kafka-timestamp"}
 
 
 @pytest.mark.parametrize("stamp", [0, 4_102_444_800_000], ids=["1970", "2100"])
@@ -218,14 +221,35 @@ def test_the_raw_mac_does_not_depend_on_where_chunks_were_cut() -> None:
     assert whole._mac.digest() == cut._mac.digest() == mac.digest()
 
 
+STREAM = stream_of(TOPIC)
+ORIGIN = Origin(archive=STREAM.archive, assurance="mutable", writer="w", status_map="0" * 64,
+                key_epoch=1, raw_key=bytes(32))  # fmt: skip
+GENESIS = Link(next=0, seq=0, leaf=None)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "written"),
+    [(2**53 - 1, 2**53 - 1), (2**53, 2**53 - 1), (FIRST_MS * 10**6, 2**53 - 1),
+     (-(2**62), 1 - 2**53), (-1, -1)],
+)  # fmt: skip
+def test_a_time_that_no_header_can_hold_is_sealed_as_the_nearest_one(
+    stamp: int, written: int
+) -> None:
+    """A producer that counts in nanoseconds; also an intermediate status may come first or last."""
+    odd = [raw(n, stamp=stamp, status="SENT", key=b"m-%d" % n) for n in (0, 2)]
+    sealed = builder(judge(odd[0], raw(1), odd[1])).seal(
+        GENESIS, STREAM, 0, ORIGIN, SIGNER, FIRST_MS
+    )
+    header = decode(sealed.data, "it").header
+    assert (header.ledger, header.first_ts, header.last_ts) == ("iai", written, written)
+
+
 def test_a_segment_must_continue_the_chain() -> None:
-    stream = stream_of(TOPIC)
-    origin = Origin(archive=stream.archive, assurance="mutable", writer="w", status_map="0" * 64,
-                    key_epoch=1, raw_key=bytes(32))  # fmt: skip
+    stream, origin = STREAM, ORIGIN
     found = builder(*parts(3))
     with pytest.raises(ValueError, match="does not continue the chain"):
         found.seal(Link(next=1, seq=0, leaf=None), stream, 0, origin, SIGNER, 0)
-    link = Link(next=0, seq=0, leaf=None)
+    link = GENESIS
     sealed = found.seal(link, stream, 0, origin, SIGNER, FIRST_MS)
     assert found.seal(link, stream, 0, origin, SIGNER, FIRST_MS).data == sealed.data
     assert sealed.link == Link(next=3, seq=1, leaf=sealed.leaf.hex())
