@@ -16,7 +16,7 @@ from audit_stream.errors import BrokerError
 
 async def send_anything(
     producer: AIOKafkaProducer, topic: str, *, key: bytes | None, value: bytes | None,
-    headers: Sequence[tuple[str, bytes]], partition: int | None = None,
+    headers: Sequence[tuple[str, bytes | None]], partition: int | None = None,
     timestamp_ms: int | None = None,
 ) -> asyncio.Future[Any]:  # fmt: skip
     """Enqueue it; the future is done once it is acknowledged. Without a partition, the key's."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from audit_stream.kafka.ask import topic_ends
 from audit_stream.kafka.connect import KafkaConnection, translated
@@ -14,6 +15,7 @@ from audit_stream.kafka.reading import read_ranges
 from audit_stream.seal.judge import ORIGIN_HEADER
 
 TOPIC = "audit-quarantine"
+_INTEGER = re.compile(r"-?[0-9]{1,19}").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +54,25 @@ async def read_quarantine(connection: KafkaConnection) -> AsyncIterator[Quaranti
     """Every copy that lies in quarantine now, once each: a redo leaves a copy twice."""
     seen: set[str] = set()
     async for record in read_ranges(connection, await topic_ends(connection, [TOPIC])):
-        found = _parse(record)
+        found = parse_copy(record)
         if found.source not in seen:
             seen.add(found.source)
             yield found
 
 
-def _parse(record: object) -> Quarantined:
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}  # type: ignore[attr-defined]
+def parse_copy(record: ConsumerRecord) -> Quarantined:
+    """What a record of the topic is a copy of; of a header without a value as of none."""
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers if value}
     return Quarantined(
         reason=headers.get("reason", "unknown"), source=headers.get("source", "unknown/0/0/0"),
-        timestamp=int(headers.get("timestamp", "-1")), origin=headers.get(ORIGIN_HEADER),
-        key=record.key, value=record.value,  # type: ignore[attr-defined]
+        timestamp=_number(headers.get("timestamp", "")), origin=headers.get(ORIGIN_HEADER),
+        key=record.key, value=record.value,
     )  # fmt: skip
+
+
+def _number(text: str) -> int:
+    """-1 where it is none, as in Kafka."""
+    return int(text) if _INTEGER(text) else -1
 
 
 async def send_back(

@@ -59,7 +59,7 @@ class RawRecord(Protocol):
         ...
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """Kafka headers."""
         ...
 
@@ -205,12 +205,14 @@ def _hole(at: int, until: int, lost_before: int) -> list[Run]:
     return [(lost_before - at, LOST), (until - lost_before, ABSENT)]
 
 
-def _origin(headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes]) -> str | None:
+def _origin(
+    headers: Sequence[tuple[str, bytes | None]] | Mapping[str, bytes | None],
+) -> str | None:
     """The origin header's position; `Rejected` for any other text: it goes into clear `pub`."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for name, value in pairs:
         if name == ORIGIN_HEADER:
-            if not _POSITION_TEXT(value):
+            if value is None or not _POSITION_TEXT(value):
                 raise Rejected("invalid:origin")
             return value.decode("ascii")
     return None

@@ -147,7 +147,8 @@ async def test_a_record_without_key_and_value_is_copied_and_quarantined_as_it_is
     await producer.start()
     try:
         nothing = {"key": None, "value": None}
-        await (await send_anything(producer, fleet.topic, headers=[("a", b"1")], **nothing))
+        headers = [("a", b"1"), ("without", None)]
+        await (await send_anything(producer, fleet.topic, headers=headers, **nothing))
     finally:
         await producer.stop()
     events = Events(127, fleet.topic)

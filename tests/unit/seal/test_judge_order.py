@@ -144,6 +144,7 @@ def test_the_origin_header_is_kept() -> None:
 def test_a_broken_origin_header_quarantines_one_record(value: bytes | None) -> None:
     chunk = judge(raw(0, headers=[(ORIGIN_HEADER, value)]), raw(1))
     assert golden.letters(chunk) == "qa"
+    assert [reason for reason, _ in chunk.quarantined] == ["invalid:origin"]
 
 
 @pytest.mark.parametrize("value", [b"to CUST_12345", b"", b"a\nb/0/1", b"x" * 100_000])
