@@ -30,13 +30,24 @@ def list_(reason: Reason = None, as_json: Json = False, config: Config = None) -
     """List the quarantined records by position and reason; their bytes are never printed."""
     settings, out = Settings.load(config), Output(as_json)
     copies = asyncio.run(_read(settings, reason))
-    rows = [(c.source, c.reason, _time(c.timestamp), len(c.value or b"")) for c in copies]
-    out.document([dict(zip(("source", "reason", "timestamp", "bytes"), r, strict=True))
-                  for r in rows])  # fmt: skip
-    out.table("Quarantine", ["source", "reason", "timestamp", "bytes"], rows)
+    columns = ["source", "reason", "timestamp", "bytes"]
+    rows = [(c.source, c.reason, _time(c.timestamp), _size(c)) for c in copies]
+    out.document([
+        dict(zip(columns, row, strict=True)) | {"truncated": copy.cut_from is not None}
+        for copy, row in zip(copies, rows, strict=True)
+    ])  # fmt: skip
+    out.table("Quarantine", columns, [
+        (*row[:3], f"{row[3]} (truncated)" if copy.cut_from is not None else row[3])
+        for copy, row in zip(copies, rows, strict=True)
+    ])  # fmt: skip
     counted = Counter(copy.reason for copy in copies)
     out.say(f"{len(copies)} quarantined: " + (", ".join(
         f"{name} {count}" for name, count in counted.most_common()) or "none"))  # fmt: skip
+
+
+def _size(copy: Quarantined) -> int:
+    """Of the record's value, also where the copy has less of it."""
+    return len(copy.value or b"") if copy.cut_from is None else copy.cut_from
 
 
 def _time(timestamp: int) -> str:
@@ -89,6 +100,9 @@ async def _judged(
     refused: list[tuple[Quarantined, str]] = []
     for copy in await _read(settings, reason):
         if source not in (None, copy.source):
+            continue
+        if copy.cut_from is not None:
+            refused.append((copy, "truncated: only the raw topic has all of it"))
             continue
         judged = read_event(copy.value, status_map)
         if isinstance(judged, Event):

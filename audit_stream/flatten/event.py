@@ -16,8 +16,8 @@ import orjson
 from audit_stream.flatten.common import read_common
 from audit_stream.flatten.status_map import INTERMEDIATE, StatusMap
 
-#: Larger values are quarantined unread. The broker's own default limit, so it only bites where an
-#: operator has raised that; a constant, because a disposition must not depend on a setting.
+#: Larger values are quarantined unread. The broker's own default limit, which is for a compressed
+#: batch, though; a constant, because a disposition must not depend on a setting.
 MAX_VALUE_BYTES = 1_048_576
 #: The standard library's parser recurses, so how deep it gets depends on the caller's stack; a
 #: disposition must not, so this is far below what any caller leaves it.

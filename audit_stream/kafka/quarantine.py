@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from audit_stream.kafka.ask import topic_ends
 from audit_stream.kafka.connect import KafkaConnection, translated
+from audit_stream.kafka.oversize import TRUNCATED_HEADER
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.kafka.reading import read_ranges
 from audit_stream.seal.judge import ORIGIN_HEADER
@@ -28,6 +29,7 @@ class Quarantined:
     origin: str | None  # where it first stood, if it was rekeyed or retried already
     key: bytes | None
     value: bytes | None
+    cut_from: int | None = None  # bytes the value had, where it could not be copied whole
 
     @property
     def first_position(self) -> str:
@@ -67,6 +69,7 @@ def parse_copy(record: ConsumerRecord) -> Quarantined:
         reason=headers.get("reason", "unknown"), source=headers.get("source", "unknown/0/0/0"),
         timestamp=_number(headers.get("timestamp", "")), origin=headers.get(ORIGIN_HEADER),
         key=record.key, value=record.value,
+        cut_from=_number(headers[TRUNCATED_HEADER]) if TRUNCATED_HEADER in headers else None,
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Quarantine copies: raw bytes unchanged to ``audit-quarantine``, durable before covered."""
+"""Quarantine copies: raw bytes unchanged to ``audit-quarantine``, durable before covered.
+
+Of a record that the topic cannot take whole the copy has how the value begins, and says so.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,16 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from audit_stream.kafka.anything import send_anything
+from audit_stream.kafka.oversize import MAX_REQUEST_BYTES, TRUNCATED_HEADER, fits
 from audit_stream.kafka.quarantine import TOPIC
+from audit_stream.seal.judge import ORIGIN_HEADER
 
 #: Version of the copy's headers.
 VERSION = "1"
-_MAX_REQUEST = 5 << 19  # 2.5 MiB: above twice the largest raw record
+#: Of a batch there, as the topic is declared: above twice the largest raw record.
+QUARANTINE_LIMIT = 5 << 19
+_KEPT_BYTES = 64 << 10  # of a value that is cut
+_MAX_KEPT_KEY = 1024  # bytes of a key or header that is kept beside it
 
 
 class QuarantineWriter:
@@ -28,7 +36,7 @@ class QuarantineWriter:
         """Connect."""
         self._producer = AIOKafkaProducer(
             **self._options, acks="all", enable_idempotence=True, compression_type="lz4",
-            max_request_size=_MAX_REQUEST, linger_ms=5,
+            max_request_size=MAX_REQUEST_BYTES, linger_ms=5,
         )  # fmt: skip
         await self._producer.start()
 
@@ -40,16 +48,31 @@ class QuarantineWriter:
     async def send(self, record: Any, reason: str, source: str) -> asyncio.Future[Any]:
         """Enqueue one copy; the future is done once every replica has it."""
         assert self._producer is not None
-        headers = [
+        ours = [
             ("reason", reason.encode()),
             ("source", source.encode()),
             ("timestamp", str(record.timestamp).encode()),
             ("version", VERSION.encode()),
-            *[(name, value) for name, value in record.headers if name not in _OURS],
         ]
+        key, value = record.key, record.value
+        headers = ours + [(name, text) for name, text in record.headers if name not in _OURS]
+        if not await fits(QUARANTINE_LIMIT, key, value, headers):
+            headers = ours + _kept_headers(record)
+            key = key if len(key or b"") <= _MAX_KEPT_KEY else None
+            value = value and value[:_KEPT_BYTES]
         return await send_anything(
-            self._producer, self._topic, key=record.key, value=record.value, headers=headers
+            self._producer, self._topic, key=key, value=value, headers=headers
         )
+
+
+def _kept_headers(record: Any) -> list[tuple[str, bytes]]:
+    """Those of a copy that is cut, beside ours: where it first stood, how large it was."""
+    origins = [
+        (name, text)
+        for name, text in record.headers
+        if name == ORIGIN_HEADER and text and len(text) <= _MAX_KEPT_KEY
+    ]
+    return [*origins[:1], (TRUNCATED_HEADER, str(len(record.value or b"")).encode())]
 
 
 _OURS = frozenset(("reason", "source", "timestamp", "version"))

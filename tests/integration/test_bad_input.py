@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,41 @@ async def test_an_event_above_our_limit_is_quarantined_and_its_neighbours_are_no
     listed = await run(fleet, "quarantine", "list", "--json")
     assert listed.returncode == 0
     assert '"too-large"' in listed.stdout
+
+
+@pytest.mark.parametrize("rekeyed", [False, True], ids=["", "rekeyed"])
+async def test_a_record_larger_than_any_copy_may_be_ends_no_worker(
+    fleet: Fleet, rekeyed: bool
+) -> None:
+    """The broker's limit is for a compressed batch: 8 MiB come in one of 35 kB."""
+    fleet.extra = {"AUDIT_REKEY_TOPICS": fleet.topic} if rekeyed else {}
+    await fleet.prepare()
+    small, dense = json.dumps({"filler": "x" * (8 << 20)}).encode(), os.urandom(4 << 20)
+    options = {"bootstrap_servers": fleet.settings.bootstrap_servers, "max_request_size": 16 << 20}
+    async with AIOKafkaProducer(**options, compression_type="lz4") as producer:
+        await producer.send_and_wait(fleet.topic, small, b"key")
+    await alter(fleet, max_message_bytes=str(8 << 20))
+    async with AIOKafkaProducer(**options) as producer:
+        await producer.send_and_wait(fleet.topic, dense, b"key")
+        await producer.send_and_wait(fleet.topic, b"?", b"\xff" * (2 << 20), headers=[("h", dense)])
+    events = Events(139, fleet.topic)
+    await fleet.send(events.lines(50))
+    events.oracle.quarantined += 3
+    fleet.start(0)
+    if rekeyed:
+        await eventually(lambda: copied(fleet, 53), 60)
+    await fleet.check(events.oracle)
+    listed = await run(fleet, "quarantine", "list", "--json", "--reason", "too-large")
+    assert listed.returncode == 0
+    found = [each for each in json.loads(listed.stdout) if fleet.topic in each["source"]]
+    assert {(each["bytes"], each["truncated"]) for each in found} == {
+        (len(small), False), (len(dense), True)
+    }  # fmt: skip
+    [cut] = [each for each in found if each["truncated"]]
+    tried = await run(fleet, "quarantine", "retry", "--json", "--source", cut["source"])
+    assert tried.returncode == 1
+    [refused] = json.loads(tried.stdout)["refused"]
+    assert refused["reason"] == "truncated: only the raw topic has all of it"
 
 
 async def test_times_that_no_header_and_no_calendar_has_end_no_worker_and_no_list(

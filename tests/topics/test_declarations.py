@@ -21,6 +21,8 @@ from audit_stream.kafka.topics import (
     load_topics,
     topics_dir,
 )
+from audit_stream.stream.quarantine import QUARANTINE_LIMIT
+from audit_stream.stream.rekey import TWIN_LIMIT
 
 TOPICS = topics_dir()
 FILES = sorted(TOPICS.glob("*.yaml"))
@@ -150,6 +152,11 @@ def test_quarantine_takes_twice_the_largest_raw_record_and_keeps_it_as_long() ->
         if topic.kind in ("raw", "rekeyed"):
             assert quarantine.max_message_bytes > 2 * topic.configs.max_message_bytes
             assert quarantine.retention_ms >= topic.configs.retention_ms
+
+
+def test_copies_are_cut_to_what_these_topics_take() -> None:
+    assert BY_NAME["audit-quarantine.yaml"].configs.max_message_bytes == QUARANTINE_LIMIT
+    assert BY_NAME["raw-rekeyed.template.yaml"].configs.max_message_bytes == TWIN_LIMIT
 
 
 def test_the_platform_may_only_write_and_only_to_raw_topics() -> None:
