@@ -155,9 +155,11 @@ class Tally:
         return found
 
     def retry(self, origin: str) -> None:
-        """A record whose event first stood at `origin`. A copy of a rekeyed topic has one of another
-        topic, so it is none that quarantine knew. Positions do not say of which generation they
-        are: of several only one is counted."""
+        """A record whose event first stood at `origin`.
+
+        A copy of a rekeyed topic has one of another topic: none that quarantine knew. Positions do
+        not say of which generation they are: of several only one is counted.
+        """
         if origin.startswith(f"{self._header.topic}/"):
             key = RETRIED + origin.encode()
             before = retried_in(self._get(key))
