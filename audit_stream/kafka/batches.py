@@ -14,6 +14,8 @@ from typing import Any
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
 
+from audit_stream.kafka.header_names import reread
+
 
 def holes_of(records: Iterable[Any], base: int, until: int) -> set[tuple[int, int]]:
     """Ranges [from, to) of the offsets [base, until) without a record."""
@@ -58,7 +60,10 @@ def _unpack(fetched: Any) -> list[Any]:
         if fetched._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {fetched._tp}")
         if not _is_aborted(fetched, batch) and not batch.is_control_batch:
-            records = list(batch)
+            try:
+                records = list(batch)
+            except (UnicodeDecodeError, CorruptRecordException) as error:
+                records, _ = reread(error, fetched)
             if records and records[0].offset < fetched.next_fetch_offset:
                 records = [each for each in records if each.offset >= fetched.next_fetch_offset]
             found += records

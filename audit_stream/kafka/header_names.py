@@ -15,58 +15,69 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
-_LENGTH = struct.Struct(">8xi")  # how many bytes of a batch follow, behind its base offset
+_HEAD = struct.Struct(">qi11xi")  # of a batch (KIP-98): base offset, length, last offset's delta
+_BEFORE_LENGTH, _MAGIC_AT, _HAS_HEADERS = 12, 16, 2
 
 
 def read_any_header_name() -> None:
-    """Let all consumers of this process read them: the client takes its parser by this name."""
-    fetcher.MemoryRecords = AnyNames
+    """Let all consumers of this process read them: the client takes its parser by these names."""
+    fetcher.MemoryRecords, fetcher.PartitionRecords = KeptRecords, PartitionRecords
 
 
-class AnyNames(MemoryRecords):  # type: ignore[misc]
-    """The batches of one answer, as the client's; keeps the bytes of those that it cannot read."""
+class KeptRecords(MemoryRecords):  # type: ignore[misc]
+    """The batches of one answer; keeps the bytes, for those that its parser gives up."""
 
     __slots__ = ("_at", "_data")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self._data, self._at = memoryview(data), 0
+        self._data, self._at = data, 0
 
-    def next_batch(self) -> Any:
-        """As the client's."""
-        batch, start = super().next_batch(), self._at
-        if batch is None:
-            return None
-        self._at += _LENGTH.size + _LENGTH.unpack_from(self._data, start)[0]
-        return _Batch(batch, self._data[start : self._at])
+    def reread(self, offset: int) -> tuple[list[Any], int]:
+        """From `offset` on, the records of the batch it is in, or before; the offset behind it.
 
-
-class _Batch:
-    """A batch that is read again, more patiently, where the client's parser gives up."""
-
-    __slots__ = ("_batch", "_data")
-
-    def __init__(self, batch: Any, data: memoryview) -> None:
-        self._batch, self._data = batch, data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def __next__(self) -> Any:
-        return next(self._batch)
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            return iter(list(self._batch))
-        except (UnicodeDecodeError, CorruptRecordException):  # the parser in Python turns one into
-            return iter(_read_patiently(self._data))  # the other; what is corrupt still is
+        Once for each batch, in their order. `CorruptRecordException` when it is damaged, too.
+        """
+        data = self._data
+        while self._at < len(data):
+            at = self._at
+            base, length, delta = _HEAD.unpack_from(data, at)
+            self._at += _BEFORE_LENGTH + length
+            if data[at + _MAGIC_AT] >= _HAS_HEADERS and base + delta >= offset:
+                batch = _DefaultRecordBatchPy(memoryview(data)[at : self._at])
+                batch._maybe_uncompress()
+                batch._buffer = _Text(batch._buffer)
+                return [record for record in batch if record.offset >= offset], batch.next_offset
+        raise CorruptRecordException(f"no batch holds the offset {offset}")
 
 
-def _read_patiently(data: memoryview) -> list[Any]:
-    batch = _DefaultRecordBatchPy(data)
-    batch._maybe_uncompress()
-    batch._buffer = _Text(batch._buffer)
-    return list(batch)
+class PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """As the client's, which yields record by record."""
+
+    def _unpack_records(self) -> Iterator[Any]:
+        while True:
+            try:
+                yield from super()._unpack_records()
+                return
+            except Exception as error:
+                records, following = reread(error, self)
+            for record in records:
+                self.next_fetch_offset = record.offset + 1
+                yield self._consumer_record(self._tp, record)
+            self.next_fetch_offset = following
+
+
+def reread(error: Exception, fetched: Any) -> tuple[list[Any], int]:
+    """The records of the batch that was not read to its end, and the offset behind it.
+
+    Raises `error` if that is not about a name: the parser in Python turns one into another error.
+    """
+    if not isinstance(error, UnicodeDecodeError) and not isinstance(
+        error.__cause__, UnicodeDecodeError
+    ):
+        raise error
+    found: tuple[list[Any], int] = fetched._records.reread(fetched.next_fetch_offset)
+    return found
 
 
 class _Text(bytearray):
