@@ -33,6 +33,12 @@ param coversVaultName string = ''
 param archiveContainer string = 'audit-archive'
 param subjectsContainer string = 'audit-subjects'
 
+@description('Container of the positions of who delivers to a SIEM, beside the subject objects; empty: they lie in a volume.')
+param positionsContainer string = ''
+
+@description('Whether the deliverer sends personal fields: it then has keys, and reads whose a record is.')
+param delivererSendsPersonalFields bool = false
+
 @description('Days a stored object can be neither changed nor deleted: 2557 is never less than seven years. A trial may have 1.')
 @minValue(1)
 @maxValue(146000)
@@ -81,6 +87,18 @@ resource disposer 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
 // Who erases: it rewrites subject objects and the keyring, and is nobody who archives or answers.
 resource keeper 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'audit-stream-keeper'
+  location: location
+}
+
+// Who holds: it alone sets and lifts legal holds, so that who erases can lift none.
+resource holder 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-holder'
+  location: location
+}
+
+// Who delivers to a SIEM: it reads what is archived, and adds nothing to it.
+resource deliverer 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'audit-stream-deliverer'
   location: location
 }
 
@@ -151,13 +169,26 @@ module roles 'modules/roles.bicep' = {
     archiveContainer: archiveContainer
     subjectsAccount: subjects.outputs.accountName
     subjectsContainer: subjectsContainer
+    versionLevelWorm: versionLevelWorm
+    delivererSendsPersonalFields: delivererSendsPersonalFields
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
     disposerId: disposer.properties.principalId
     keeperId: keeper.properties.principalId
+    holderId: holder.properties.principalId
+    delivererId: deliverer.properties.principalId
     auditorsGroupId: auditorsGroupId
     privacyOfficersGroupId: privacyOfficersGroupId
     policyOfficersGroupId: policyOfficersGroupId
+  }
+}
+
+module positions 'modules/positions.bicep' = if (!empty(positionsContainer)) {
+  name: 'audit-stream-positions'
+  params: {
+    subjectsAccount: subjects.outputs.accountName
+    containerName: positionsContainer
+    delivererId: deliverer.properties.principalId
   }
 }
 
@@ -184,6 +215,7 @@ module covers 'modules/covers.bicep' = if (!empty(coversVaultName)) {
     workerId: worker.properties.principalId
     gatewayId: gateway.properties.principalId
     keeperId: keeper.properties.principalId
+    delivererId: delivererSendsPersonalFields ? deliverer.properties.principalId : ''
   }
 }
 
@@ -207,3 +239,12 @@ output disposerIdentityId string = disposer.id
 // The keeper's likewise.
 output keeperClientId string = keeper.properties.clientId
 output keeperIdentityId string = keeper.id
+
+// The holder's likewise.
+output holderClientId string = holder.properties.clientId
+output holderIdentityId string = holder.id
+
+// The deliverer's likewise, and its positions' place.
+output delivererClientId string = deliverer.properties.clientId
+output delivererIdentityId string = deliverer.id
+output AUDIT_DELIVERY_POSITIONS string = empty(positionsContainer) ? '' : 'azure://${subjectsAccount}/${positionsContainer}'

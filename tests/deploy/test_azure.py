@@ -10,24 +10,13 @@ import pytest
 
 from audit_stream.evidence.log_names import ACCESS_FOLDER
 from audit_stream.privacy.private_object import FOLDER
+from tests.support.assigned import BLOBS, adds_only, bicep_given, rewrites_only, terraform_given
 from tests.support.bicep import Template, parse, templates
 from tests.support.terraform import Configuration, configuration
 
 BICEP = templates()
 TERRAFORM = configuration()
-BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 Facts = dict[str, Any]
-Given = tuple[str, str, str | None, str | None]  # role, container, condition, its version
-
-
-def _only(*folders: str) -> str:
-    """The condition of who may rewrite private objects under these folders."""
-    changing = ("add/action", "write", "delete")
-    other = " AND ".join(f"!(ActionMatches{{'{BLOBS}/{each}'}})" for each in changing)
-    places = [f"@Resource[{BLOBS}:path] StringStartsWith '{FOLDER}{each}'" for each in folders]
-    return f"(({other}) OR {' OR '.join(places)})"
-
-
 _SEGMENTS = (
     f"((!(ActionMatches{{'{BLOBS}/delete'}}) AND "
     f"!(ActionMatches{{'{BLOBS}/deleteBlobVersion/action'}})) OR "
@@ -56,12 +45,11 @@ WANTED: Facts = {
     "private keeper": {f"{BLOBS}/add/action", f"{BLOBS}/write", f"{BLOBS}/delete"},
     # Role, container and condition of each assignment: each adds or rewrites under these folders.
     "gateway": {
-        ("writer", "archive",
-         (f"(!(ActionMatches{{'{BLOBS}/add/action'}}) OR @Resource[{BLOBS}:path] "
-          f"StringStartsWith '{ACCESS_FOLDER}')"), "2.0"),
+        ("writer", "archive", adds_only(ACCESS_FOLDER), "2.0"),
         ("reader", "subjects", None, None),
         ("privateKeeper", "subjects",
-         _only("fleet/", "requests/", "holds/", "hold-keys/", "openings/"), "2.0"),
+         rewrites_only(*(f"{FOLDER}{each}/" for each in
+                         ("fleet", "requests", "holds", "hold-keys", "openings"))), "2.0"),
     },
     "disposer": {f"{BLOBS}/read", f"{BLOBS}/add/action", f"{BLOBS}/delete",
                  f"{BLOBS}/deleteBlobVersion/action"},
@@ -69,7 +57,8 @@ WANTED: Facts = {
     "disposes": {("disposer", "archive", _SEGMENTS), ("privacyOfficer", "subjects", None),
                  ("postureReader", "archive", None)},
     "outputs": {"AUDIT_ARCHIVE", "AUDIT_SUBJECTS", "AUDIT_AZURE_CLIENT_ID",
-                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT"},
+                "AUDIT_AZURE_SUBSCRIPTION", "AUDIT_AZURE_RESOURCE_GROUP", "AUDIT_KEYRING_VAULT",
+                "AUDIT_DELIVERY_POSITIONS"},
 }  # fmt: skip
 
 
@@ -109,9 +98,9 @@ def bicep(found: Mapping[str, Template]) -> Facts:
         "writer": _bicep_role(found["roles"], "writer"),
         "reader": _bicep_role(found["roles"], "reader"),
         "private keeper": _bicep_role(found["roles"], "privateKeeper"),
-        "gateway": set(_bicep_given(found["roles"], "gateway")),
+        "gateway": set(bicep_given(found["roles"], "gateway")),
         "disposer": _bicep_role(found["roles"], "disposer"),
-        "disposes": {given[:3] for given in _bicep_given(found["roles"], "disposer")},
+        "disposes": {given[:3] for given in bicep_given(found["roles"], "disposer")},
         "outputs": {name for name in main.parsed["outputs"] if name.startswith("AUDIT_")},
     }
 
@@ -132,21 +121,6 @@ def _bicep_role(roles: Template, name: str) -> set[str]:
     (given,) = roles.resources[name]["body"]["properties"]["permissions"]
     containers = roles.parsed["variables"]["containers"]["value"]
     return {each.replace("${containers}", containers) for each in given["dataActions"]}
-
-
-def _bicep_given(roles: Template, who: str) -> Iterator[Given]:
-    variables = {name: each["value"] for name, each in roles.parsed["variables"].items()}
-    for found in roles.resources.values():
-        given = found["body"]["properties"]
-        if given.get("principalId") == f"{who}Id":
-            role = given["roleDefinitionId"]["operator"]["operands"]["operand_1"]
-            condition = variables.get(given.get("condition"))
-            if condition is not None:
-                condition = condition.replace("${notRewriting}", variables["notRewriting"])
-                condition = condition.replace("\\'", "'")
-                condition = condition.replace("${containers}", variables["containers"])
-            place = found["body"]["scope"].removesuffix("Store")
-            yield role, place, condition, given.get("conditionVersion")
 
 
 def _zone(name: str) -> str:
@@ -190,7 +164,7 @@ def terraform(found: Configuration) -> Facts:
         "writer": _terraform_role(found, "writer"),
         "reader": _terraform_role(found, "reader"),
         "private keeper": _terraform_role(found, "private keeper"),
-        "gateway": set(_terraform_given(found, "gateway")),
+        "gateway": set(terraform_given(found, "gateway")),
         "disposer": _terraform_role(found, "disposer"),
         "disposes": set(_terraform_disposes(found)),
         "outputs": {
@@ -212,25 +186,6 @@ def _terraform_role(found: Configuration, name: str) -> set[str]:
     return {each.replace("${local.containers}", found.locals["containers"]) for each in given}
 
 
-def _terraform_given(found: Configuration, whose: str) -> Iterator[Given]:
-    for given in found.resources.values():
-        if "for_each" not in given and f"identity.{whose}.principal_id" in str(
-            given.get("principal_id")
-        ):
-            role, place = (
-                re.findall(r'\["(.*?)"\]', given[key]) for key in ("role_definition_id", "scope")
-            )
-            said = given.get("condition")
-            while said is not None and "${local." in said:
-                said = re.sub(r"\$\{local\.(\w+)\}", lambda each: found.locals[each[1]], said)
-            yield _as_bicep(role[0]), place[0], said, given.get("condition_version")
-
-
-def _as_bicep(role: str) -> str:
-    first, *more = role.split()
-    return first + "".join(map(str.capitalize, more))
-
-
 def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str, str | None]]:
     given = found.resources["azurerm_role_assignment.disposer"]
     assert given["for_each"] == "${local.disposer}"
@@ -239,7 +194,7 @@ def _terraform_disposes(found: Configuration) -> Iterator[tuple[str, str, str | 
     for name, scope in found.locals["disposer"].items():
         role = re.sub(r" (\w)", lambda letter: letter[1].upper(), name.partition(" of ")[0])
         yield role, re.findall(r'\["(.*?)"\]', scope)[0], None
-    for each in _terraform_given(found, "disposer"):
+    for each in terraform_given(found, "disposer"):
         yield each[:3]
 
 

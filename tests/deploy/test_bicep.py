@@ -145,10 +145,12 @@ def test_who_may_replace_or_delete_and_where() -> None:
         given = [each for each, found in ROLES.resources.items()
                  if f"'{name}'" in str(found["body"].get("properties"))]  # fmt: skip
         assert {body(ROLES, each)["scope"] for each in given} == {scope}
-    (files,) = [each for each in ROLES.resources.values()
-                if "'privateKeeper'" in str(each["body"].get("properties"))]  # fmt: skip
-    assert files["body"]["scope"] == "subjectsStore"
-    assert "condition" in files["body"]["properties"]  # by which it touches no subject object
+    files = [each["body"] for each in ROLES.resources.values()
+             if "'privateKeeper'" in str(each["body"].get("properties"))]  # fmt: skip
+    assert {each["properties"]["principalId"] for each in files} == {"gatewayId", "holderId"}
+    for each in files:
+        assert each["scope"] == "subjectsStore"
+        assert "condition" in each["properties"]  # by which they touch no subject object
 
 
 def test_looking_changes_nothing_and_no_role_has_a_wildcard() -> None:

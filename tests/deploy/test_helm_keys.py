@@ -125,7 +125,8 @@ def test_a_deliverer_without_personal_fields_needs_public_keys_only() -> None:
 def test_who_each_pod_is_to_the_cloud() -> None:
     found = case("azure")
     accounts = {each["metadata"]["name"]: each["metadata"] for each in found.kind("ServiceAccount")}
-    for part, number in [("worker", 1), ("notary", 1), ("gateway", 2), ("keeper", 3)]:
+    for part, number in [("worker", 1), ("notary", 1), ("gateway", 2), ("keeper", 3),
+                         ("disposal", 4), ("holder", 5), ("deliverer-lake", 6)]:  # fmt: skip
         each = pod(found, part)
         annotations = accounts[each.spec["serviceAccountName"]]["annotations"]
         assert annotations["azure.workload.identity/client-id"].startswith(str(number) * 8)

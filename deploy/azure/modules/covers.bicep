@@ -9,6 +9,9 @@ param workerId string
 param gatewayId string
 param keeperId string
 
+@description('Of a deliverer that sends personal fields; empty: it has no keys.')
+param delivererId string
+
 var keys = 'Microsoft.KeyVault/vaults/keys'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
@@ -33,7 +36,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-// Workers and gateways: the cover is opened and nothing else.
+// Workers, gateways, who sends personal fields: the cover is opened and nothing else.
 resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream cover reader')
   properties: {
@@ -95,6 +98,16 @@ resource gatewayReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
   properties: {
     principalId: gatewayId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: reader.id
+  }
+}
+
+resource delivererReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(delivererId)) {
+  name: guid(vault.id, delivererId, reader.id)
+  scope: vault
+  properties: {
+    principalId: delivererId
     principalType: 'ServicePrincipal'
     roleDefinitionId: reader.id
   }

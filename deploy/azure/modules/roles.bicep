@@ -3,10 +3,14 @@ param archiveAccount string
 param archiveContainer string
 param subjectsAccount string
 param subjectsContainer string
+param versionLevelWorm bool
+param delivererSendsPersonalFields bool
 param workerId string
 param gatewayId string
 param disposerId string
 param keeperId string
+param holderId string
+param delivererId string
 param auditorsGroupId string
 param privacyOfficersGroupId string
 param policyOfficersGroupId string
@@ -25,6 +29,12 @@ var onlySegments = '((!(ActionMatches{\'${containers}/blobs/delete\'}) AND !(Act
 // loaded, requests, holds and openings. No subject object.
 var notRewriting = '!(ActionMatches{\'${containers}/blobs/add/action\'}) AND !(ActionMatches{\'${containers}/blobs/write\'}) AND !(ActionMatches{\'${containers}/blobs/delete\'})'
 var onlyFiling = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/requests/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/holds/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/hold-keys/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/openings/\')'
+
+// What the holder may rewrite there: holds, and what it knows of the segments that it holds.
+var onlyHolding = '((${notRewriting}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/holds/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/hold-keys/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/held/\')'
+
+// What a deliverer of personal fields may add there: that it has keys, and whom it sends to.
+var onlySaying = '(!(ActionMatches{\'${containers}/blobs/add/action\'}) OR @Resource[${containers}/blobs:path] StringStartsWith \'private/fleet/\' OR @Resource[${containers}/blobs:path] StringStartsWith \'private/receivers/\')'
 
 resource archive 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: archiveAccount
@@ -79,7 +89,8 @@ resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// The gateway, in the subjects' container: it finds persons there, and changes no subject object.
+// The gateway and the holder, in the subjects' container: they find persons there, and change no subject
+// object. The deliverer, in the archive.
 resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream reader')
   properties: {
@@ -102,7 +113,7 @@ resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// The gateway, in the subjects' container, under some folders of `private/` only.
+// The gateway and the holder, in the subjects' container, under some folders of `private/` only.
 resource privateKeeper 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, 'audit-stream private keeper')
   properties: {
@@ -198,6 +209,51 @@ resource disposer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           '${containers}/blobs/add/action'
           '${containers}/blobs/delete'
           '${containers}/blobs/deleteBlobVersion/action'
+        ]
+      }
+    ]
+  }
+}
+
+// `audit-stream hold run`. Of the policy it can change nothing.
+resource holder 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'audit-stream holder')
+  properties: {
+    roleName: 'audit-stream holder (${resourceGroup().name})'
+    description: 'Set and clear legal holds of a container. Sees no object.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: [
+          '${containers}/read'
+          '${containers}/setLegalHold/action'
+          '${containers}/clearLegalHold/action'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+// The same where each version is held by itself. The right is that of its retention, too: what is locked
+// gets only longer by it.
+resource versionHolder 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (versionLevelWorm) {
+  name: guid(resourceGroup().id, 'audit-stream version holder')
+  properties: {
+    roleName: 'audit-stream version holder (${resourceGroup().name})'
+    description: 'Set and clear legal holds of versions, and keep them longer.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: []
+        dataActions: [
+          '${containers}/blobs/immutableStorage/runAsSuperUser/action'
         ]
       }
     ]
@@ -357,6 +413,81 @@ resource keeperAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: keeperId
     principalType: 'ServicePrincipal'
     roleDefinitionId: writer.id
+  }
+}
+
+// Holds are declared in the archive.
+resource holderAdds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, holderId, writer.id)
+  scope: archiveStore
+  properties: {
+    principalId: holderId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
+  }
+}
+
+resource holderHolds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, holderId, holder.id)
+  scope: archiveStore
+  properties: {
+    principalId: holderId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: holder.id
+  }
+}
+
+resource holderHoldsVersions 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (versionLevelWorm) {
+  name: guid(archiveStore.id, holderId, versionHolder.id)
+  scope: archiveStore
+  properties: {
+    principalId: holderId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: versionHolder.id
+  }
+}
+
+resource holderReadsSubjects 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, holderId, reader.id)
+  scope: subjectsStore
+  properties: {
+    principalId: holderId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: reader.id
+  }
+}
+
+resource holderKeeps 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subjectsStore.id, holderId, privateKeeper.id)
+  scope: subjectsStore
+  properties: {
+    principalId: holderId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: privateKeeper.id
+    condition: onlyHolding
+    conditionVersion: '2.0'
+  }
+}
+
+resource delivererReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(archiveStore.id, delivererId, reader.id)
+  scope: archiveStore
+  properties: {
+    principalId: delivererId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: reader.id
+  }
+}
+
+resource delivererSays 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (delivererSendsPersonalFields) {
+  name: guid(subjectsStore.id, delivererId, writer.id)
+  scope: subjectsStore
+  properties: {
+    principalId: delivererId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writer.id
+    condition: onlySaying
+    conditionVersion: '2.0'
   }
 }
 

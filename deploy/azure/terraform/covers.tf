@@ -6,7 +6,7 @@ locals {
   with_vault = var.covers_vault == null ? 0 : 1
 
   cover_roles = {
-    # Workers and gateways: the cover is opened and nothing else.
+    # Workers, gateways, who sends personal fields: the cover is opened and nothing else.
     "cover reader" = {
       description  = "Have a cover's data key unwrapped. Sees, makes and deletes no key."
       data_actions = ["${local.keys}/unwrap/action"]
@@ -26,9 +26,10 @@ locals {
   }
 
   cover_users = {
-    worker  = { role = "cover reader", id = azurerm_user_assigned_identity.worker.principal_id }
-    gateway = { role = "cover reader", id = azurerm_user_assigned_identity.gateway.principal_id }
-    keeper  = { role = "cover keeper", id = azurerm_user_assigned_identity.keeper.principal_id }
+    worker    = { role = "cover reader", id = azurerm_user_assigned_identity.worker.principal_id }
+    gateway   = { role = "cover reader", id = azurerm_user_assigned_identity.gateway.principal_id }
+    deliverer = { role = "cover reader", id = azurerm_user_assigned_identity.deliverer.principal_id }
+    keeper    = { role = "cover keeper", id = azurerm_user_assigned_identity.keeper.principal_id }
   }
 }
 
@@ -70,7 +71,9 @@ resource "azurerm_role_definition" "covers" {
 }
 
 resource "azurerm_role_assignment" "covers" {
-  for_each = var.covers_vault == null ? {} : local.cover_users
+  for_each = { for who, given in local.cover_users : who => given
+    if var.covers_vault != null && (who != "deliverer" || var.deliverer_sends_personal_fields)
+  }
 
   scope              = azurerm_key_vault.covers[0].id
   role_definition_id = azurerm_role_definition.covers[each.value.role].role_definition_resource_id

@@ -55,6 +55,20 @@ resource "azurerm_user_assigned_identity" "keeper" {
   resource_group_name = var.resource_group
 }
 
+# Who holds: it alone sets and lifts legal holds, so that who erases can lift none.
+resource "azurerm_user_assigned_identity" "holder" {
+  name                = "audit-stream-holder"
+  location            = var.location
+  resource_group_name = var.resource_group
+}
+
+# Who delivers to a SIEM: it reads what is archived, and adds nothing to it.
+resource "azurerm_user_assigned_identity" "deliverer" {
+  name                = "audit-stream-deliverer"
+  location            = var.location
+  resource_group_name = var.resource_group
+}
+
 resource "azurerm_storage_account" "this" {
   for_each = local.accounts
 

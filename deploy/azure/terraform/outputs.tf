@@ -7,6 +7,7 @@ output "settings" {
     AUDIT_AZURE_SUBSCRIPTION   = var.subscription_id
     AUDIT_AZURE_RESOURCE_GROUP = var.resource_group
     AUDIT_KEYRING_VAULT        = one(azurerm_key_vault.covers[*].vault_uri)
+    AUDIT_DELIVERY_POSITIONS   = var.positions_container == null ? null : "azure://${var.subjects_account}/${var.positions_container}"
   }
 }
 
@@ -43,4 +44,24 @@ output "keeper_client_id" {
 output "keeper_identity_id" {
   description = "To assign to the keeper's machine, or to federate with the cluster."
   value       = azurerm_user_assigned_identity.keeper.id
+}
+
+output "holder_client_id" {
+  description = "AUDIT_AZURE_CLIENT_ID of the holder, who sets and lifts legal holds."
+  value       = azurerm_user_assigned_identity.holder.client_id
+}
+
+output "holder_identity_id" {
+  description = "To assign to the holder's machine, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.holder.id
+}
+
+output "deliverer_client_id" {
+  description = "AUDIT_AZURE_CLIENT_ID of who delivers to a SIEM."
+  value       = azurerm_user_assigned_identity.deliverer.client_id
+}
+
+output "deliverer_identity_id" {
+  description = "To assign to the deliverer's machine, or to federate with the cluster."
+  value       = azurerm_user_assigned_identity.deliverer.id
 }

@@ -11,13 +11,14 @@ locals {
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read", "${local.containers}/blobs/add/action"]
     }
-    # The gateway, in the subjects' container: it finds persons there, and changes no subject object.
+    # The gateway and the holder, in the subjects' container: they find persons there, and change no
+    # subject object. The deliverer, in the archive.
     "reader" = {
       description  = "Read objects. Cannot add, change or delete one."
       actions      = ["${local.containers}/read"]
       data_actions = ["${local.containers}/blobs/read"]
     }
-    # The gateway, in the subjects' container, under some folders of private/ only.
+    # The gateway and the holder, in the subjects' container, under some folders of private/ only.
     "private keeper" = {
       description = "Add, rewrite and remove private objects, where a condition allows it."
       actions     = []
@@ -63,6 +64,16 @@ locals {
         "${local.containers}/blobs/deleteBlobVersion/action",
       ]
     }
+    # `audit-stream hold run`. Of the policy it can change nothing.
+    "holder" = {
+      description = "Set and clear legal holds of a container. Sees no object."
+      actions = [
+        "${local.containers}/read",
+        "${local.containers}/setLegalHold/action",
+        "${local.containers}/clearLegalHold/action",
+      ]
+      data_actions = []
+    }
     # A person. Not immutabilityPolicies/delete: an unlocked policy goes by an owner's hand only.
     "policy officer" = {
       description = "Lock and extend the retention policy, set and clear legal holds. Sees no object."
@@ -104,6 +115,12 @@ locals {
   # loaded, requests, holds and openings. No subject object.
   not_rewriting = "!(ActionMatches{'${local.containers}/blobs/add/action'}) AND !(ActionMatches{'${local.containers}/blobs/write'}) AND !(ActionMatches{'${local.containers}/blobs/delete'})"
   only_filing   = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/requests/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/hold-keys/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/openings/')"
+
+  # What the holder may rewrite there: holds, and what it knows of the segments that it holds.
+  only_holding = "((${local.not_rewriting}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/holds/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/hold-keys/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/held/')"
+
+  # What a deliverer of personal fields may add there: that it has keys, and whom it sends to.
+  only_saying = "(!(ActionMatches{'${local.containers}/blobs/add/action'}) OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/fleet/' OR @Resource[${local.containers}/blobs:path] StringStartsWith 'private/receivers/')"
 }
 
 resource "azurerm_role_definition" "this" {
@@ -185,6 +202,55 @@ resource "azurerm_role_assignment" "keeper_adds" {
   role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.keeper.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+# Holds are declared in the archive.
+resource "azurerm_role_assignment" "holder_adds" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.holder.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "holder_holds" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["holder"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.holder.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "holder_reads_subjects" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.holder.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "holder_keeps" {
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["private keeper"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.holder.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_holding
+  condition_version  = "2.0"
+}
+
+resource "azurerm_role_assignment" "deliverer_reads" {
+  scope              = azurerm_storage_container.this["archive"].id
+  role_definition_id = azurerm_role_definition.this["reader"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.deliverer.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "deliverer_says" {
+  count = var.deliverer_sends_personal_fields ? 1 : 0
+
+  scope              = azurerm_storage_container.this["subjects"].id
+  role_definition_id = azurerm_role_definition.this["writer"].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.deliverer.principal_id
+  principal_type     = "ServicePrincipal"
+  condition          = local.only_saying
+  condition_version  = "2.0"
 }
 
 resource "azurerm_role_assignment" "auditors" {

@@ -57,6 +57,18 @@ variable "subjects_container" {
   default = "audit-subjects"
 }
 
+variable "positions_container" {
+  description = "Container of the positions of who delivers to a SIEM, beside the subject objects; null: they lie in a volume."
+  type        = string
+  default     = null
+}
+
+variable "deliverer_sends_personal_fields" {
+  description = "Whether the deliverer sends personal fields: it then has keys, and reads whose a record is."
+  type        = bool
+  default     = false
+}
+
 variable "retention_days" {
   description = "Days a stored object can be neither changed nor deleted: 2557 is never less than seven years. A trial may have 1. Once the policy is locked: what it is locked for."
   type        = number
