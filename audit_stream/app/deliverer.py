@@ -39,16 +39,20 @@ _LAST_ALARMS_SECONDS, _MEASURE_SECONDS, _CHECK_SECONDS = 2.0, 30.0, 300.0
 _READY, _CLOSED = "delivery", "breaker_closed"
 
 
-async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
-    """Deliver until SIGTERM or SIGINT; `once`: what is stored now, and end. Whether all that is
-    stored and was looked at could be delivered. `DeliveryConflict` when another one delivers."""
+async def run_deliverer(settings: Settings, *, once: bool = False, serve: bool = True) -> bool:
+    """Deliver until SIGTERM or SIGINT; `once`: what is stored now, and end; `serve`: listen on the
+    web port. Whether all that is stored and was looked at could be delivered. `DeliveryConflict`
+    when another one delivers."""
     metrics, health = Metrics(), Health(_READY, _CLOSED)
     alarms, stop = alarm_board(settings), asyncio.Event()
     tell_standing(metrics, health, alarms)
-    web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
+    web: WebServer | None = None
+    if serve:
+        web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    web.start()
+    if web is not None:
+        web.start()
     try:
         patience = COMMAND_PATIENCE if once else inf
         async with delivering(settings, alarms, stop.is_set, patience=patience) as place:
@@ -65,7 +69,8 @@ async def run_deliverer(settings: Settings, *, once: bool = False) -> bool:
         return not once  # it has looked at nothing
     finally:
         alarms.flush(_LAST_ALARMS_SECONDS)
-        web.stop()
+        if web is not None:
+            web.stop()
 
 
 def deliverer_of(place: Delivering, metrics: Metrics, alarms: AlarmBoard) -> tuple[Deliverer, Work]:

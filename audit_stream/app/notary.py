@@ -58,14 +58,17 @@ async def _ends(connection: KafkaConnection, topics: Iterable[str]) -> Ends | No
         return None
 
 
-async def run_notary(settings: Settings, *, once: bool = False) -> None:
-    """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end."""
+async def run_notary(settings: Settings, *, once: bool = False, serve: bool = True) -> None:
+    """Write the archive log until SIGTERM or SIGINT; `once`: what is due now, and end; `serve`:
+    listen on the web port."""
     interpreter.tune()
     ring = load_archive_keyring(settings, closed=True)
     log_signer(ring.keyring)
     metrics, health, alarms = Metrics(), Health("log", *READY.values()), alarm_board(settings)
     tell_standing(metrics, health, alarms)
-    web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
+    web: WebServer | None = None
+    if serve:
+        web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stores = guarded_stores(settings, alarms, metrics, health, strict=True)
     notary = build_notary(settings, ring, stores.archive, alarms)
     anchoring = anchoring_of(settings, stores.archive, notary.log.key, alarms)
@@ -73,7 +76,8 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hints = HintReader(KafkaConnection.from_settings(settings))
-    web.start()
+    if web is not None:
+        web.start()
     try:
         await notary.resume()
         health.set_ready("log", True)
@@ -95,7 +99,8 @@ async def run_notary(settings: Settings, *, once: bool = False) -> None:
         await anchoring.close()
         alarms.flush(_LAST_ALARMS_SECONDS)
         await stores.close()
-        web.stop()
+        if web is not None:
+            web.stop()
 
 
 async def _until_stopped(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit_stream.cli.main import FOUND
-from audit_stream.cli.options import Config, Json
+from audit_stream.cli.options import Config, Json, WebPort
 from audit_stream.cli.output import Output
 from audit_stream.errors import BrokerError, TopicError
 from audit_stream.settings import Settings
@@ -29,9 +29,7 @@ def siem(
     once: Annotated[
         bool, typer.Option("--once", help="Deliver what is stored now, and end.")
     ] = False,
-    web_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")
-    ] = None,
+    web_port: WebPort = None,
     config: Config = None,
 ) -> None:
     """Tail the archive and post each record to AUDIT_DELIVERY_URL, until SIGTERM.
@@ -43,7 +41,8 @@ def siem(
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
     from audit_stream.app.deliverer import run_deliverer
 
-    if not asyncio.run(run_deliverer(settings, once=once)):
+    serve = not once or web_port is not None
+    if not asyncio.run(run_deliverer(settings, once=once, serve=serve)):
         raise typer.Exit(FOUND)
 
 

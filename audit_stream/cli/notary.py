@@ -8,16 +8,14 @@ from typing import Annotated
 
 import typer
 
-from audit_stream.cli.options import Config
+from audit_stream.cli.options import Config, WebPort
 from audit_stream.settings import Settings
 from audit_stream.telemetry.logs import logging_config
 
 
 def notary(
     once: Annotated[bool, typer.Option("--once", help="Log what is stored now, and end.")] = False,
-    web_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")
-    ] = None,
+    web_port: WebPort = None,
     config: Config = None,
 ) -> None:
     """Follow the archive and write its log: a batch with a signed checkpoint every minute.
@@ -30,4 +28,5 @@ def notary(
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
     from audit_stream.app.notary import run_notary
 
-    asyncio.run(run_notary(settings, once=once))
+    serve = not once or web_port is not None
+    asyncio.run(run_notary(settings, once=once, serve=serve))

@@ -13,6 +13,11 @@ Rate = Annotated[int | None, typer.Option(min=1, help="Raw records a second at m
 Processes = Annotated[
     int | None, typer.Option(min=1, help="Partitions at a time.", show_default="processors")
 ]
+#: Of a command with --once, which may run beside the service that has the settings' port.
+WebPort = Annotated[
+    int | None,
+    typer.Option(help="Port of /metrics, /healthz, /readyz; with --once only where it is given."),
+]
 LogKey = Annotated[
     str | None, typer.Option("--log-key", help="The archive log's public key (name+id+base64).")
 ]
