@@ -100,14 +100,14 @@ variable "namespace" {
 }
 
 variable "service_accounts" {
-  description = "Role to the service account that takes it on."
+  description = "Role to the service account that takes it on: as the Helm chart calls them in a release named audit-stream."
   type        = map(string)
   default = {
     worker    = "audit-stream-worker"
     gateway   = "audit-stream-gateway"
     keeper    = "audit-stream-keeper"
     holder    = "audit-stream-holder"
-    disposer  = "audit-stream-disposer"
+    disposer  = "audit-stream-disposal"
     deliverer = "audit-stream-deliverer"
   }
   validation {

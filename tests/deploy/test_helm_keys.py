@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 import pytest
 from pydantic import SecretStr
 
 from audit_stream.settings import Settings, env_name
+from tests.support.aws import plan as aws
 from tests.support.helm import (
     CASES,
     case,
@@ -16,7 +18,9 @@ from tests.support.helm import (
     pod,
     pods,
     processes,
+    rendered,
     settings_of,
+    values_of,
 )
 
 SECRETS = {
@@ -135,3 +139,25 @@ def test_who_each_pod_is_to_the_cloud() -> None:
         each["automountServiceAccountToken"] is False for each in found.kind("ServiceAccount")
     )
     assert pod(case("everything"), "worker").spec["serviceAccountName"] == "audit-worker"
+
+
+def test_the_roles_of_aws_trust_the_accounts_of_a_release_of_the_charts_name() -> None:
+    found = rendered(values_of("azure"), name="audit-stream", namespace="audit-stream")
+    made = {each["metadata"]["name"] for each in found.kind("ServiceAccount")}
+    roles = aws().resources["aws_iam_role.this"]
+    trusted = {
+        name
+        for role in roles.values()
+        for name in re.findall(r"serviceaccount:audit-stream:([\w-]+)", role["assume_role_policy"])
+    }
+    assert made == trusted
+
+
+def test_the_workers_account_can_be_the_mirrors() -> None:
+    values = values_of("everything")
+    values["serviceAccounts"] = {"mirror": {"name": "demo-audit-worker"}}
+    found = rendered(values)
+    assert pod(found, "mirror").spec["serviceAccountName"] == "demo-audit-worker"
+    assert [each for each in found.kind("ServiceAccount")
+            if each["metadata"]["name"] in ("demo-audit-worker", "demo-audit-mirror")
+            ] == [found.named("ServiceAccount", "demo-audit-worker")]  # fmt: skip

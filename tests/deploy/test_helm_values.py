@@ -29,6 +29,7 @@ from tests.support.helm import (
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text("utf-8"))
 VALUES = (CHART / "values.yaml").read_text("utf-8")
 DEFAULTS: dict[str, Any] = yaml.safe_load(VALUES)
+PAGE = (CHART.parents[2] / "docs" / "how-to" / "kubernetes.md").read_text("utf-8")
 SECRET_NAMES = [
     name
     for name, field in Settings.model_fields.items()
@@ -205,3 +206,23 @@ def test_a_component_goes_before_everybody() -> None:
     found = rendered(changed("minimal", "worker.settings.log_level", "DEBUG"))
     assert settings_of(pod(found, "worker").containers[0]).log_level == "DEBUG"
     assert settings_of(pod(found, "notary").containers[0]).log_level == "INFO"
+
+
+NAMED = [
+    name
+    for name in sorted(set(re.findall(r"`([a-zA-Z]+(?:\.\w+)+)`", PAGE)))
+    if name.partition(".")[0] in DEFAULTS
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_value_that_the_page_names_is_one(name: str) -> None:
+    *way, last = name.split(".")
+    place = DEFAULTS
+    for step in way:
+        place = place[step]
+    assert last in (Settings.model_fields if way[-1] in ("settings", "files") else place)
+
+
+def test_the_page_names_values() -> None:
+    assert {"keyring.existingClaim", "settings.topics", "worker.replicas"} <= set(NAMED)
