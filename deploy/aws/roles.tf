@@ -105,8 +105,8 @@ locals {
       { Sid = "DisposeSubjects", Effect = "Allow", Action = ["s3:PutObject", "s3:DeleteObject"], Resource = "${local.subjects}/*" },
     ])
 
-    # It sends what is archived, and keeps how far it got. Where it sends personal fields it holds keys,
-    # and says so under private/fleet/ and private/receivers/; it has to know whose a record is, too.
+    # It sends what is archived, and keeps how far it got. Where it sends personal fields it holds keys, and
+    # says so under private/fleet/ and private/receivers/, in new words; it has to know whose a record is, too.
     deliverer = concat(
       local.reads_archive,
       [for key in keys(local.rewritten) : {
@@ -118,24 +118,18 @@ locals {
       [for key in keys(local.rewritten) : {
         Sid      = "KeepPositions"
         Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = "${local.buckets[key].arn}/*"
       } if key == "positions"],
-      [
-        { Sid = "SeePrivate", Effect = "Allow", Action = local.sees, Resource = local.subjects },
+      [for each in concat(local.reads_subjects, [
         {
-          Sid      = "ReadPrivate"
-          Effect   = "Allow"
-          Action   = "s3:GetObject"
-          Resource = [for folder in var.deliverer_sends_personal_fields ? ["private", "subjects"] : ["private"] : "${local.subjects}/${folder}/*"]
+          Sid       = "SayEpochAndReceiver"
+          Effect    = "Allow"
+          Action    = "s3:PutObject"
+          Resource  = ["${local.subjects}/private/fleet/*", "${local.subjects}/private/receivers/*"]
+          Condition = { Null = { "s3:if-none-match" = "false" } }
         },
-        {
-          Sid      = "SayEpochAndReceiver"
-          Effect   = "Allow"
-          Action   = "s3:PutObject"
-          Resource = ["${local.subjects}/private/fleet/*", "${local.subjects}/private/receivers/*"]
-        },
-      ],
+      ]) : each if var.deliverer_sends_personal_fields],
     )
 
     # People who check.

@@ -117,7 +117,7 @@ variable "service_accounts" {
 }
 
 variable "deliverer_sends_personal_fields" {
-  description = "Whether AUDIT_DELIVERY_FIELDS names any: then the deliverer may read whose each record is."
+  description = "Whether AUDIT_DELIVERY_FIELDS names any: then the deliverer has keys, may say so, and read whose each record is."
   type        = bool
   default     = false
 }
