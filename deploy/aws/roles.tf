@@ -89,7 +89,7 @@ locals {
         Sid      = "KeepHolds"
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:DeleteObject"]
-        Resource = "${local.subjects}/private/*"
+        Resource = [for folder in ["holds", "hold-keys", "held"] : "${local.subjects}/private/${folder}/*"]
       },
     ])
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from audit_stream.evidence.log_names import ACCESS_FOLDER
+from audit_stream.holds.journal import HELD
 from audit_stream.privacy.private_object import FOLDER
 from tests.support.aws import ACCOUNT, Plan, plan, texts
 from tests.support.iam import Request, allowed
@@ -48,12 +49,13 @@ PLACES: dict[str, tuple[str, str, Mapping[str, tuple[str, Mapping[str, str]]]]] 
     "fleet": ("subjects", f"{FOLDER}fleet/worker-0123456789abcdef/0000000001", LOOSE),
     "request": ("subjects", f"{FOLDER}requests/rq-1", LOOSE),
     "hold": ("subjects", f"{FOLDER}holds/h-1", LOOSE),
+    "held": ("subjects", f"{HELD}h-1", LOOSE),
     "receiver": ("subjects", f"{FOLDER}receivers/siem/0123456789abcdef", LOOSE),
     "position": ("positions", "siem/calls/00000/00000", LOOSE),
 }
 _READS = {(place, "read") for place in PLACES if place != "position"}
 _ARCHIVE = ("segment", "class's segment", "second segment", "log", "journal")
-_PRIVATE = ("epoch", "fleet", "request", "hold", "receiver")
+_PRIVATE = ("epoch", "fleet", "request", "hold", "held", "receiver")
 _ADDS = {(place, deed) for place in _ARCHIVE for deed in ("add", "extend")}
 
 
@@ -67,7 +69,7 @@ WANTED: dict[str, set[tuple[str, str]]] = {
     "gateway": _READS | _may(("add", "extend"), "journal")
     | _may(_WRITES, "fleet", "request", "hold"),
     "keeper": _READS | _ADDS | _may(_WRITES, "subject", *_PRIVATE),
-    "holder": _READS | _ADDS | _may(("hold",), *_ARCHIVE) | _may(_WRITES, *_PRIVATE),
+    "holder": _READS | _ADDS | _may(("hold",), *_ARCHIVE) | _may(_WRITES, "hold", "held"),
     "disposer": _READS | _ADDS | _may(_WRITES, "subject", *_PRIVATE)
     | _may(("remove",), "segment", "class's segment", "second segment"),
     "deliverer": _may(("read",), *_ARCHIVE) | _may(("read", "add", "rewrite"), "position"),
@@ -151,9 +153,10 @@ def test_who_opens_a_bucket_sees_how_it_is_set_up(role: str) -> None:
     [
         ("worker", 'Condition = { Null = { "s3:if-none-match" = "false" } }', "Condition = {}"),
         ("gateway", "${arn}/access/*", "${arn}/*"),
-        ("gateway", "/private/${folder}/*", "/private/*"),
+        ("gateway", '/private/${folder}/*"\n', '/private/*"\n'),
         ("disposer", "${arn}/segments/*", "${arn}/log/*"),
         ("holder", '"s3:PutObjectLegalHold"', '"s3:GetObjectLegalHold"'),
+        ("holder", '["holds", "hold-keys", "held"]', '["holds", "hold-keys", "fleet"]'),
         ("deliverer", " : each if var.deliverer_sends_personal_fields", " : each"),
         ("auditor", "auditor = local.reads_archive",
          "auditor = concat(local.reads_archive, local.reads_subjects)"),
