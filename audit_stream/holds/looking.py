@@ -90,14 +90,14 @@ class Looking:
         return found_ids | unread
 
     async def _tags(self, slot: Slot) -> bytes | None:
-        """Of all its subject objects, orphans too; None where one is missing or does not open."""
+        """Of all its subject objects, orphans too; None where one is gone or does not open."""
         joined = b""
         for name in slot.subjects:
             stored = await self._subjects.get(name)
+            if stored is None:  # listed a moment ago
+                return None
             try:
-                joined += b"" if stored is None else decrypt_tags(
-                    self._index_key, name, stored.data
-                )  # fmt: skip
+                joined += decrypt_tags(self._index_key, name, stored.data)
             except FormatError:
                 return None
         return joined if slot.subjects else None

@@ -23,7 +23,7 @@ from audit_stream.stores import azure_canary
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
 from audit_stream.stores.azure_errors import (
     CONFLICTS,
-    check_container,
+    check_absent,
     doubt,
     error_code,
     is_ambiguous,
@@ -106,7 +106,7 @@ class AzureStore:
                 stream = await blob.download_blob(max_concurrency=1, **options)
                 return bytes(await stream.readall())
             except ResourceNotFoundError as error:
-                check_container(error)
+                check_absent(error)
                 return None
 
     async def _oldest(self, name: str) -> BlobProperties | None:
@@ -125,7 +125,7 @@ class AzureStore:
             try:
                 properties: BlobProperties = await blob.get_blob_properties(**options)
             except ResourceNotFoundError as error:
-                check_container(error)
+                check_absent(error)
                 return None
             return properties
 

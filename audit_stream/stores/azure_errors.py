@@ -23,7 +23,7 @@ CONFLICTS = frozenset((
     "ConditionNotMet", "UnauthorizedBlobOverwrite",
 ))  # fmt: skip
 _DAMAGED = frozenset(("Md5Mismatch", "Crc64Mismatch"))  # on its way: the service kept nothing
-_NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
+_ABSENT = frozenset(("BlobNotFound", "ResourceNotFound"))
 _SERVER_ERRORS_FOR_GOOD = frozenset((501, 505))
 _GUIDE = "see docs/how-to/firewall.md"
 _TLS = f"the certificate is not of an authority we trust: set AUDIT_AZURE_CA_FILE; {_GUIDE}"
@@ -100,9 +100,10 @@ def refused(doing: str, error: AzureError) -> StoreRefused:
     return StoreRefused(f"{doing}: the store refused ({_what(error)})", hint=hint)
 
 
-def check_container(error: AzureError) -> None:
-    """A free name is fine; a container that is not there is no free name: `error` again."""
-    if error_code(error) in _NO_CONTAINER:
+def check_absent(error: AzureError) -> None:
+    """`error` again, unless it is the service's own word that nothing stands under the name: a
+    container that is not there has no free names, and to a stranger in between all are absent."""
+    if error_code(error) not in _ABSENT:
         raise error
 
 

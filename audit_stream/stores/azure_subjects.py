@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobClient
 from audit_stream.ports import Versioned
 from audit_stream.posture import Finding
 from audit_stream.stores.azure_client import IF_MISSING, Connection, list_names
-from audit_stream.stores.azure_errors import check_container, doubt, error_code, is_ambiguous
+from audit_stream.stores.azure_errors import check_absent, doubt, error_code, is_ambiguous
 from audit_stream.stores.azure_judge import judge_subjects
 from audit_stream.stores.azure_survey import survey_subjects
 from audit_stream.stores.azure_target import AzureTarget
@@ -54,7 +54,7 @@ class AzureSubjectStore:
                 stream = await self._blob(name).download_blob(max_concurrency=1)
                 return Versioned(bytes(await stream.readall()), str(stream.properties.etag))
             except ResourceNotFoundError as error:
-                check_container(error)
+                check_absent(error)
                 return None
 
     async def replace(self, name: str, data: bytes, etag: str) -> bool:
@@ -103,7 +103,6 @@ class AzureSubjectStore:
             try:
                 await call
             except AzureError as error:
-                check_container(error)
                 if error_code(error) in no:
                     return False
                 if is_ambiguous(error):

@@ -217,6 +217,35 @@ async def test_a_proxys_refusal_is_told_from_azures(clw: DoubleTarget, double: B
     await reader.close()
 
 
+@pytest.mark.parametrize("fault", ["proxy_404", "proxy_404_json"])
+@pytest.mark.parametrize("container", ["clw", "vlw"])
+async def test_a_strangers_404_is_no_word_that_nothing_is_there(
+    double: BlobDouble, container: str, fault: FaultKind
+) -> None:
+    """To an ingress that knows no such host every object is absent."""
+    target = DoubleTarget(double, container)
+    store = target.open()
+    assert await store.put_if_absent("a", b"mine", META) is PutResult.STORED
+    double.faults.inject(fault, method="GET", path=f"/{container}/a")
+    with pytest.raises(StoreRefused):
+        await store.get("a")
+    double.faults.inject(fault, method="HEAD")
+    with pytest.raises(StoreRefused):
+        await store.put_if_absent("a", b"mine", META)  # taken, and looked at
+    assert await store.get("a") == b"mine"
+    await target.close()
+
+
+async def test_what_azure_says_is_absent_is(double: BlobDouble, clw: DoubleTarget) -> None:
+    """An answer to HEAD has no body: its code stands in a header."""
+    store = clw.open()
+    assert await store.get("a") is None
+    double.faults.inject("drop_before")
+    with pytest.raises(StoreTransient):
+        await store.put_if_absent("a", b"mine", META)  # lost, looked at, and not there
+    assert [each.method for each in double.requests][-2:] == ["PUT", "HEAD"]
+
+
 async def test_plain_http_vouches_for_nothing(clw: DoubleTarget) -> None:
     """Whatever the container says: what speaks there is an emulator, or anybody."""
     posture = await clw.open().posture()

@@ -20,6 +20,7 @@ from audit_stream.ports import PutResult, WormStore
 from audit_stream.posture import Assurance
 from audit_stream.stores.azure import AzureStore
 from audit_stream.stores.azure_target import AzureAccess, AzureTarget
+from audit_stream.stores.disposal.azure import AzureDisposer
 from tests.contract.azure_attacker import AzureAttacker, AzureContract
 from tests.contract.worm_store_contract import ATTACKS, META, Attack, Target
 from tests.support.azurite import ACCOUNT, KEY, Azurite
@@ -131,6 +132,15 @@ async def test_a_container_that_is_not_there_is_refused_not_empty(azurite: Azuri
                 await call
     finally:
         await store.close()
+
+
+async def test_what_it_says_is_absent_is(target: AzuriteTarget) -> None:
+    """To GET, HEAD and DELETE: it gives its own code also where an answer has no body."""
+    store, disposer = target.open(), AzureDisposer(target.at)
+    assert await store.get("a") is None
+    assert await store._oldest("a") is None
+    assert await disposer.remove_expired("a")
+    await disposer.close()
 
 
 async def test_wrong_credentials_are_refused_and_never_shown(azurite: Azurite) -> None:

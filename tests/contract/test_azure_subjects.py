@@ -146,6 +146,25 @@ async def test_a_lost_answer_to_a_removal_is_settled_by_looking(
     assert await store.get(NAME) is None
 
 
+@pytest.mark.parametrize("fault", ["proxy_404", "proxy_404_json"])
+async def test_a_strangers_404_is_no_word_that_nothing_is_there(
+    double: BlobDouble, on_double: AzureSubjects, fault: FaultKind
+) -> None:
+    store = on_double.open()
+    await store.create(NAME, b"one")
+    first = await store.get(NAME)
+    assert first is not None
+    for method in ("GET", "PUT", "DELETE"):
+        double.faults.inject(fault, method=method)
+    with pytest.raises(StoreRefused):
+        await store.get(NAME)
+    with pytest.raises(StoreRefused):
+        await store.replace(NAME, b"two", first.etag)
+    with pytest.raises(StoreRefused):
+        await store.remove(NAME, first.etag)
+    assert await store.get(NAME) == first
+
+
 async def test_a_container_that_is_not_there_is_refused_not_empty(double: BlobDouble) -> None:
     target = AzureSubjects(double.url, "nowhere")
     store = target.open()

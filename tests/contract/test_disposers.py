@@ -24,6 +24,7 @@ from tests.contract.worm_store_contract import META
 from tests.support import golden
 from tests.support.azurite import ACCOUNT, KEY
 from tests.support.blobs import DAY, BlobDouble, BlobService
+from tests.support.blobs.faults import FaultKind
 from tests.support.disposing import DAYS, LATER_MS, CutOff, Cuts, Scene, keyring_in
 
 NOW = golden.FIRST_MS // 1000
@@ -157,6 +158,25 @@ async def test_of_several_versions_the_longest_word_counts(place: Place) -> None
     [kept] = await place.disposer.kept("a/")
     assert (kept.held, kept.size) == (True, len(b"one" + b"other"))
     assert kept.until_ms == (NOW + DAY + DAYS * DAY) * 1000
+
+
+@pytest.mark.parametrize("fault", ["proxy_404", "proxy_404_json"])
+@pytest.mark.parametrize("level", ["clw", "vlw"])
+async def test_a_strangers_404_removes_nothing(level: str, fault: FaultKind) -> None:
+    async with BlobDouble(BlobService(now=NOW)) as double:
+        double.service.add_container("audit", level, days=DAYS)
+        access = AzureAccess(endpoint=double.url, key=KEY, connections=4)
+        at = AzureTarget(account=ACCOUNT, container="audit", access=access)
+        store, disposer = AzureStore(at), AzureDisposer(at)
+        await store.put_if_absent("a", b"one", META)
+        double.service.clock.set(NOW + DAYS * DAY)
+        double.faults.inject(fault, method="DELETE")
+        with pytest.raises(StoreRefused):
+            await disposer.remove_expired("a")
+        assert await store.get("a") == b"one"
+        assert await disposer.remove_expired("a")
+        await store.close()
+        await disposer.close()
 
 
 async def test_an_identity_that_may_only_add_removes_nothing() -> None:

@@ -17,7 +17,7 @@ from azure.storage.blob import BlobProperties
 from audit_stream.ports import Kept
 from audit_stream.stores.azure_arm import open_arm, unread
 from audit_stream.stores.azure_client import Connection
-from audit_stream.stores.azure_errors import check_container, error_code
+from audit_stream.stores.azure_errors import check_absent, error_code
 from audit_stream.stores.azure_target import AzureTarget
 from audit_stream.stores.disposal.versions import both, in_ms
 from audit_stream.stores.names import check_name, check_prefix
@@ -93,7 +93,7 @@ class AzureDisposer:
         try:
             await blob.delete_blob(**options)
         except ResourceNotFoundError as error:
-            check_container(error)
+            check_absent(error)
         except AzureError as error:
             if error_code(error) in _KEPT:
                 return False

@@ -22,6 +22,8 @@ FaultKind = Literal[
     "forbidden",  # 403 AuthorizationFailed
     "missing",  # 404 ResourceNotFound
     "proxy_403",  # a proxy's HTML page; the service never saw the request
+    "proxy_404",  # an ingress that knows no such host; the service never saw the request
+    "proxy_404_json",  # … that says so in JSON, with a code of its own
     "slow_body",  # half the answer's body, the rest at `release`
     "cut_body",  # half the answer's body, then the connection ends
 ]

@@ -33,6 +33,12 @@ _REFUSALS = {
     "missing": (404, "ResourceNotFound"),
 }
 _PROXY_PAGE = b"<html><head><title>403 Forbidden</title></head><body>Blocked.</body></html>"
+_PROXY_JSON = b'{"error": {"code": "NotFound", "message": "no such host"}}'
+_STRANGERS = {
+    "proxy_403": Answer(403, {"Content-Type": "text/html"}, _PROXY_PAGE),
+    "proxy_404": Answer(404, {"Content-Type": "text/plain"}, b"default backend - 404"),
+    "proxy_404_json": Answer(404, {"Content-Type": "application/json"}, _PROXY_JSON),
+}
 _LARGEST = 1 << 30
 _MANAGED = "/subscriptions/"
 
@@ -213,8 +219,8 @@ def _instead(fault: Fault, path: str) -> Answer | None:
     """What answers in the service's place."""
     if fault.kind == "drop_before":
         raise _Gone
-    if fault.kind == "proxy_403":
-        return Answer(403, {"Content-Type": "text/html"}, _PROXY_PAGE)
+    if fault.kind in _STRANGERS:
+        return _STRANGERS[fault.kind]
     if fault.kind not in _REFUSALS:
         return None
     seconds = 1 if fault.kind == "throttle" else None

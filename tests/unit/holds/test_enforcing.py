@@ -209,6 +209,22 @@ async def test_a_subject_object_that_cannot_be_looked_into_counts_as_held(
     assert await holding.held(sealed) == [0]
 
 
+async def test_a_subject_object_that_is_gone_when_it_is_read_counts_as_held(
+    holding: Holding,
+) -> None:
+    sealed = await holding.archive()
+    await holding.declare()  # of a tag that no segment has
+    looking = Looking(holding.store, holding.subjects, INDEX_KEY)
+    active, name = await holding.reader.now(), sealed[0].name
+    place = (name.topic, name.generation, name.partition)
+    slots = await looking.slots(place, None, with_subjects=True)
+    stored = await holding.subjects.get(sealed[0].subject_name)
+    assert stored is not None
+    await holding.subjects.remove(sealed[0].subject_name, stored.etag)
+    held = await looking.holders(active, place, slots)
+    assert [bool(ids) for ids in held] == [True, *[False] * (len(slots) - 1)]
+
+
 async def test_a_lost_customers_hold_is_missing_and_said(holding: Holding) -> None:
     sealed = await holding.archive()
     hold_id = await holding.declare()

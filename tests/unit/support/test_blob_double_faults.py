@@ -67,6 +67,8 @@ async def test_a_lost_answer_meets_its_own_write(double: BlobDouble, clients: Cl
         ("timeout", (500, "OperationTimedOut")),
         ("throttle", (429, "TooManyRequests")),
         ("proxy_403", (403, "")),
+        ("proxy_404", (404, "")),
+        ("proxy_404_json", (404, "")),
     ],
 )
 async def test_a_refusal_commits_nothing_and_happens_as_often_as_told(
