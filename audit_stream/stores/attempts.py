@@ -135,7 +135,7 @@ class Attempts:
         delay *= 1 + self._policy.jitter * self._chance()
         error = state.outcome.exception() if state.outcome else None
         retry_after = error.retry_after if isinstance(error, StoreTransient) else None
-        return max(delay, retry_after or 0.0)
+        return max(delay, min(retry_after or 0.0, self._breaker.max_delay))
 
     def _too_late(self, state: RetryCallState, deadline: float) -> bool:
         """Whether the next attempt could not begin in time."""

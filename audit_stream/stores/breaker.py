@@ -117,7 +117,8 @@ class BreakerRules:
     def _open(self, now: float, chance: float, retry_after: float) -> None:
         policy = self._policy
         delay = min(policy.max_delay, policy.first_delay * 2.0 ** min(self._openings, 30))
-        self.due = now + max(delay * (1 + policy.jitter * chance), retry_after)
+        asked = min(retry_after, policy.max_delay)
+        self.due = now + max(delay * (1 + policy.jitter * chance), asked)
         self.state = BreakerState.OPEN
         self._epoch += 1
         self._openings += 1
@@ -148,7 +149,8 @@ class CircuitBreaker:
         self._clock = clock
         self._alerts = alerts
         self._chance = chance
-        self._rules = BreakerRules(policy or BreakerPolicy())
+        self._policy = policy or BreakerPolicy()
+        self._rules = BreakerRules(self._policy)
         self._listeners: list[OnChange] = []
         self._news = asyncio.Event()  # set, and replaced, whenever a waiter should look again
         self.waiting = 0  # calls of `acquire` under way
@@ -162,6 +164,11 @@ class CircuitBreaker:
     def is_closed(self) -> bool:
         """Whether attempts pass."""
         return self._rules.state is BreakerState.CLOSED
+
+    @property
+    def max_delay(self) -> float:
+        """Seconds: whatever the target asks for, it is tried again after so long (jitter aside)."""
+        return self._policy.max_delay
 
     def add_listener(self, on_change: OnChange) -> None:
         """Call ``on_change(old, new, reason)`` at every change of state. It must not block."""

@@ -80,6 +80,13 @@ def test_the_probe_does_not_come_before_the_store_wants_it() -> None:
     assert rules.admit(60.0) is not None
 
 
+def test_what_the_store_asks_for_is_bounded_by_the_longest_delay() -> None:
+    for asked in (86_400.0, float("inf")):
+        rules = BreakerRules(POLICY)
+        rules.fail(admitted(rules, 0), 0, 0.0, refused=True, retry_after=asked)
+        assert rules.due == 300
+
+
 def test_one_probe_at_a_time() -> None:
     rules = opened()
     assert rules.admit(4.9) is None

@@ -126,6 +126,14 @@ async def test_the_store_may_ask_for_more_time(
     assert inner.times == [0.0, 30.0, 34.0]
 
 
+async def test_a_store_that_asks_for_a_day_is_asked_again_after_the_longest_delay(
+    store: ResilientStore, inner: TimedStore, clock: FakeClock
+) -> None:
+    inner.fail_next(1, False, StoreTransient("throttled", retry_after=86_400.0))
+    await clock.run(store.put_if_absent("a", b"one", {}))
+    assert inner.times == [0.0, 300.0]
+
+
 async def test_the_probe_waits_for_as_long_as_the_store_asked(
     store: ResilientStore, inner: TimedStore, clock: FakeClock
 ) -> None:
