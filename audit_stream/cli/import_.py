@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audit_stream.kafka import importer
     from audit_stream.kafka.importer import Options
     from audit_stream.kafka.lines import LineFile
+    from audit_stream.kafka.refused import Refused
 
 _PLAIN_SECONDS = 5.0  # between two lines of progress where there is no terminal
 _REFUSED_SHOWN = 10
@@ -72,6 +73,8 @@ def import_files(
 
     While it runs, how far each file is acknowledged is kept in FILE.position. SIGINT and SIGTERM
     finish what is in flight; after these or a crash, --resume goes on there and skips nothing.
+    A line that no topic takes is not sent: it is said at once, and again by the run that goes on;
+    the exit code is 1 then.
     """
     from audit_stream.kafka.importer import Options
     from audit_stream.kafka.lines import find_file
@@ -83,9 +86,9 @@ def import_files(
         keep_positions=_can_keep(sources, positions, resume=resume, dry_run=dry_run),
     )  # fmt: skip
     with _progress(Console(stderr=True), quiet=as_json) as report:
-        done = asyncio.run(_import(settings, sources, options, report))
+        done = asyncio.run(_import(settings, sources, options, report, _as_refused()))
     _print_json(done, options) if as_json else _print_plain(done, options)
-    if done.refused or done.stopped:
+    if done.refused_lines or done.stopped:
         raise typer.Exit(1)
 
 
@@ -119,7 +122,7 @@ def _can_keep(
 
 async def _import(
     settings: Settings, sources: Sequence[LineFile], options: Options,
-    report: Callable[[importer.Progress], None],
+    report: Callable[[importer.Progress], None], refused: Callable[[Refused], None],
 ) -> importer.Imported:  # fmt: skip
     """Import; a signal asks it to stop, and ends it if it does not in time."""
     from audit_stream.kafka import importer
@@ -129,7 +132,7 @@ async def _import(
     work = asyncio.ensure_future(
         importer.import_files(
             KafkaConnection.from_settings(settings), sources, raw_topics=settings.topics,
-            options=options, progress=report, stop=stop,
+            options=options, progress=report, refused=refused, stop=stop,
         )
     )  # fmt: skip
 
@@ -163,6 +166,7 @@ def _print_json(done: importer.Imported, options: Options) -> None:
         "bytes": done.sent_bytes,
         "seconds": round(done.seconds, 3),
         "refused": [{"file": r.file, "line": r.line, "reason": r.reason} for r in done.refused],
+        "refused_lines": done.refused_lines,
     }
     typer.echo(orjson.dumps(document).decode())
 
@@ -177,13 +181,24 @@ def _print_plain(done: importer.Imported, options: Options) -> None:
         f"{done.total:,} records{would} in {done.seconds:.1f} s ({rate:,.0f}/s), "
         f"{done.without_key:,} without a key"
     )
-    for one in done.refused[:_REFUSED_SHOWN]:
-        typer.echo(f"not sent: {one.file} line {one.line}: {one.reason}", err=True)
-    if len(done.refused) > _REFUSED_SHOWN:
-        typer.echo(f"not sent: {len(done.refused):,} lines in all", err=True)
+    if done.refused_lines:
+        typer.echo(f"not sent: {done.refused_lines:,} lines in all", err=True)
     if done.stopped:
         for file, line in done.files.items():
             typer.echo(f"stopped behind line {line} of {file}; --resume goes on there", err=True)
+
+
+def _as_refused() -> Callable[[Refused], None]:
+    """Says the first at once: what comes behind them may fail."""
+    shown = 0
+
+    def show(one: Refused) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= _REFUSED_SHOWN:
+            typer.echo(f"not sent: {one.file} line {one.line}: {one.reason}", err=True)
+
+    return show
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.lines import LineFile, open_lines
 from audit_stream.kafka.partitioner import key_hash
 from audit_stream.kafka.positions import Position, Positions
+from audit_stream.kafka.refused import Refusals, Refused, Tally
 from audit_stream.kafka.sending import Counter, Lane, Mark, Sink, open_lanes, sending
 
 _LINES_PER_TURN = 500  # between two turns of the event loop
@@ -40,15 +41,6 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A line that was not sent: where it stands and why."""
-
-    file: str
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to import. `folder` is where positions lie, None for beside each file."""
 
@@ -62,13 +54,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What the broker acknowledged (in a dry run: would get), and what was not sent."""
+    """What the broker acknowledged (in a dry run: would get), and what was not sent, also by the
+    runs before that this one went on from."""
 
     partitions: Mapping[str, Sequence[int]]  # topic -> records by partition
     files: Mapping[str, int]  # file -> its last line that was dealt with
     without_key: int
     sent_bytes: int
-    refused: Sequence[Refused]
+    refused: Sequence[Refused]  # the first of each file
+    refused_lines: int  # all of them
     seconds: float
     stopped: bool  # before the end, as was asked for
 
@@ -92,9 +86,9 @@ class _Run:
     sink: Sink
     progress: Callable[[Progress], None]
     stop: asyncio.Event
-    save: Callable[[Mark], None]
+    save: Callable[[Mark, Mapping[int, Tally]], None]
     reached: Mark
-    refused: list[Refused] = field(default_factory=list)
+    refusals: Refusals
     ends: dict[str, int] = field(default_factory=dict)
     lines: int = 0
     without_key: int = 0
@@ -120,32 +114,34 @@ class _Run:
         topic = self.options.topic
         named = topic or (file.topic if file.topic in self.sink.lanes else None)
         turn = _turn(self.options.rate)
-        index, number, offset = at
+        index, number, offset = self.reached = at
         with open_lines(file, offset) as (lines, position):
             for line in lines:
                 mark = Mark(index, number, offset)
                 number += 1
                 offset += len(line) + 1
-                await self._line(file, named, number, line, mark)
+                await self._line(file, named, line, mark)
                 if number % turn == 0:
                     self.reached = Mark(index, number, offset)
                     self._report(file, position())
                     await self._pause()
+                    if self.refusals.is_full:
+                        await self.sink.finish()
+                        self.note()
                     if self.stop.is_set():
                         break
         self.ends[file.name] = number
         self.reached = Mark(index, number, offset)
 
-    async def _line(
-        self, file: LineFile, named: str | None, number: int, line: bytes, mark: Mark
-    ) -> None:
+    async def _line(self, file: LineFile, named: str | None, line: bytes, mark: Mark) -> None:
         self.lines += 1
+        number = mark.line + 1
         key, kind = _read(line)
         if number in file.keys:
             key = file.keys[number]
         lane = self.sink.lanes.get(named or kind or "")
         if reason := _refusal(lane, key, line):
-            self.refused.append(Refused(file=file.name, line=number, reason=reason))
+            self.refusals.add(mark, reason)
         elif lane is not None:
             self.without_key += key is None
             self.sent_bytes += len(line)
@@ -171,25 +167,28 @@ class _Run:
     def note(self) -> None:
         """Save how far everything is acknowledged."""
         self.saved = time.monotonic()
-        self.save(self.sink.settled(self.reached))
+        settled = self.sink.settled(self.reached)
+        self.save(settled, self.refusals.settle(settled))
 
     def result(self) -> Imported:
         """What came of it."""
         return Imported(
             partitions={t: tuple(lane.sent) for t, lane in self.sink.lanes.items() if lane.total},
             files=dict(self.ends), without_key=self.without_key, sent_bytes=self.sent_bytes,
-            refused=tuple(self.refused), seconds=time.monotonic() - self.began,
-            stopped=self.stop.is_set(),
+            refused=tuple(self.refusals.first), refused_lines=self.refusals.count,
+            seconds=time.monotonic() - self.began, stopped=self.stop.is_set(),
         )  # fmt: skip
 
 
 async def import_files(
     connection: KafkaConnection, files: Sequence[LineFile], *, raw_topics: Sequence[str],
     options: Options = Options(), progress: Callable[[Progress], None] = lambda _: None,
-    stop: asyncio.Event | None = None,
+    refused: Callable[[Refused], None] = lambda _: None, stop: asyncio.Event | None = None,
 ) -> Imported:  # fmt: skip
     """Send every line of `files`, in order. `raw_topics` are those a name or a type may mean.
 
+    `refused` is told of each line that is not sent, at once; first of those that the runs before
+    did not send, where this one goes on.
     Once `stop` is set, what is in flight is still acknowledged and the position kept. Raises
     TopicError when a topic is missing, ConfigError for a damaged file or a position that does not
     fit, BrokerError when the broker does not take a batch; the position then says what is in.
@@ -200,10 +199,12 @@ async def import_files(
     positions = Positions(files, ids, options.folder)
     begun = positions.begun() if options.resume else {}
     keep = options.keep_positions and not options.dry_run
+    tallies = {index: position.tally for index, position in begun.items()}
+    refusals = Refusals([file.name for file in files], tallies, refused)
     async with _sink(connection, lanes, options) as sink:
         run = _Run(
             files, options, sink, progress, stop or asyncio.Event(),
-            positions.save if keep else lambda _: None, _start(begun, 0),
+            positions.save if keep else lambda *_: None, _start(begun, 0), refusals,
         )  # fmt: skip
         try:
             await run.all_files(begun)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import orjson
 
 from audit_stream.errors import ConfigError
 from audit_stream.kafka.lines import LineFile
+from audit_stream.kafka.refused import Tally
 from audit_stream.kafka.sending import Mark
 
 VERSION = "audit-import/2"
@@ -26,7 +27,7 @@ _HEAD_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Everything before `line` of one file was acknowledged."""
+    """Everything before `line` of one file was acknowledged, but for what was refused."""
 
     size: int
     head: str
@@ -35,7 +36,14 @@ class Position:
     line: int = 0
     offset: int = 0  # bytes of the unpacked text
     done: bool = False
+    refused: int = 0  # lines before it that were not sent
+    first_refused: Sequence[tuple[int, str]] = ()  # number and reason
     v: str = VERSION
+
+    @property
+    def tally(self) -> Tally:
+        """What was refused."""
+        return Tally(self.refused, tuple(self.first_refused))
 
 
 class Positions:
@@ -61,16 +69,21 @@ class Positions:
                 found[index] = _read(path, self._files[index], fresh)
         return found
 
-    def save(self, settled: Mark) -> None:
-        """Note that every line before the mark was acknowledged. Raises ConfigError."""
+    def save(self, settled: Mark, refused: Mapping[int, Tally]) -> None:
+        """Note that every line before the mark was acknowledged or, by file index, refused.
+
+        Raises ConfigError.
+        """
         for index, (path, fresh) in enumerate(zip(self._paths, self._fresh, strict=True)):
             if path is None or fresh is None or index > settled.file:
                 continue
             here = settled if index == settled.file else None
+            tally = refused.get(index, Tally())
             position = Position(
                 size=fresh.size, head=fresh.head, salt=fresh.salt, target=fresh.target,
                 done=here is None,
                 line=here.line if here else 0, offset=here.offset if here else 0,
+                refused=tally.count, first_refused=tally.first,
             )  # fmt: skip
             if self._saved.get(index) != position:
                 _write(path, position)
@@ -110,8 +123,10 @@ def _identify(file: LineFile, target: str, salt: str) -> Position | None:
 def _read(path: Path, file: LineFile, fresh: Position) -> Position:
     try:
         found = Position(**orjson.loads(path.read_bytes()))
+        lines = tuple((int(line), str(reason)) for line, reason in found.first_refused)
+        found = replace(found, refused=int(found.refused), first_refused=lines)
         here = _identify(file, found.target, found.salt)
-    except (AttributeError, OSError, orjson.JSONDecodeError, TypeError) as error:
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not a position", hint="remove it to begin anew") from error
     if here is None or (found.v, found.size, found.head) != (VERSION, here.size, here.head):
         raise ConfigError(

@@ -25,6 +25,7 @@ from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.kafka.embedded import EmbeddedKafka
 from audit_stream.kafka.importer import Imported, Options, Progress, import_files
 from audit_stream.kafka.lines import find_file
+from audit_stream.kafka.refused import KEPT, MOST_OPEN, Refused
 from audit_stream.kafka.topics import topics_dir
 from tests.integration.conftest import not_run
 from tests.support.eventually import eventually
@@ -207,6 +208,26 @@ async def test_a_line_too_large_for_the_topic_harms_no_neighbour(
     done = await run(connection, [fresh], path)
     assert [one.line for one in done.refused] == [21]
     assert len(await read(connection, fresh)) == 50
+
+
+async def test_however_many_lines_are_refused_memory_is_bounded_and_neighbours_arrive(
+    connection: KafkaConnection, topic: str, tmp_path: Path
+) -> None:
+    """One batch that never fills holds the position back; it is sent when too many wait for it."""
+    count = 2 * MOST_OPEN + 10
+    path, told = tmp_path / "mixed.jsonl", [0]
+    path.write_bytes(b"\n".join([event("a", type=topic), *[b"{}"] * count, event("b", type=topic)]))
+
+    def tell(_: Refused) -> None:
+        told[0] += 1
+
+    done = await import_files(
+        connection, [find_file(str(path))], raw_topics=[topic], refused=tell,
+        options=Options(keep_positions=True),
+    )  # fmt: skip
+    assert (done.sent, done.refused_lines, told) == ({topic: 2}, count, [count])
+    assert [one.line for one in done.refused] == list(range(2, KEPT + 2))
+    assert len(await read(connection, topic)) == 2
 
 
 async def test_a_missing_topic_is_told_and_not_created(

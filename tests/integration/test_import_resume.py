@@ -154,6 +154,27 @@ async def killed_midway(mine: Import) -> None:
     await asyncio.to_thread(process.communicate)
 
 
+async def test_what_was_not_sent_is_told_at_once_and_again_by_the_run_that_ends(
+    kafka: EmbeddedKafka, connection: KafkaConnection, fresh: str, tmp_path: Path
+) -> None:
+    """Its position is behind the line: who only went on would lose it, and say all is well."""
+    await make(connection, fresh, max_message_bytes="5000")
+    path, lines = write(tmp_path, fresh, LINES)
+    path.write_bytes(b"\n".join([lines[0], event("large", padding="x" * 6000), *lines[1:]]))
+    mine = Import(kafka, path, fresh)
+    process = mine.start("--rate", "20000")
+    await eventually(lambda: mine.reaches(1000), 60)
+    process.kill()
+    _, said = await asyncio.to_thread(process.communicate)
+    assert f"not sent: {path.name} line 2: larger than {fresh} takes" in said
+    code, done, said = await mine.run("--resume")
+    assert (code, done["refused_lines"]) == (1, 1), said
+    assert [one["line"] for one in done["refused"]] == [2]  # type: ignore[attr-defined]
+    assert f"not sent: {path.name} line 2" in said
+    assert len(set(await read(connection, fresh))) == LINES
+    assert not mine.position.exists()
+
+
 async def test_without_resume_it_begins_anew(
     kafka: EmbeddedKafka, connection: KafkaConnection, topic: str, tmp_path: Path
 ) -> None:
