@@ -105,13 +105,20 @@ class WormStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """How an object of the archive is kept by the store itself. Times are Unix ms."""
+    """How an object of the archive is kept by the store itself. Times are Unix ms.
+
+    Where versions stand under the name, it is free when the last of them is: `stored_ms`,
+    `until_ms` and `held` are of all. The object itself is the oldest version, whatever was put in
+    front of it.
+    """
 
     name: str
     size: int  # bytes
     stored_ms: int | None  # None where the store does not tell
     until_ms: int | None  # None: it keeps nothing by time
     held: bool  # by a legal hold that it enforces
+    oldest_stored_ms: int | None  # None, too, where only markers of a removal are left
+    oldest_until_ms: int | None
 
 
 class Inventory(Protocol):

@@ -41,8 +41,9 @@ def retain(
     """Keep what is stored longer, for ever: nothing here shortens, and nobody can take it back.
 
     Where objects have a retention each (S3, version-level immutability), each one that is kept
-    shorter is extended. Where the container's policy keeps all of them, the policy is: Azure allows
-    that five times. What has no write-once store cannot be retained. To do so again is safe.
+    shorter is extended, by its oldest version, which is the object. Where the container's policy
+    keeps all of them, the policy is: Azure allows that five times. What has no write-once store
+    cannot be retained. To do so again is safe.
 
     Exit 0: all of it is kept that long, or without --run, could be. 1: some is not. 2: wrong use.
     3: the store cannot be asked.
@@ -113,15 +114,18 @@ async def _each(settings: Settings, tag: str | None, days: int, do_it: bool, out
 
     inventory, store = disposer_of(settings, tag), archive_to_write(settings)
     try:
-        kept = await _kept(settings, tag, inventory)
+        found = await _kept(settings, tag, inventory)
+        kept = [each for each in found if each.oldest_stored_ms is not None]
         shorter = _shorter(kept, days)
         out.say(f"{inventory.url}: {len(kept):,} objects, {len(shorter):,} are kept for less than "
                 f"{days} days")  # fmt: skip
+        if gone := len(found) - len(kept):
+            out.note(f"of {gone:,} names only markers of a removal are left: nothing to keep there")
         if shorter and not do_it:
             out.say("would extend each of them, for ever. Add --run")
         if do_it:
             for each in shorter:
-                await store.extend_retention(each.name, (each.stored_ms or 0) + days * _DAY_MS)
+                await store.extend_retention(each.name, _wanted_ms(each, days))
             shorter = _shorter(await _kept(settings, tag, inventory), days)
             out.say(f"read back: {len(shorter):,} are kept for less")
     finally:
@@ -146,8 +150,14 @@ def _class_of(settings: Settings, name: str) -> str | None:
 
 
 def _shorter(kept: Sequence[Kept], days: int) -> list[Kept]:
-    """Dates are kept to the second."""
+    """By the oldest version of each, which is the object; dates are kept to the second. What only
+    markers are left of is none."""
     return [
         each for each in kept
-        if (each.until_ms or 0) < (each.stored_ms or 0) // 1000 * 1000 + days * _DAY_MS
+        if each.oldest_stored_ms is not None
+        and (each.oldest_until_ms or 0) < _wanted_ms(each, days) // 1000 * 1000
     ]  # fmt: skip
+
+
+def _wanted_ms(each: Kept, days: int) -> int:
+    return (each.oldest_stored_ms or 0) + days * _DAY_MS

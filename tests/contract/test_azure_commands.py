@@ -7,14 +7,18 @@ import json
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from azure.storage.blob import ImmutabilityPolicy
 
 from audit_stream.cli.main import COMMANDS, main, run_command
 from audit_stream.keys.file import create_keyring
+from audit_stream.stores.azure import AzureStore
+from audit_stream.stores.open import open_store
 from tests.support.blobs.cloud import SUBJECTS_ACCOUNT, Cloud
 from tests.support.blobs.model import Kind
 from tests.support.blobs.routes import ACCOUNT
@@ -377,6 +381,18 @@ async def _stored(cloud: Cloud, *names: str) -> None:
     await store.close()
 
 
+async def _put_in_front(cloud: Cloud, name: str, days: int) -> None:
+    """A later version under a name, kept for so long: it does not keep the object."""
+    store = open_store(f"azure://{ACCOUNT}/audit", cloud.settings().store_access())
+    assert isinstance(store, AzureStore)
+    until = datetime.fromtimestamp(cloud.double.service.clock.now + days * 86_400, UTC)
+    await store._container().upload_blob(
+        name, b"other", overwrite=True,
+        immutability_policy=ImmutabilityPolicy(expiry_time=until, policy_mode="locked"),
+    )  # fmt: skip
+    await store.close()
+
+
 def test_retain_extends_the_containers_policy_and_reads_back(
     run: Run, cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -428,6 +444,7 @@ def test_retain_extends_each_object_of_a_class(
         monkeypatch.setenv(name, value)
     voice = "segments/outbound_voice_status_update/00001/00000/00000000000000000000.ndjson.gz"
     asyncio.run(_stored(cloud, voice, "log/00000000000000000000.json"))
+    asyncio.run(_put_in_front(cloud, voice, days=5000))
     tags = {"AUDIT_REGULATORY_TAGS": "outbound_voice_status_update=CALLS"}
     words = ("archive", "retain", "--for", "10y", "--class", "CALLS", "--json")
     assert run(*words, **tags) == 0
@@ -436,10 +453,11 @@ def test_retain_extends_each_object_of_a_class(
         assert run(*words, "--run", **tags) == 0
         answer = json.loads(capsys.readouterr().out)
         assert (answer["objects"], answer["shorter"]) == (1, 0)
+    first = {name: blob.versions()[0] for name, blob in cloud.archive.blobs.items()}
     days = {
-        name: (blob.current.policy.until - blob.current.created) // 86_400
-        for name, blob in cloud.archive.blobs.items()
-        if blob.current is not None and blob.current.policy is not None
+        name: (version.policy.until - version.created) // 86_400
+        for name, version in first.items()
+        if version.policy is not None
     }
     assert days == {voice: 3653, "log/00000000000000000000.json": 2557}
 

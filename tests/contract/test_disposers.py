@@ -106,6 +106,9 @@ async def test_it_tells_how_each_object_is_kept(place: Place) -> None:
     assert {each.until_ms for each in found} == (
         {(NOW + DAYS * DAY) * 1000} if place.enforces else {None}
     )
+    assert [(each.oldest_stored_ms, each.oldest_until_ms) for each in found] == [
+        (each.stored_ms, each.until_ms) for each in found
+    ]
     every = place.kind == "clw"  # a container's hold holds all of it
     assert [each.held for each in found] == [every, place.enforces]
     assert place.disposer.url.split(":")[0] in {"memory", "file", "azure"}
@@ -158,6 +161,8 @@ async def test_of_several_versions_the_longest_word_counts(place: Place) -> None
     [kept] = await place.disposer.kept("a/")
     assert (kept.held, kept.size) == (True, len(b"one" + b"other"))
     assert kept.until_ms == (NOW + DAY + DAYS * DAY) * 1000
+    assert kept.oldest_stored_ms == NOW * 1000  # the object's own
+    assert kept.oldest_until_ms == (NOW + DAYS * DAY) * 1000
 
 
 @pytest.mark.parametrize("fault", ["proxy_404", "proxy_404_json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,45 @@ async def test_retain_extends_each_object_and_reads_back(
     assert "read back: 0 are kept for less" in capsys.readouterr().out
     assert await asyncio.to_thread(run, "archive", "retain", "--for", "400d", "--run") == 0
     assert "0 are kept for less than 400 days" in capsys.readouterr().out
+
+
+async def test_retain_goes_by_the_oldest_version_whatever_stands_in_front_of_it(
+    run: Run, target: BucketTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A later version that is kept for longer does not keep the object."""
+    store = target.open()
+    await store.put_if_absent("a/b", b"one", META)
+    await target.close()
+    target.client.put_object(
+        Bucket=target.bucket, Key="a/b", Body=b"other", ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(days=5000),
+    )  # fmt: skip
+    words = ("archive", "retain", "--for", "500d")
+    assert await asyncio.to_thread(run, *words) == 0
+    assert "1 are kept for less than 500 days" in capsys.readouterr().out
+    assert await asyncio.to_thread(run, *words, "--run") == 0
+    assert "read back: 0 are kept for less" in capsys.readouterr().out
+    oldest = target.oldest("a/b")
+    found = target.client.get_object_retention(
+        Bucket=target.bucket, Key="a/b", VersionId=oldest["VersionId"]
+    )["Retention"]
+    assert (found["RetainUntilDate"] - oldest["LastModified"]).days in (499, 500)
+
+
+async def test_retain_passes_over_a_name_of_which_only_markers_are_left(
+    run: Run, target: BucketTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = target.open()
+    await store.put_if_absent("z", b"one", META)
+    await target.close()
+    at = {"Bucket": target.bucket, "Key": "gone"}
+    version = target.client.put_object(**at, Body=b"x")["VersionId"]
+    target.client.delete_object(**at)
+    target.client.delete_object(**at, VersionId=version)
+    assert [each["Key"] for each in target.server.versions(target.bucket)] == ["z", "gone"]
+    assert await asyncio.to_thread(run, "archive", "retain", "--for", "500d", "--run") == 0
+    said = capsys.readouterr()
+    assert "1 objects, 1 are kept for less" in said.out
+    assert "read back: 0 are kept for less" in said.out
+    assert "of 1 names only markers of a removal are left" in " ".join(said.err.split())

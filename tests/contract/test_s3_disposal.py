@@ -115,6 +115,7 @@ async def test_it_tells_how_each_object_is_kept(
     for each in found:
         assert each.until_ms is not None
         assert each.stored_ms is not None
+        assert (each.oldest_stored_ms, each.oldest_until_ms) == (each.stored_ms, each.until_ms)
         assert DAYS <= (each.until_ms - each.stored_ms) / 1000 / _DAY <= DAYS + 0.1
 
 

@@ -51,10 +51,13 @@ class AzureDisposer:
                 name_starts_with=prefix, include=[*_FACTS, "versions"] if versioned else _FACTS
             )
             together: dict[str, Kept] = {}
+            oldest = ""  # version of the name that the listing is at: it goes by names
             async for blob in blobs:
-                kept = _kept(blob, days, bool(found.has_legal_hold))
+                kept, version = _kept(blob, days, bool(found.has_legal_hold)), str(blob.version_id)
                 there = together.get(kept.name)
-                together[kept.name] = kept if there is None else both(there, kept)
+                older = there is None or version < oldest
+                together[kept.name] = kept if there is None else both(there, kept, older=older)
+                oldest = version if older else oldest
             return list(together.values())
 
     async def _properties(self) -> Any:
@@ -110,7 +113,8 @@ def _kept(blob: BlobProperties, days: int | None, held: bool) -> Kept:
     until = blob.immutability_policy.expiry_time if blob.immutability_policy else None
     if days is not None:
         until = created + timedelta(days=days)
+    stored, ends = in_ms(created), None if until is None else in_ms(until)
     return Kept(
-        name=blob.name, size=blob.size, stored_ms=in_ms(created),
-        until_ms=None if until is None else in_ms(until), held=held or bool(blob.has_legal_hold),
+        name=blob.name, size=blob.size, stored_ms=stored, until_ms=ends,
+        held=held or bool(blob.has_legal_hold), oldest_stored_ms=stored, oldest_until_ms=ends,
     )  # fmt: skip

@@ -35,7 +35,7 @@ class FileDisposer:
         with store_errors(f"listing {prefix or 'the archive'}"):
             return [
                 Kept(name=name, size=self._tree.path(name).stat().st_size, stored_ms=None,
-                     until_ms=None, held=False)
+                     until_ms=None, held=False, oldest_stored_ms=None, oldest_until_ms=None)
                 for name in self._tree.walk(prefix, "")
             ]  # fmt: skip
 

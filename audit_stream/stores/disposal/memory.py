@@ -27,7 +27,8 @@ class MemoryDisposer:
         found = ((name, box.objects[name]) for name in box.names.select(prefix, "", None))
         return [
             Kept(name=name, size=len(each.data), stored_ms=each.stored_ms,
-                 until_ms=each.retain_until_ms, held=each.held)
+                 until_ms=each.retain_until_ms, held=each.held,
+                 oldest_stored_ms=each.stored_ms, oldest_until_ms=each.retain_until_ms)
             for name, each in found
         ]  # fmt: skip
 

@@ -47,7 +47,10 @@ class S3Disposer:
             async for some in _by(_ASKED, all_versions(self._connection, prefix)):
                 for kept in await asyncio.gather(*(self._kept(each, locked) for each in some)):
                     there = together.get(kept.name)
-                    together[kept.name] = kept if there is None else both(there, kept)
+                    together[kept.name] = (  # of a name the newest come first
+                        kept if there is None
+                        else both(there, kept, older=kept.oldest_stored_ms is not None)
+                    )  # fmt: skip
         return list(together.values())
 
     async def _kept(self, version: Version, locked: bool) -> Kept:
@@ -55,9 +58,10 @@ class S3Disposer:
         if locked and not version.marker:
             async with self._asking:
                 until, held = await self._protected(version)
+        stored, ends = in_ms(version.stored), None if until is None else in_ms(until)
         return Kept(
-            name=version.name, size=version.size, stored_ms=in_ms(version.stored),
-            until_ms=None if until is None else in_ms(until), held=held,
+            name=version.name, size=version.size, stored_ms=stored, until_ms=ends, held=held,
+            oldest_stored_ms=None if version.marker else stored, oldest_until_ms=ends,
         )  # fmt: skip
 
     async def _protected(self, version: Version) -> tuple[datetime | None, bool]:

@@ -7,13 +7,18 @@ from datetime import datetime
 from audit_stream.ports import Kept
 
 
-def both(one: Kept, other: Kept) -> Kept:
-    """Two versions under one name: the name is free when the last of them is."""
+def both(one: Kept, other: Kept, *, older: bool) -> Kept:
+    """Versions under one name, and another one: the name is free when the last of them is.
+
+    `older`: whether the other is older than all the rest, and so the object itself.
+    """
+    oldest = other if older else one
     ends = [each.until_ms for each in (one, other) if each.until_ms is not None]
     born = [each.stored_ms for each in (one, other) if each.stored_ms is not None]
     return Kept(
         name=one.name, size=one.size + other.size, stored_ms=min(born, default=None),
         until_ms=max(ends, default=None), held=one.held or other.held,
+        oldest_stored_ms=oldest.oldest_stored_ms, oldest_until_ms=oldest.oldest_until_ms,
     )  # fmt: skip
 
 
