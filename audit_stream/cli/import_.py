@@ -172,6 +172,8 @@ def _print_json(done: importer.Imported, options: Options) -> None:
 
 
 def _print_plain(done: importer.Imported, options: Options) -> None:
+    from audit_stream.kafka.lines import STDIN_NAME
+
     for name, count in done.sent.items():
         spread = ", ".join(f"{each:,}" for each in done.partitions[name])
         typer.echo(f"{name}: {count:,} records (by partition: {spread})")
@@ -185,7 +187,8 @@ def _print_plain(done: importer.Imported, options: Options) -> None:
         typer.echo(f"not sent: {done.refused_lines:,} lines in all", err=True)
     if done.stopped:
         for file, line in done.files.items():
-            typer.echo(f"stopped behind line {line} of {file}; --resume goes on there", err=True)
+            more = "" if file == STDIN_NAME else "; --resume goes on there"
+            typer.echo(f"stopped behind line {line} of {file}{more}", err=True)
 
 
 def _as_refused() -> Callable[[Refused], None]:

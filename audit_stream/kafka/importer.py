@@ -21,6 +21,7 @@ import orjson
 from audit_stream.kafka.connect import KafkaConnection
 from audit_stream.kafka.lines import LineFile, open_lines
 from audit_stream.kafka.partitioner import key_hash
+from audit_stream.kafka.piped import piped_lines, standard_pipe
 from audit_stream.kafka.positions import Position, Positions
 from audit_stream.kafka.refused import Refusals, Refused, Tally
 from audit_stream.kafka.sending import Counter, Lane, Mark, Sink, open_lanes, sending
@@ -111,29 +112,42 @@ class _Run:
         await self.sink.finish()
 
     async def _file(self, file: LineFile, at: Mark) -> None:
-        topic = self.options.topic
-        named = topic or (file.topic if file.topic in self.sink.lanes else None)
-        turn = _turn(self.options.rate)
-        index, number, offset = self.reached = at
-        with open_lines(file, offset) as (lines, position):
-            for line in lines:
-                mark = Mark(index, number, offset)
-                number += 1
-                offset += len(line) + 1
-                await self._line(file, named, line, mark)
-                if number % turn == 0:
-                    self.reached = Mark(index, number, offset)
-                    self._report(file, position())
-                    await self._pause()
-                    if self.refusals.is_full:
-                        await self.sink.finish()
-                        self.note()
-                    if self.stop.is_set():
-                        break
-        self.ends[file.name] = number
-        self.reached = Mark(index, number, offset)
+        self.reached = at
+        pipe = standard_pipe() if file.path is None else None
+        if pipe is None:
+            at = await self._stored(file, at)
+        else:
+            at = await self._piped(file, pipe, at)
+        self.ends[file.name] = at.line
+        self.reached = at
 
-    async def _line(self, file: LineFile, named: str | None, line: bytes, mark: Mark) -> None:
+    async def _stored(self, file: LineFile, at: Mark) -> Mark:
+        """Send the lines of a file; where it was left."""
+        named, turn = self._named(file), _turn(self.options.rate)
+        with open_lines(file, at.offset) as (lines, position):
+            for line in lines:
+                at = await self._line(file, named, line, at)
+                if at.line % turn == 0 and await self._between(file, at, position()):
+                    break
+        return at
+
+    async def _piped(self, file: LineFile, pipe: int, at: Mark) -> Mark:
+        """Send the lines of standard input as they come, and what is begun when none does."""
+        named = self._named(file)
+        async for lines in piped_lines(pipe, _turn(self.options.rate), self.stop):
+            for line in lines:
+                at = await self._line(file, named, line, at)
+            if not lines:
+                await self.sink.finish()
+            if await self._between(file, at, 0):
+                break
+        return at
+
+    def _named(self, file: LineFile) -> str | None:
+        return self.options.topic or (file.topic if file.topic in self.sink.lanes else None)
+
+    async def _line(self, file: LineFile, named: str | None, line: bytes, mark: Mark) -> Mark:
+        """Send one line; the mark behind it."""
         self.lines += 1
         number = mark.line + 1
         key, kind = _read(line)
@@ -149,6 +163,17 @@ class _Run:
             if not self.sink.add(lane, partition, key, line, mark):
                 await self.sink.send(lane, partition)
                 self.sink.add(lane, partition, key, line, mark)  # the first always fits
+        return Mark(mark.file, number, mark.offset + len(line) + 1)
+
+    async def _between(self, file: LineFile, reached: Mark, position: int) -> bool:
+        """Between two turns: note how far it is, and let others run. Whether to stop."""
+        self.reached = reached
+        self._report(file, position)
+        await self._pause()
+        if self.refusals.is_full:
+            await self.sink.finish()
+            self.note()
+        return self.stop.is_set()
 
     async def _pause(self) -> None:
         """Let others run; at a limited rate, until this much is due."""

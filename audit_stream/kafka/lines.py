@@ -18,6 +18,7 @@ from isal import igzip
 from audit_stream.errors import ConfigError
 
 STDIN = "-"
+STDIN_NAME = "standard input"
 _NAME = re.compile(r"(?P<topic>[A-Za-z0-9_-]+)\.jsonl(?:\.gz|\.zst)?\Z")
 _BUFFER_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 17
@@ -39,7 +40,7 @@ class LineFile:
     @property
     def name(self) -> str:
         """The file for people."""
-        return self.path.name if self.path else "standard input"
+        return self.path.name if self.path else STDIN_NAME
 
     @property
     def size(self) -> int | None:

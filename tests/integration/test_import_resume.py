@@ -39,8 +39,8 @@ class Import:
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "audit_stream", "import", str(self.path), "--json", *words],
-            env=self._environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            env=self._environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     async def run(self, *words: str) -> tuple[int, dict[str, object], str]:
@@ -194,6 +194,39 @@ async def test_a_position_of_other_topics_is_refused(
     await make(connection, f"{topic}-other")
     code, _, said = await mine.run("--resume", "--topic", f"{topic}-other")
     assert (code, "other topics" in said) == (2, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_silent_pipe_holds_back_neither_what_came_nor_the_end(
+    kafka: EmbeddedKafka, connection: KafkaConnection, topic: str, number: signal.Signals
+) -> None:
+    process = Import(kafka, Path("-"), topic).start("--topic", topic)
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{event(str(n)).decode()}\n" for n in range(3)) + "half a li")
+    process.stdin.flush()
+
+    async def arrived() -> bool:
+        return sum(end for _, end in (await topic_ends(connection, [topic])).values()) == 3
+
+    await eventually(arrived, 60)
+    process.send_signal(number)
+    assert await asyncio.to_thread(process.wait, 60) == 1  # its input is open still
+    output, _ = await asyncio.to_thread(process.communicate)
+    done = json.loads(output)
+    assert (done["stopped"], done["total"]) == (True, 3)
+    assert done["files"] == {"standard input": 3}
+
+
+async def test_a_pipe_is_read_to_its_end(
+    kafka: EmbeddedKafka, connection: KafkaConnection, topic: str
+) -> None:
+    lines = [event(f"m-{n % 97}", number=n, padding="x" * 150) for n in range(5000)]
+    process = Import(kafka, Path("-"), topic).start("--topic", topic)
+    text = b"\n".join(lines).decode()  # no line feed behind the last
+    output, said = await asyncio.to_thread(process.communicate, text, 120)
+    assert process.returncode == 0, said
+    assert json.loads(output)["total"] == len(lines)
+    assert sorted(one.value for one in await read(connection, topic)) == sorted(lines)
 
 
 async def test_standard_input_cannot_be_resumed(kafka: EmbeddedKafka, topic: str) -> None:
