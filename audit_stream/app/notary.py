@@ -6,8 +6,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from datetime import datetime
+from typing import Any
 
 from audit_stream.anchors.anchoring import Anchoring
 from audit_stream.app import interpreter
@@ -110,7 +111,7 @@ async def _until_stopped(
     stopping = asyncio.create_task(stop.wait())
     probed = -settings.log_probe_seconds  # when every partition was last looked at
     while not stop.is_set():
-        await notary.catch_up()
+        await _unless(stopping, notary.catch_up())
         wait = notary.seconds_until_due()
         if wait and hints.count < MOST_LEAVES:
             _tell(notary, anchoring, metrics)
@@ -119,12 +120,17 @@ async def _until_stopped(
         news, now = hints.take(), time.monotonic()
         if news is None or now - probed >= settings.log_probe_seconds:
             news, probed = None, now
-        writing = asyncio.create_task(_write(notary, anchoring, metrics, news))
-        await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not writing.done():  # the store may be away for hours: a stop does not wait for it
-            writing.cancel()
-        await asyncio.gather(writing, return_exceptions=not writing.done())
+        await _unless(stopping, _write(notary, anchoring, metrics, news))
     stopping.cancel()
+
+
+async def _unless(stopping: asyncio.Task[Any], work: Coroutine[Any, Any, object]) -> None:
+    """The store may be away for hours: a stop does not wait for what it asked."""
+    doing = asyncio.create_task(work)
+    await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not doing.done():
+        doing.cancel()
+    await asyncio.gather(doing, return_exceptions=not doing.done())
 
 
 async def _write(

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from audit_stream.kafka.connect import KafkaConnection, open_admin
+from audit_stream.kafka.embedded import free_ports
 from audit_stream.keys.file import load_keyring
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.stores.file import FileStore
@@ -113,3 +115,40 @@ async def test_a_notary_goes_on_when_a_topic_is_gone(fleet: Fleet) -> None:
     assert set(await newest_ends(fleet)) == {None}
     found = await verified(fleet)
     assert (found["verdict"], found["log"]["newer"]) == ("verified", 0)
+
+
+async def told_ready(port: int) -> dict[str, bool]:
+    """What the notary says that it is ready for; nothing while nobody answers."""
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/readyz")
+    except httpx.TransportError:
+        return {}
+    found: dict[str, bool] = answer.json()
+    return found
+
+
+async def test_a_notary_ends_when_it_is_asked_to_while_the_archive_is_away(fleet: Fleet) -> None:
+    """It asks the store for what others logged again and again: a stop does not wait for that."""
+    fleet.start(0)
+    await fleet.send(Events(69, fleet.topic).lines(300))
+    await fleet.settled()
+    await fleet.stop(0)
+    assert (await run(fleet, "notary", "--once")).returncode == 0  # for long nothing is due
+    port, archive = free_ports(1)[0], fleet.settings.archive_path
+    fleet.extra |= {"AUDIT_LOG_BATCH_SECONDS": "3600", "AUDIT_LOG_POLL_SECONDS": "1"}
+    with running(fleet, "notary", AUDIT_WEB_PORT=str(port)) as notary:
+
+        async def follows() -> bool:
+            told = await told_ready(port)
+            return bool(told) and all(told.values())
+
+        async def waits() -> bool:
+            return (await told_ready(port))["breaker_closed"] is False
+
+        await eventually(follows, 60)
+        archive.rename(archive.with_name("away"))
+        archive.mkdir()  # as of a file system that was unmounted
+        await eventually(waits, 60)
+        notary.terminate()
+        assert await asyncio.to_thread(notary.wait, 20) == 0
