@@ -11,7 +11,7 @@ class Plan:
 
     minutes: float = 60.0
     rate: int = 3_000  # events a second
-    fill: int = 3_500_000  # events that are sent before, at once: until the tables' caches are full
+    fill: int = 9_000_000  # events that are sent before, at once: until whatever is bounded is full
     asks: float = 2.0  # requests a second to the gateway
     every: float = 10.0  # seconds between two samples
     partitions: int = 4
