@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,14 +193,14 @@ def _print_plain(done: importer.Imported, options: Options) -> None:
 
 
 def _as_refused() -> Callable[[Refused], None]:
-    """Says the first at once: what comes behind them may fail."""
-    shown = 0
+    """Says the first at once, of this run and of those before: what comes behind may fail."""
+    shown: Counter[bool] = Counter()
 
     def show(one: Refused) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= _REFUSED_SHOWN:
-            typer.echo(f"not sent: {one.file} line {one.line}: {one.reason}", err=True)
+        shown[one.earlier] += 1
+        if shown[one.earlier] <= _REFUSED_SHOWN:
+            by = " by an earlier run" if one.earlier else ""
+            typer.echo(f"not sent{by}: {one.file} line {one.line}: {one.reason}", err=True)
 
     return show
 

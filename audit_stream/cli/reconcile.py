@@ -69,8 +69,9 @@ async def _copying(settings: Settings, connection: Any) -> Copying:
         return Copying()
     from audit_stream.kafka.ask import committed_by, topic_ends
 
-    ends = await topic_ends(connection, settings.rekey_topics)
     committed = await committed_by(connection, settings.app_id)
+    # Asked behind it: what is copied meanwhile is no offset of another topic.
+    ends = await topic_ends(connection, settings.rekey_topics)
     to_come, lost = 0, {}
     for place, (start, end) in ends.items():
         done, text = committed.get(place, (start, ""))

@@ -84,10 +84,10 @@ class Writer:
 
 def letter_counts(runs: Iterable[Run]) -> Counter[str]:
     """How many offsets each letter has, of those there are."""
-    counted: Counter[str] = Counter()
+    counted: dict[str, int] = {}  # a Counter is slower to add to, and each chunk is counted
     for n, letter in runs:
-        counted[letter] += n
-    return counted
+        counted[letter] = counted.get(letter, 0) + n
+    return Counter(counted)
 
 
 def part(runs: Iterable[Run], start: int, stop: int) -> list[Run]:

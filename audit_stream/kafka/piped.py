@@ -27,15 +27,20 @@ async def piped_lines(
 ) -> AsyncIterator[Sequence[bytes]]:
     """Lines without their line feeds, `most` at a time; none of them each second that it is silent.
     Ends with the pipe, or once `stop` is set."""
-    rest = b""
+    begun: list[bytes] = []  # of a line without an end yet: joined once, however long it is
     while not stop.is_set():
         if not await _comes(number, stop):
             yield ()
             continue
         chunk = os.read(number, _CHUNK_BYTES)
-        *lines, rest = (rest + chunk).split(b"\n")
-        if not chunk and rest:  # the last one has no line feed
-            lines = [rest]
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*begun, lines[0]))
+            begun = []
+        if rest:
+            begun.append(rest)
+        if not chunk and begun:  # the last one has no line feed
+            lines = [b"".join(begun)]
         for first in range(0, len(lines), most):
             yield lines[first : first + most]
         if not chunk:

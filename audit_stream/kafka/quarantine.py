@@ -69,8 +69,14 @@ def parse_copy(record: ConsumerRecord) -> Quarantined:
         reason=headers.get("reason", "unknown"), source=headers.get("source", "unknown/0/0/0"),
         timestamp=_number(headers.get("timestamp", "")), origin=headers.get(ORIGIN_HEADER),
         key=record.key, value=record.value,
-        cut_from=_number(headers[TRUNCATED_HEADER]) if TRUNCATED_HEADER in headers else None,
+        cut_from=_cut_from(headers.get(TRUNCATED_HEADER, ""), record.value or b""),
     )  # fmt: skip
+
+
+def _cut_from(text: str, value: bytes) -> int | None:
+    """A producer may have written the header, too: nothing is cut that has as many bytes."""
+    size = _number(text)
+    return size if size > len(value) else None
 
 
 def _number(text: str) -> int:

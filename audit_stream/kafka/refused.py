@@ -23,6 +23,7 @@ class Refused:
     file: str
     line: int
     reason: str
+    earlier: bool = False  # by a run that this one goes on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Refusals:
         self._settled = dict(begun)
         self._open: deque[tuple[Mark, str]] = deque()
         for one in self.first:
-            tell(one)
+            tell(replace(one, earlier=True))
 
     @property
     def count(self) -> int:

@@ -170,7 +170,7 @@ async def test_what_was_not_sent_is_told_at_once_and_again_by_the_run_that_ends(
     code, done, said = await mine.run("--resume")
     assert (code, done["refused_lines"]) == (1, 1), said
     assert [one["line"] for one in done["refused"]] == [2]  # type: ignore[attr-defined]
-    assert f"not sent: {path.name} line 2" in said
+    assert f"not sent by an earlier run: {path.name} line 2" in said
     assert len(set(await read(connection, fresh))) == LINES
     assert not mine.position.exists()
 

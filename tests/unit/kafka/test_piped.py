@@ -27,6 +27,7 @@ def pipe() -> Iterator[tuple[int, int]]:
         ([b"one\n\ntwo"], [b"one", b"", b"two"]),
         ([b"on", b"e\nt", b"wo\n"], [b"one", b"two"]),
         ([b"\xff\r\n" * 50_000], [b"\xff\r"] * 50_000),
+        ([b"x" * 300_000, b"y" * 300_000, b"\nz"], [b"x" * 300_000 + b"y" * 300_000, b"z"]),
         ([], []),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
+from audit_stream.kafka.oversize import TRUNCATED_HEADER
 from audit_stream.kafka.quarantine import Quarantined, parse_copy
 from audit_stream.seal.judge import ORIGIN_HEADER
 
@@ -33,3 +34,10 @@ def test_what_a_stranger_sent_there_is_told_as_far_as_it_can_be() -> None:
     found = parsed(("timestamp", None), ("reason", b"\xff"))
     assert (found.reason, found.timestamp, found.first_position) == ("\ufffd", -1, "unknown/0/0")
     assert parsed(("timestamp", b"soon")).timestamp == -1
+
+
+def test_a_copy_is_cut_only_if_it_has_less_than_its_record_had() -> None:
+    """A producer's header of that name kept a whole event from being retried."""
+    assert parsed((TRUNCATED_HEADER, b"9000000")).cut_from == 9_000_000
+    for whole in (b"1", b"0", b"soon", b"-7", b""):
+        assert parsed((TRUNCATED_HEADER, whole)).cut_from is None

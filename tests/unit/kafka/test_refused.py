@@ -16,10 +16,10 @@ def test_each_is_told_at_once_and_those_of_earlier_runs_first() -> None:
     refusals = Refusals(["a", "b"], {0: Tally(2, ((3, "large"), (9, "large")))}, told.append)
     for mark in marks(4, file=1):
         refusals.add(mark, "no topic")
-    assert [(one.file, one.line, one.reason) for one in told] == [
-        ("a", 3, "large"), ("a", 9, "large"), ("b", 4, "no topic"),
+    assert [(one.file, one.line, one.reason, one.earlier) for one in told] == [
+        ("a", 3, "large", True), ("a", 9, "large", True), ("b", 4, "no topic", False),
     ]  # fmt: skip
-    assert (refusals.count, refusals.first) == (3, told)
+    assert (refusals.count, [one.line for one in refusals.first]) == (3, [3, 9, 4])
 
 
 def test_a_position_has_those_before_it_and_no_other() -> None:
