@@ -440,8 +440,7 @@ def test_retain_extends_each_object_of_a_class(
 ) -> None:
     import asyncio
 
-    for name, value in cloud.identity("operator").items():
-        monkeypatch.setenv(name, value)
+    cloud.become(monkeypatch, "operator")
     voice = "segments/outbound_voice_status_update/00001/00000/00000000000000000000.ndjson.gz"
     asyncio.run(_stored(cloud, voice, "log/00000000000000000000.json"))
     asyncio.run(_put_in_front(cloud, voice, days=5000))

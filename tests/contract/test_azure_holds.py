@@ -27,13 +27,8 @@ def kind() -> Kind:
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> Iterator[Cloud]:
     with Cloud(tmp_path, kind) as cloud:
-        become(monkeypatch, cloud, "operator")
+        cloud.become(monkeypatch, "operator")
         yield cloud
-
-
-def become(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, who: str) -> None:
-    for name, value in cloud.identity(who).items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -69,7 +64,7 @@ async def test_a_containers_tag_is_set_and_cleared_beside_others(
 async def test_a_writer_may_not_hold_a_container(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "writer")
+    cloud.become(monkeypatch, "writer")
     holds = holds_of(cloud)
     with pytest.raises(StoreRefused, match="AuthorizationFailed"):
         await holds.set_tag(TAG, True)
@@ -84,7 +79,7 @@ async def test_each_version_is_held_by_who_may(
     await store.put_if_absent("a", b"one", {})
     await store.set_hold("a", True)
     assert cloud.archive.blobs["a"].versions()[0].hold
-    become(monkeypatch, cloud, "writer")
+    cloud.become(monkeypatch, "writer")
     writer = archive_store(cloud.settings())
     assert await writer.held("a") is True
     with pytest.raises(StoreRefused):

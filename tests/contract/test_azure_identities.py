@@ -41,8 +41,7 @@ def kind() -> Kind:
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> Iterator[Cloud]:
     with Cloud(tmp_path, kind) as cloud:
         cloud.double.accounts[SUBJECTS_ACCOUNT].add_container("positions", "plain")
-        for name, value in cloud.identity("operator").items():
-            monkeypatch.setenv(name, value)
+        cloud.become(monkeypatch, "operator")
         yield cloud
 
 

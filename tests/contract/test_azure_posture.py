@@ -28,13 +28,8 @@ def kind() -> Kind:
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> Iterator[Cloud]:
     with Cloud(tmp_path, kind) as cloud:
-        become(monkeypatch, cloud, "writer")
+        cloud.become(monkeypatch, "writer")
         yield cloud
-
-
-def become(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, who: str) -> None:
-    for name, value in cloud.identity(who).items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -145,7 +140,7 @@ async def test_a_management_plane_that_stalls_is_given_up(
 async def test_an_identity_without_management_cannot_show_that_it_is_locked(
     cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "nobody")
+    cloud.become(monkeypatch, "nobody")
     assert (await store.posture()).assurance is Assurance.WORM_UNLOCKED
 
 
@@ -165,7 +160,7 @@ async def test_a_canary_that_can_be_hurt_means_mutable(
     cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     """The policy is there by every word of the service, and is not enforced."""
-    become(monkeypatch, cloud, who)
+    cloud.become(monkeypatch, who)
     cloud.double.service.mutable = True
     posture = await store.posture()
     assert posture.assurance is Assurance.MUTABLE
@@ -177,7 +172,7 @@ async def test_a_canary_that_can_be_hurt_means_mutable(
 async def test_an_owner_is_stopped_by_the_policy_alone(
     cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "operator")
+    cloud.become(monkeypatch, "operator")
     posture = await store.posture()
     assert posture.assurance is Assurance.WORM_LOCKED
     assert finding(posture, "canary").value.count("BlobImmutableDueToPolicy") == 3
@@ -186,7 +181,7 @@ async def test_an_owner_is_stopped_by_the_policy_alone(
 async def test_a_canary_whose_retention_is_over_is_no_alarm(
     cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "operator")
+    cloud.become(monkeypatch, "operator")
     await store.posture()
     cloud.double.service.clock.advance(2558 * 86_400)
     assert finding(await store.posture(), "canary").value.startswith("refused")
@@ -211,7 +206,7 @@ async def test_an_answer_that_is_not_the_services_is_no_refusal(
 async def test_an_auditor_sees_every_fact(
     cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "operator")
+    cloud.become(monkeypatch, "operator")
     management = cloud.double.management
     facts = management.facts(ACCOUNT)
     facts.sku, facts.soft_delete_days = "Standard_LRS", None
@@ -258,7 +253,7 @@ class TestVersionLevel:
     async def test_a_writer_that_may_overwrite_has_too_wide_a_role(
         self, cloud: Cloud, store: WormStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        become(monkeypatch, cloud, "operator")
+        cloud.become(monkeypatch, "operator")
         posture = await store.posture()
         assert posture.assurance is Assurance.MUTABLE
         assert "could overwrite" in finding(posture, "canary").value
@@ -302,7 +297,7 @@ async def test_nothing_is_tried_on_an_archive_opened_to_read(cloud: Cloud) -> No
 async def test_subjects_must_leave_nothing_behind(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    become(monkeypatch, cloud, "auditor")
+    cloud.become(monkeypatch, "auditor")
     store = subject_store(cloud.settings())
     assert {each.standing for each in await store.findings()} == {Standing.OK}
     facts = cloud.double.management.facts(SUBJECTS_ACCOUNT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ import pytest
 from audit_stream.evidence.log_names import ACCESS_FOLDER
 from audit_stream.privacy.private_object import FOLDER
 from tests.support.assigned import BLOBS, adds_only, bicep_given, rewrites_only, terraform_given
-from tests.support.bicep import Template, parse, templates
+from tests.support.bicep import Template, templates
+from tests.support.slips import differing, in_bicep, in_terraform
 from tests.support.terraform import Configuration, configuration
 
 BICEP = templates()
@@ -244,11 +245,7 @@ def test_terraform_says_it(said: str) -> None:
     ],
 )  # fmt: skip
 def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) -> None:
-    path = BICEP[file].path
-    before = path.read_text("utf-8")
-    assert text in before
-    broken = {**BICEP, file: parse(path, before.replace(text, instead))}
-    _differs(bicep, broken, said)
+    assert differing(bicep(in_bicep(BICEP, file, text, instead)), WANTED) == {said}
 
 
 @pytest.mark.parametrize(
@@ -282,11 +279,5 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
     ],
 )  # fmt: skip
 def test_a_slip_in_terraform_is_seen(said: str, file: str, text: str, instead: str) -> None:
-    texts = dict(TERRAFORM.texts)
-    assert text in texts[f"{file}.tf"]
-    texts[f"{file}.tf"] = texts[f"{file}.tf"].replace(text, instead)
-    _differs(terraform, Configuration(texts), said)
-
-
-def _differs(read: Callable[[Any], Facts], broken: Any, said: str) -> None:
-    assert {name for name, value in read(broken).items() if value != WANTED[name]} == {said}
+    slipped = in_terraform(TERRAFORM, file, text, instead)
+    assert differing(terraform(slipped), WANTED) == {said}

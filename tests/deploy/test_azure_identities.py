@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,7 +21,8 @@ from tests.support.assigned import (
     role_and_place,
     terraform_given,
 )
-from tests.support.bicep import Template, parse, templates
+from tests.support.bicep import Template, templates
+from tests.support.slips import differing, in_bicep, in_terraform
 from tests.support.terraform import Configuration, configuration
 
 BICEP = templates()
@@ -172,10 +173,7 @@ def test_both_say_it(said: str) -> None:
     ],
 )  # fmt: skip
 def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) -> None:
-    path = BICEP[file].path
-    before = path.read_text("utf-8")
-    assert text in before
-    _differs(bicep, {**BICEP, file: parse(path, before.replace(text, instead))}, said)
+    assert differing(bicep(in_bicep(BICEP, file, text, instead)), WANTED) == {said}
 
 
 @pytest.mark.parametrize(
@@ -193,14 +191,8 @@ def test_a_slip_in_bicep_is_seen(said: str, file: str, text: str, instead: str) 
     ],
 )  # fmt: skip
 def test_a_slip_in_terraform_is_seen(said: str, file: str, text: str, instead: str) -> None:
-    texts = dict(TERRAFORM.texts)
-    assert text in texts[f"{file}.tf"]
-    texts[f"{file}.tf"] = texts[f"{file}.tf"].replace(text, instead)
-    _differs(terraform, Configuration(texts), said)
-
-
-def _differs(read: Callable[[Any], Facts], broken: Any, said: str) -> None:
-    assert {name for name, value in read(broken).items() if value != WANTED[name]} == {said}
+    slipped = in_terraform(TERRAFORM, file, text, instead)
+    assert differing(terraform(slipped), WANTED) == {said}
 
 
 def test_versions_are_held_by_a_right_that_is_given_only_where_there_are_some() -> None:

@@ -21,8 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     with Cloud(tmp_path) as cloud:
-        for name, value in cloud.identity("writer").items():
-            monkeypatch.setenv(name, value)
+        cloud.become(monkeypatch, "writer")
         yield cloud
 
 

@@ -33,8 +33,7 @@ class Held:
         self.events = Events(51, fleet.topic)
 
     def workers_are(self, who: str) -> None:
-        for name, value in self.cloud.identity(who).items():
-            self._monkeypatch.setenv(name, value)
+        self.cloud.become(self._monkeypatch, who)
 
     async def hold(self, *words: str, code: int = 0) -> dict[str, Any]:
         """As the operator, who may set holds."""

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from audit_stream.settings import Settings
 from tests.support.blobs.access import Role
 from tests.support.blobs.http import BlobDouble
@@ -87,6 +89,11 @@ class Cloud:
             "AZURE_AUTHORITY_HOST": self.double.root, "AZURE_TENANT_ID": "tenant",
             "AZURE_CLIENT_ID": who, "AZURE_FEDERATED_TOKEN_FILE": str(self._assertion(who)),
         }  # fmt: skip
+
+    def become(self, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+        """From here on this process, and what it starts, has the identity `who`."""
+        for name, value in self.identity(who).items():
+            monkeypatch.setenv(name, value)
 
     def fields(self) -> dict[str, str]:
         """The settings that say where it is."""
