@@ -15,7 +15,7 @@ import msgspec
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Ended, Found
 from audit_stream.archive.coverage import gap_between
-from audit_stream.archive.quarantined import Quarantined
+from audit_stream.archive.quarantined import QuarantinedOffsets
 from audit_stream.archive.range import Range
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import ledger
@@ -65,7 +65,7 @@ class Prover:
 
     async def run(self, topic: str) -> Completeness:
         """Every generation and partition of the topic."""
-        self._quarantined = Quarantined(topic)
+        self._quarantined = QuarantinedOffsets(topic)
         streams = await generations(self._store, self._keys, topic)
         for index, stream in enumerate(streams):
             for partition in range(stream.partitions):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from audit_stream.archive.disposed import DisposedSegments
-from audit_stream.archive.quarantined import Quarantined
+from audit_stream.archive.quarantined import QuarantinedOffsets
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, signed_link
@@ -51,7 +51,7 @@ class Coverage:
         self._seen: dict[str, str] = {}  # folder -> last name read
         self.partitions: dict[tuple[str, int], PartitionCoverage] = {}  # newest generation
         self.older: list[PartitionCoverage] = []  # `end` is what the next one's `ended` says
-        self._quarantined: dict[str, Quarantined] = {}  # by topic
+        self._quarantined: dict[str, QuarantinedOffsets] = {}  # by topic
 
     async def update(self, ends: Mapping[tuple[str, int], tuple[int, int]]) -> None:
         """Take the broker's (log start, end) by (topic, partition), and the new segments."""
@@ -123,7 +123,7 @@ class Coverage:
         found.unexplained += max(0, header.base - found.next)
         found.counts.update(ledger.totals(header.ledger, header.next - header.base))
         found.next = header.next
-        self._quarantined.setdefault(found.topic, Quarantined(found.topic)).take(segment)
+        self._quarantined.setdefault(found.topic, QuarantinedOffsets(found.topic)).take(segment)
 
     @property
     def streams(self) -> dict[str, StreamObject]:

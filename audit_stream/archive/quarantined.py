@@ -33,7 +33,7 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class Quarantined:
+class QuarantinedOffsets:
     """Quarantined offsets and retries of one topic."""
 
     def __init__(self, topic: str) -> None:

@@ -54,7 +54,7 @@ def _time(timestamp: int) -> str:
     """Of a Kafka timestamp; the number where no calendar has it, as it is what a producer wrote."""
     try:
         return time_text(max(timestamp, 0))
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return f"{timestamp} ms"
 
 

@@ -18,9 +18,13 @@ _TO_STANDARD = str.maketrans("-_", "+/")
 
 
 def time_text(milliseconds: int) -> str:
-    """Milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (RFC 3339)."""
+    """Milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (RFC 3339); `ValueError` where the
+    calendar has no such year."""
     seconds, millis = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    except (OverflowError, OSError) as error:  # by how far it is beyond the calendar
+        raise ValueError(f"no calendar has the time {milliseconds} ms") from error
 
 
 def is_time(text: object) -> bool:

@@ -81,7 +81,7 @@ class Followed:
 
     async def refresh(self) -> None:
         """Index what is stored by now, and follow the log. What it covers must be there."""
-        await self._follow(self._new_redactions, "fork:redactions")
+        await self._follow(self.certificates.poll, "fork:redactions")
         await self._follow(self._new_disposals, "fork:disposals")
         taken = await self.tail.catch_up()
         await self._follow_log()
@@ -148,9 +148,6 @@ class Followed:
             raise
         except AuditError as error:
             self.alarms.raise_alarm(alarm, str(error))
-
-    async def _new_redactions(self) -> bool:
-        return await self.certificates.poll()
 
     async def _new_disposals(self) -> bool:
         before, self.disposed = self.disposed, tuple(await self._disposals.certificates())

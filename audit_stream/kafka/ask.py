@@ -141,14 +141,6 @@ async def _ends(
     return {(tp.topic, tp.partition): (starts[tp], ends[tp]) for tp in parts}
 
 
-async def committed_offsets(
-    connection: KafkaConnection, group: str, places: Iterable[tuple[str, int]]
-) -> dict[tuple[str, int], int]:
-    """The group's committed offset by (topic, partition), 0 where it has none."""
-    found = await committed_by(connection, group)
-    return {place: found[place][0] if place in found else 0 for place in places}
-
-
 async def committed_by(
     connection: KafkaConnection, group: str
 ) -> dict[tuple[str, int], tuple[int, str]]:

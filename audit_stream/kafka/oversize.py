@@ -22,6 +22,11 @@ _BATCH_BYTES = 1024  # what a batch has beside key, value and headers
 _HEADER_BYTES = 10  # the lengths of a header's name and value
 
 
+def cut_from(value: bytes | None) -> tuple[str, bytes]:
+    """The header of a copy of this value that was cut."""
+    return TRUNCATED_HEADER, str(len(value or b"")).encode()
+
+
 async def fits(
     limit: int, key: bytes | None, value: bytes | None,
     headers: Sequence[tuple[str, bytes | None]],

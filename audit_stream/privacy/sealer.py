@@ -79,7 +79,7 @@ class RecordSealer:
         if second != self._second:  # a batch spans few seconds: format each once
             try:
                 self._second_text = time_text(timestamp)[:-4]
-            except (ValueError, OverflowError, OSError) as error:
+            except ValueError as error:
                 raise NoYearKey("the record's time is behind the calendar's end") from error
             self._year = int(self._second_text[:4])
             self._second = second  # last: a time beyond the calendar raises, and must not be kept

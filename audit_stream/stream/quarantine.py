@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from audit_stream.kafka.anything import send_anything
-from audit_stream.kafka.oversize import MAX_REQUEST_BYTES, TRUNCATED_HEADER, fits
+from audit_stream.kafka.oversize import MAX_REQUEST_BYTES, cut_from, fits
 from audit_stream.kafka.quarantine import TOPIC
 from audit_stream.seal.judge import ORIGIN_HEADER
 
@@ -72,7 +72,7 @@ def _kept_headers(record: Any) -> list[tuple[str, bytes]]:
         for name, text in record.headers
         if name == ORIGIN_HEADER and text and len(text) <= _MAX_KEPT_KEY
     ]
-    return [*origins[:1], (TRUNCATED_HEADER, str(len(record.value or b"")).encode())]
+    return [*origins[:1], cut_from(record.value)]
 
 
 _OURS = frozenset(("reason", "source", "timestamp", "version"))

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from audit_stream.flatten.event import MAX_TEXT, MAX_VALUE_BYTES
 from audit_stream.kafka.anything import send_anything
-from audit_stream.kafka.oversize import MAX_REQUEST_BYTES, TRUNCATED_HEADER, fits
+from audit_stream.kafka.oversize import MAX_REQUEST_BYTES, cut_from, fits
 from audit_stream.kafka.partitioner import partition_of
 from audit_stream.seal.judge import ORIGIN_HEADER
 from audit_stream.stream.transport import BatchMessage
@@ -89,5 +89,4 @@ async def _cut_to_fit(
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
     if await fits(TWIN_LIMIT, key, value, headers):
         return value, headers
-    size = str(len(value)).encode()
-    return value[: MAX_VALUE_BYTES + 1], [*headers, (TRUNCATED_HEADER, size)]
+    return value[: MAX_VALUE_BYTES + 1], [*headers, cut_from(value)]

@@ -13,7 +13,7 @@ from aiokafka.admin import NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from audit_stream.archive.streams import found_stream
-from audit_stream.kafka.ask import committed_offsets, topic_ends
+from audit_stream.kafka.ask import committed_by, topic_ends
 from audit_stream.kafka.connect import KafkaConnection, open_admin
 from audit_stream.keys.file import load_keyring
 from audit_stream.stores.file import FileStore
@@ -170,8 +170,8 @@ async def copied(fleet: Fleet, count: int) -> bool:
 
 async def committed(fleet: Fleet, place: TopicPartition, offset: int) -> bool:
     connection = KafkaConnection.from_settings(fleet.settings)
-    found = await committed_offsets(connection, fleet.settings.app_id, [tuple(place)])
-    return found[tuple(place)] == offset
+    found = await committed_by(connection, fleet.settings.app_id)
+    return found.get(tuple(place), (0, ""))[0] == offset
 
 
 async def reconciled(fleet: Fleet) -> tuple[int, list[Any], int]:

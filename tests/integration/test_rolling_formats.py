@@ -17,7 +17,7 @@ from audit_stream.evidence.ending import decode_link
 from audit_stream.evidence.formats import FORMATS
 from audit_stream.evidence.layout import parse_segment_name
 from audit_stream.evidence.segment import Segment
-from audit_stream.kafka.ask import committed_offsets
+from audit_stream.kafka.ask import committed_by
 from audit_stream.kafka.connect import KafkaConnection
 from tests.support.events import Events
 from tests.support.eventually import eventually
@@ -124,7 +124,8 @@ async def committed(fleet: Fleet, partitions: Iterable[int]) -> dict[tuple[str, 
     settings = fleet.settings
     places = [(fleet.topic, partition) for partition in partitions]
     connection = KafkaConnection.from_settings(settings)
-    return await committed_offsets(connection, settings.app_id, places)
+    found = await committed_by(connection, settings.app_id)
+    return {place: found.get(place, (0, ""))[0] for place in places}
 
 
 async def writes(fleet: Fleet, wanted: str) -> bool:
