@@ -28,12 +28,13 @@ OWN = {
 }  # fmt: skip
 #: A person's login, never a pod's.
 PERSONS = {"azure_cli_login", "s3_profile", "s3_subjects_profile", "s3_secondary_profile"}
-#: Groups of settings whose files each pod may be given; the others' only the components named.
+#: Groups of settings whose files each pod may be given; the others', or single ones, only the
+#: components named. A gateway judges the replies of authorities, and has no business with them.
 COMMON = {"Kafka", "Archive and keys", "Azure", "S3", "Alarms"}
 FILES = {
     "commonFiles": COMMON,
     "notaryFiles": COMMON | {"Outside anchors"},
-    "gatewayFiles": COMMON | {"Gateway"},
+    "gatewayFiles": COMMON | {"Gateway", "anchor_tsa_certificates"},
     "deliveryFiles": COMMON | {"Delivery to a SIEM"},
 }
 _KEYWORDS = {
@@ -85,19 +86,20 @@ def _property(name: str, field: FieldInfo, known: dict[str, Any]) -> dict[str, A
     return {**said, **found}
 
 
-def files(groups: set[str]) -> dict[str, Any]:
-    """The settings of these groups that name a file, each given by a Secret or a ConfigMap."""
+def files(allowed: set[str]) -> dict[str, Any]:
+    """The settings that name a file, of these groups or names, each given by a Secret or a
+    ConfigMap."""
     found = {
         name: {"description": field.description, "$ref": "#/$defs/file"}
         for group, name, field in _fields()
-        if group in groups and _is_file(field)
+        if allowed & {group, name} and _is_file(field)
     }
     return {"type": "object", "additionalProperties": False, "properties": found}
 
 
 def generated() -> dict[str, Any]:
     """The definitions that are made here."""
-    return {"settings": settings(), **{name: files(groups) for name, groups in FILES.items()}}
+    return {"settings": settings(), **{name: files(allowed) for name, allowed in FILES.items()}}
 
 
 def main(check: bool) -> int:

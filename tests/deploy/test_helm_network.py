@@ -112,6 +112,9 @@ def test_what_the_hook_may_reach_is_there_before_it_runs() -> None:
     assert "hook-succeeded" not in policy["helm.sh/hook-delete-policy"]
     others = [each for each in found.kind("NetworkPolicy") if each["metadata"]["name"] != name]
     assert not any("annotations" in each["metadata"] for each in others)
+    # At the first installation no other policy is there yet, and the broker has a name.
+    alone = found.named("NetworkPolicy", name)["spec"]["egress"]
+    assert {port["port"] for rule in alone for port in rule["ports"]} >= {53, 9093}
 
 
 def test_receivers_are_reached_by_who_speaks_to_them_alone() -> None:
