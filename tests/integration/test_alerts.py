@@ -228,6 +228,11 @@ async def holds_on_a_folder(fleet: Installation, watched: Watched) -> None:
     await run(fleet, "hold", "release", hold_id, "--reason", "END-1", *who)
     await run(fleet, "hold", "approve", hold_id, "--by", "chief")
     await watched.ends("HoldsUnenforced", **here)
+    await watched.silent("KeeperDown", **here)
+    await fleet.kill(HOLDER)
+    await watched.fires("KeeperDown", **here)
+    fleet.run(HOLDER, "holder")
+    await watched.ends("KeeperDown", **here)
 
 
 async def erasure_is_due(fleet: Installation, watched: Watched) -> None:

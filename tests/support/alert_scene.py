@@ -45,7 +45,7 @@ class Installation(Fleet):
         jobs = {
             NOTARY: self.log_job, GATEWAY: "audit-stream-gateway", HOLDER: "audit-stream-keeper",
             ERASER: "audit-stream-keeper", DELIVERER: "audit-stream-deliverer",
-            MIRROR: "audit-stream-keeper",
+            MIRROR: "audit-stream-mirror",
         }  # fmt: skip
         found: dict[str, list[int]] = {}
         for index, port in self.ports.items():
