@@ -27,7 +27,8 @@ _EXIT_CODES = {
     FOUND: "something is wrong: with what was looked at, or with what was to be done; also Ctrl-C",
     WRONG_USE: "wrong use, or an operator has to act: arguments, settings, keys, rights",
     CANNOT_JUDGE: "it cannot judge: a newer release wrote it, or it could not be read",
-    INTERNAL: "a bug, or a process that hung and ended itself",
+    INTERNAL: "a bug, a process that hung, or a worker at work that ended itself: its last line "
+    "has the code",
     EXIT_FENCED: "a worker that another one replaced, or whose topic began a generation: start it "
     "again",
 }

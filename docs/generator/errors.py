@@ -20,9 +20,9 @@ _RUNBOOK = ROOT / "docs" / "runbooks" / "errors.md"
 _HEAD = """# Errors
 
 Every error has a stable code, which a command prints and a worker logs. *Exit* is what a command
-ends with; a worker that was fenced or superseded ends with 71 ([exit codes](cli.md)). *Raised in*
-names parts of `audit_stream`. What to do stands in the [runbook](../runbooks/errors.md), under
-the code; *more* are runbooks that it leads to.
+ends with; a worker at work with 70, and with 71 when it was fenced or superseded ([exit
+codes](cli.md)). *Raised in* names parts of `audit_stream`. What to do stands in the
+[runbook](../runbooks/errors.md), under the code; *more* are runbooks that it leads to.
 
 """
 _WHO = {
