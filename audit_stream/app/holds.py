@@ -6,13 +6,13 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit_stream.app.alarms import alarm_board
 from audit_stream.app.checks import load_archive_keyring
 from audit_stream.app.kept import keep
 from audit_stream.app.now import now
-from audit_stream.app.places import archive_to_write, subject_store
+from audit_stream.app.places import Stores, archive_to_write, subject_store
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import AuditError
@@ -110,16 +110,18 @@ class HoldKeeper:
         return any(cover.leaf(path_of(tag)) is None for tag in tags)
 
     def declaring(self) -> Declaring:
-        """For who holds the keyring's lock. `KeyringError` in a view that cannot sign."""
-        ring = self.ring
+        """For who holds the keyring's lock, with the keyring as it lies there by now: an entry that
+        another signing key made would be junk to an older one, and the next one would fork the
+        register. `KeyringError` in a view that cannot sign."""
+        ring = load_archive_keyring(self.settings, closed=True)
         register = RegisterWriter(self.store, ring.trusted, ring.keyring.archive, Register.HOLDS)
-        return Declaring(register, self.reader, self.holds, ring.signer)
+        return Declaring(register, replace(self, ring=ring).reader, self.holds, ring.signer)
 
     async def carry_out_filed(self) -> Sequence[CarriedOut]:
         """Append what was filed and approved, under the keyring's lock."""
-        declaring = self.declaring()
+        _ = self.ring.signer  # a view that has none need not wait to be refused
         with keyring_lock(self.settings.keyring):
-            return await declaring.carry_out_filed(now())
+            return await self.declaring().carry_out_filed(now())
 
     @property
     def _container(self) -> ContainerHolds | None:
@@ -144,28 +146,41 @@ class HoldKeeper:
 
 @asynccontextmanager
 async def open_holds(
-    settings: Settings, alarms: Alerts | None = None
+    settings: Settings, alarms: Alerts | None = None, stores: Stores | None = None
 ) -> AsyncIterator[HoldKeeper]:  # fmt: skip
-    """The holds of the settings' archive, its stores open for the block; `alarms`: a service's."""
-    ring = load_archive_keyring(settings, closed=True)  # a service: it must keep no old cover
-    store, subjects = archive_to_write(settings, alarms), subject_store(settings)
+    """The holds of the settings' archive, for the block; `alarms` and `stores`: a service's own,
+    which stay open."""
+    ring = load_archive_keyring(settings, closed=True)  # no cover: it opens nobody
+    opened = stores or _stores(settings, alarms)
     try:
-        yield HoldKeeper(settings, ring, store, subjects)
+        yield HoldKeeper(settings, ring, opened.archive, opened.subjects)
     finally:
-        await store.close()
-        await subjects.close()
+        if stores is None:
+            await opened.close()
+
+
+def _stores(settings: Settings, alarms: Alerts | None) -> Stores:
+    return Stores(archive_to_write(settings, alarms), subject_store(settings))
 
 
 async def run_holds(settings: Settings, every: float) -> None:
-    """Carry out and enforce every so many seconds, until SIGTERM or SIGINT."""
-    alarms = alarm_board(settings)
-    async with open_holds(settings, alarms) as keeper:
-        passes = itertools.count()
+    """Carry out and enforce every so many seconds, until SIGTERM or SIGINT.
 
-        async def work(metrics: Metrics, _: Alerts) -> None:
+    The keyring is loaded for each pass and let go of: it may be replaced by its successor, and lose
+    the keys of years.
+    """
+    load_archive_keyring(settings, closed=True)  # what is wrong at the start ends it
+    alarms = alarm_board(settings)
+    stores, passes = _stores(settings, alarms), itertools.count()
+
+    async def work(metrics: Metrics, _: Alerts) -> None:
+        async with open_holds(settings, alarms, stores) as keeper:
             await _pass(keeper, metrics, recheck=next(passes) % _RECHECK_PASSES == 0)
 
+    try:
         await keep(settings, "holds", _KEEPING, work, every, alarms)
+    finally:
+        await stores.close()
 
 
 async def _pass(keeper: HoldKeeper, metrics: Metrics, *, recheck: bool) -> None:
