@@ -72,6 +72,7 @@ async def run_notary(settings: Settings, *, once: bool = False, serve: bool = Tr
         web = WebServer(settings.web_host, settings.web_port, metrics.registry, health, alarms)
     stores = guarded_stores(settings, alarms, metrics, health, strict=True)
     notary = build_notary(settings, ring, stores.archive, alarms)
+    del ring  # keys of years must not live on here once they are destroyed elsewhere
     anchoring = anchoring_of(settings, stores.archive, notary.log.key, alarms)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
