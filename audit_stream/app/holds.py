@@ -23,8 +23,9 @@ from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.holds.active import ActiveHolds, HoldsReader
 from audit_stream.holds.declaring import CarriedOut, Declaring
 from audit_stream.holds.enforcing import Enforced, Enforcing
-from audit_stream.holds.filing import Holds
+from audit_stream.holds.filing import Holds, Wanted
 from audit_stream.holds.following import Held
+from audit_stream.holds.hold import Hold
 from audit_stream.holds.looking import Looking
 from audit_stream.holds.standing import HoldStanding, Standings
 from audit_stream.keys.file import LoadedKeyring
@@ -92,6 +93,10 @@ class HoldKeeper:
         reader = self.reader
         await reader.entries()
         return reader.standing.get(hold_id)
+
+    async def file(self, wanted: Wanted) -> Hold:
+        """File a declaration, now. `RequestError`, `FormatError`."""
+        return await self.holds.file(wanted, now(), self.entry)
 
     @property
     def may_declare(self) -> bool:

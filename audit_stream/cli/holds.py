@@ -67,10 +67,8 @@ def add(
     persons += [("address", each) for each in address or ()]
 
     async def declare(keeper: HoldKeeper) -> tuple[Hold, bool]:
-        from audit_stream.app.now import now
-
         wanted = _wanted(keeper, persons, tenant or [], values, who)
-        hold = await _carried_out(keeper, await keeper.holds.file(wanted, now()))
+        hold = await _carried_out(keeper, await keeper.file(wanted))
         return hold, keeper.erased(wanted.tags)  # behind it: now no erasure can come between
 
     hold, erased = _run(settings, declare)

@@ -97,7 +97,7 @@ class Holding:
                 values=() if tags else asked.values, **asked.said,
             )  # fmt: skip
             at = self.officers.gateway.now()
-            filed = await self._holds.file(wanted, at)
+            filed = await self._holds.file(wanted, at, self._entry)
             return filed, (filed.filed_at, filed.declared_by) == (at, by)
 
     async def all(self, caller: Caller) -> list[tuple[Hold | HoldEntry, bool]]:
@@ -129,11 +129,14 @@ class Holding:
             name = check_hold_id(hold_id)
         except FormatError:
             raise _unknown() from None
-        entry = (await self.officers.standing_holds()).get(name)
+        entry = await self._entry(name)
         found = await self._holds.get(name) or entry
         if found is None or not _sees(caller, found):
             raise _unknown()
         return entry
+
+    async def _entry(self, hold_id: str) -> HoldEntry | None:
+        return (await self.officers.standing_holds()).get(hold_id)
 
     def _tenants(self, asked: Declaration, caller: Caller) -> list[str]:
         if asked.tenant is None:

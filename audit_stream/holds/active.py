@@ -1,7 +1,8 @@
 """Which holds are active, and what they hold: asked right before an erasure, and of each segment.
 
-Active is what is declared and not released, and what is only filed. A declared hold by customer
-whose private object is gone holds everybody: nobody can say whom it does not hold.
+Active is what is declared and not released, and what is only filed, be it under the id of a hold
+that was released. A declared hold by customer whose private object is gone holds everybody: nobody
+can say whom it does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from audit_stream.archive.register import RegisterReader
 from audit_stream.evidence.hold import Action, HoldEntry, Kind, Scope, hold_of
 from audit_stream.evidence.register import Entry
 from audit_stream.holds.filing import Holds
-from audit_stream.holds.hold import HOLDING, Hold
+from audit_stream.holds.hold import HOLDING, Hold, State
 from audit_stream.privacy.subject_object import split_tags
 
 K = TypeVar("K", str, bytes)
@@ -212,12 +213,20 @@ class HoldsReader:
     def _active(self, files: dict[str, Hold]) -> list[ActiveHold]:
         declared = [each for each in self.standing.values() if each.action is Action.DECLARED]
         active = [declared_hold(each, files.get(each.hold_id)) for each in declared]
-        filed = (each for each in files.values() if each.state in HOLDING)
         return active + [
             ActiveHold(hold_id=each.hold_id, scope=each.scope, tags=frozenset(each.tags),
                        declared=False)
-            for each in filed if each.hold_id not in self.standing
+            for each in files.values() if self._is_only_filed(each)
         ]  # fmt: skip
+
+    def _is_only_filed(self, hold: Hold) -> bool:
+        """The private objects are read behind the register: of a hold that it has released they say
+        so, too, or that two persons ended it. One that holds was filed once more."""
+        entry = self.standing.get(hold.hold_id)
+        if entry is None:
+            return hold.state in HOLDING
+        ended = hold.state is State.APPROVED or hold.state not in HOLDING
+        return entry.action is Action.RELEASED and not ended
 
 
 def declared_hold(entry: HoldEntry, file: Hold | None) -> ActiveHold:

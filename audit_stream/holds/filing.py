@@ -7,7 +7,7 @@ Whoever has the index key may file, a gateway too; only who has a segment key ca
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from audit_stream.privacy.subjects import tags_of
 KEY_VERSION = "audit-hold-key/1"
 _SECRET_BYTES = 32
 _TRIES = 20
+#: Of a hold's id its newest entry in the register, as that is by now.
+EntryOf = Callable[[str], Awaitable[HoldEntry | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,13 @@ class Holds:
     def __init__(self, private: PrivateObjects) -> None:
         self._private = private
 
-    async def file(self, wanted: Wanted, at: str) -> Hold:
+    async def file(self, wanted: Wanted, at: str, entry_of: EntryOf) -> Hold:
         """File a declaration, or find the one of the same matter and scope that holds already: also
-        of several at once there is one. `FormatError` for what must not stand in WORM."""
+        of several at once there is one. `FormatError` for what must not stand in WORM.
+
+        Nothing is filed under the id of a hold whose release stands in the register, whatever
+        became of its private object: behind a release nothing is declared of it any more.
+        """
         mine = _made(wanted, at)
         for _ in range(_TRIES):
             kept = await self._private.get(mine.key)
@@ -72,10 +78,12 @@ class Holds:
                 await self._private.create(mine.key, _naming(mine))
                 continue
             check_members(kept.value, KEY_VERSION, {"hold_id", "v"}, kept.name)
-            standing = await self.get(kept.value["hold_id"])
-            if standing is None:  # whoever took the key has not come further
-                mine = replace(mine, hold_id=kept.value["hold_id"])
-                await self._private.create(mine.name, mine.encode())
+            named = kept.value["hold_id"]
+            standing, entry = await self.get(named), await entry_of(named)
+            if entry is not None and entry.action is Action.RELEASED:
+                await self._private.replace(kept, _naming(mine))
+            elif standing is None:  # whoever took the key has not come further
+                await self._private.create(hold_name(named), replace(mine, hold_id=named).encode())
             elif standing.state in HOLDING and not standing.is_lost:
                 return standing
             else:  # that one is over, or ends without anybody knowing whom it held

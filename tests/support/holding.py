@@ -17,6 +17,7 @@ from audit_stream.holds.active import HoldsReader
 from audit_stream.holds.declaring import Declaring
 from audit_stream.holds.enforcing import Enforcing
 from audit_stream.holds.filing import Holds, Wanted
+from audit_stream.holds.hold import Hold
 from audit_stream.ports import ContainerHolds, WormStore
 from audit_stream.privacy.named_object import NONCE_BYTES
 from audit_stream.privacy.subject_object import seal_tags
@@ -102,9 +103,19 @@ class Holding:
         """Which of the segments the store holds, by their place in the list."""
         return [n for n, each in enumerate(sealed) if await self.store.held(str(each.name))]
 
+    async def file(self, what: Wanted | None = None) -> Hold:
+        """Only that."""
+
+        async def entry_of(hold_id: str) -> HoldEntry | None:
+            reader = self.reader
+            await reader.entries()
+            return reader.standing.get(hold_id)
+
+        return await self.holds.file(what or wanted(), AT, entry_of)
+
     async def declare(self, what: Wanted | None = None) -> str:
         """File and carry out; the hold's id."""
-        hold = await self.holds.file(what or wanted(), AT)
+        hold = await self.file(what)
         await self.declaring.carry_out_filed(AT)
         return hold.hold_id
 

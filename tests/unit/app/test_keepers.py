@@ -28,7 +28,7 @@ from audit_stream.settings import Settings
 from audit_stream.stores.file import FileStore
 from tests.support.chains import NAME
 from tests.support.eventually import until
-from tests.support.holding import AT, wanted
+from tests.support.holding import wanted
 
 HOLD = ("hold", "add", "--matter", "L-1", "--custodian", "desk", "--reason", "O-1", "--by",
         "counsel", "--approver", "chief", "--message")  # fmt: skip
@@ -98,7 +98,7 @@ def alarms(port: int) -> set[str]:
 
 async def file_hold(message: str = "m-1") -> None:
     async with open_holds(Settings.load(None)) as keeper:
-        await keeper.holds.file(wanted(Kind.MESSAGE, values=[message]), AT)
+        await keeper.file(wanted(Kind.MESSAGE, values=[message]))
 
 
 async def entries(folder: Path, keys: TrustedKeys) -> list[Entry]:

@@ -27,7 +27,7 @@ from audit_stream.settings import Settings
 from audit_stream.telemetry.metrics import Metrics
 from tests.support.chains import NAME
 from tests.support.eventually import until
-from tests.support.holding import AT, wanted
+from tests.support.holding import wanted
 from tests.support.keyrings import erase
 
 Captured = pytest.CaptureFixture[str]
@@ -187,7 +187,7 @@ def test_the_service_carries_out_and_ends_when_told(folder: Path, capsys: Captur
 
 async def _file() -> None:
     async with open_holds(Settings.load(None)) as keeper:
-        await keeper.holds.file(wanted(Kind.MESSAGE, values=["m-1"]), AT)
+        await keeper.file(wanted(Kind.MESSAGE, values=["m-1"]))
 
 
 def _told(port: int) -> str:

@@ -14,7 +14,7 @@ from audit_stream.evidence.register import Register, decode_entry
 from audit_stream.keys.lock import keyring_lock
 from audit_stream.settings import Settings
 from tests.support.erasing import ANOTHER, RECORDS, SOMEBODY
-from tests.support.holding import AT, wanted
+from tests.support.holding import wanted
 from tests.support.keeping import NAME, Kept
 
 
@@ -39,7 +39,7 @@ async def test_a_filed_hold_is_declared_before_an_erasure_and_stands_against_it(
         "values": [RECORDS[SOMEBODY][0]["message_uuid"]]
     }  # fmt: skip
     async with open_holds(settings) as keeper:
-        hold = await keeper.holds.file(wanted(kind, **what), AT)
+        hold = await keeper.file(wanted(kind, **what))
     requests = [await kept.file("R-1", SOMEBODY), await kept.file("R-2", ANOTHER)]
     async with erasing(settings) as place:
         assert [each for each, *_ in await place.installation().holding()] == [hold.hold_id]

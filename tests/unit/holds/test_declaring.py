@@ -38,7 +38,7 @@ async def blocking(holding: Holding, tag: bytes = TAG) -> list[str]:
 
 
 async def test_what_is_filed_holds_and_is_declared_by_the_keeper(holding: Holding) -> None:
-    hold = await holding.holds.file(wanted(), AT)
+    hold = await holding.file()
     assert await blocking(holding) == [hold.hold_id]
     assert await blocking(holding, OTHER) == []
     assert await entries(holding) == []
@@ -122,7 +122,7 @@ async def test_two_releases_at_once_are_one(holding: Holding) -> None:
 
 async def test_declarations_at_once_end_as_one(holding: Holding) -> None:
     for _ in range(10):
-        filed = await asyncio.gather(*(holding.holds.file(wanted(), AT) for _ in range(4)))
+        filed = await asyncio.gather(*(holding.file() for _ in range(4)))
         assert len({each.hold_id for each in filed}) == 1
         await holding.declaring.carry_out_filed(AT)
         assert len(await blocking(holding)) == 1
@@ -131,11 +131,11 @@ async def test_declarations_at_once_end_as_one(holding: Holding) -> None:
 
 async def test_a_filing_that_was_cut_off_is_taken_up(holding: Holding) -> None:
     """The key names a hold that never came to be."""
-    first = await holding.holds.file(wanted(), AT)
+    first = await holding.file()
     kept = await holding.private.get(first.name)
     assert kept is not None
     await holding.private.remove(kept)
-    again = await holding.holds.file(wanted(), AT)
+    again = await holding.file()
     assert again.hold_id == first.hold_id
     assert await blocking(holding) == [again.hold_id]
 
@@ -148,7 +148,7 @@ async def test_a_crash_beside_the_entry_is_made_up_for(
     """The private object comes first: whether the entry came to stand or not, the next run ends
     with one, and it holds all the while until it is released."""
     assert isinstance(holding.store, MemoryWormStore)
-    hold = await holding.holds.file(wanted(), AT)
+    hold = await holding.file()
     if step == "released":
         await holding.declaring.carry_out_filed(AT)
         await holding.holds.release(hold.hold_id, "counsel", AT, "END-1")
@@ -216,7 +216,7 @@ async def test_a_lost_hold_that_is_declared_again_holds_its_customer_alone(
 ) -> None:
     hold_id = await holding.declare()
     await lose(holding, f"private/holds/{hold_id}")
-    again = await holding.holds.file(wanted(), AT)
+    again = await holding.file()
     assert again.hold_id == hold_id
     assert await blocking(holding, OTHER) == [hold_id]  # until the register says so
     await holding.declaring.carry_out_filed(AT)
@@ -224,6 +224,41 @@ async def test_a_lost_hold_that_is_declared_again_holds_its_customer_alone(
     assert await blocking(holding, OTHER) == []
     assert await holding.declaring.carry_out_filed(AT) == []
     assert await entries(holding) == [(hold_id, Action.DECLARED)] * 2
+
+
+async def test_what_is_held_again_behind_a_release_is_another_hold(holding: Holding) -> None:
+    """The key still names the one that was released, whose private object is gone."""
+    over = await holding.declare()
+    await holding.release(over)
+    await lose(holding, f"private/holds/{over}")
+    again = await holding.declare()
+    assert again != over
+    assert await blocking(holding) == [again]
+    assert await entries(holding) == [
+        (over, Action.DECLARED), (over, Action.RELEASED), (again, Action.DECLARED)
+    ]  # fmt: skip
+    assert await holding.declare() == again
+
+
+async def test_what_stands_under_the_id_of_a_released_hold_holds_until_two_persons_end_it(
+    holding: Holding,
+) -> None:
+    """As an earlier release filed it, which took it for declared."""
+
+    async def no_entry(_: str) -> None:
+        return None
+
+    over = await holding.declare()
+    await holding.release(over)
+    await lose(holding, f"private/holds/{over}")
+    assert (await holding.holds.file(wanted(), AT, no_entry)).hold_id == over
+    assert await blocking(holding) == [over]
+    await holding.declaring.carry_out_filed(AT)
+    assert await blocking(holding) == [over]
+    again = await holding.declare()
+    assert await blocking(holding) == sorted([over, again])
+    await holding.release(over)
+    assert await blocking(holding) == [again]
 
 
 async def test_while_a_lost_hold_ends_the_same_can_be_declared(holding: Holding) -> None:
@@ -252,7 +287,7 @@ async def test_an_entry_that_cannot_be_read_hides_nothing_behind_it(holding: Hol
 
 async def test_a_declaration_takes_an_approver(holding: Holding) -> None:
     with pytest.raises(RequestError, match="another person"):
-        await holding.holds.file(wanted(approved_by="counsel"), AT)
+        await holding.file(wanted(approved_by="counsel"))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +307,7 @@ async def test_what_must_not_stand_in_worm_is_refused(
     holding: Holding, spoil: Callable[[], Any]
 ) -> None:
     with pytest.raises(FormatError):
-        await holding.holds.file(spoil(), AT)
+        await holding.file(spoil())
     assert await holding.holds.all() == []
 
 
@@ -290,7 +325,7 @@ async def test_a_racing_hold_is_before_the_puncture_or_after_it(tmp_path: Path) 
             done.append("punctured")
 
     async def declare() -> None:
-        await holding.holds.file(wanted(), AT)
+        await holding.file()
         with keyring_lock(keyring):
             await holding.declaring.carry_out_filed(AT)
             done.append("declared")

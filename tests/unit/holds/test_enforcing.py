@@ -69,7 +69,7 @@ async def test_by_what_records_say(holding: Holding, kind: Kind) -> None:
 
 async def test_what_is_only_filed_is_not_pushed(holding: Holding) -> None:
     sealed = await holding.archive()
-    await holding.holds.file(wanted(tags=(rarest(sealed),)), AT)
+    await holding.file(wanted(tags=(rarest(sealed),)))
     assert (await holding.enforcing.run(AT)).declared == 0
     assert await holding.held(sealed) == []
 
@@ -267,7 +267,7 @@ async def test_nothing_is_lifted_while_a_hold_is_only_filed(holding: Holding) ->
     one = await holding.declare(wanted(tags=(tag,)))
     await holding.enforcing.run(AT)
     await holding.release(one)
-    await holding.holds.file(wanted(tags=(tag,), matter="LIT-2026-18"), AT)
+    await holding.file(wanted(tags=(tag,), matter="LIT-2026-18"))
     await holding.enforcing.run(LATER)
     assert await holding.held(sealed) == having(sealed, tag)
     await holding.declaring.carry_out_filed(LATER)
@@ -279,7 +279,7 @@ async def test_nothing_is_lifted_while_a_hold_is_only_filed(holding: Holding) ->
 async def test_a_disposal_is_told_of_every_hold_on_a_segment(holding: Holding) -> None:
     sealed = await holding.archive()
     tag = rarest(sealed)
-    filed = (await holding.holds.file(wanted(tags=(tag,)), AT)).hold_id  # not declared yet
+    filed = (await holding.file(wanted(tags=(tag,)))).hold_id  # not declared yet
     looking = Looking(holding.store, holding.subjects, INDEX_KEY)
     active = await holding.reader.now()
     told = [await looking.held_by(active, each.name, each.header.next) for each in sealed]
@@ -334,7 +334,7 @@ async def test_a_container_stays_held_for_what_is_only_filed(tmp_path: Path) -> 
     one = await holding.declare()
     await holding.enforcing.run(AT)
     await holding.release(one)
-    await holding.holds.file(wanted(matter="LIT-2026-18"), AT)
+    await holding.file(wanted(matter="LIT-2026-18"))
     await holding.enforcing.run(AT)
     assert tags.standing == {container_tag(NAME)}
 
