@@ -100,9 +100,9 @@ def _wanted(
         return Wanted(kind=Kind(kind), values=found, **who)
     if not tenants:
         raise RequestError("a customer is one of a tenant", hint="name it with --tenant")
-    ring = keeper.ring.keyring
+    ring, nobody = keeper.ring.keyring, keeper.settings.placeholder_ids
     subjects = [(tenant, *person) for tenant in tenants for person in persons]
-    tags = [tag for subject in subjects for tag in held_tags(ring, subject)]
+    tags = [tag for subject in subjects for tag in held_tags(ring, subject, nobody)]
     return Wanted(kind=Kind.CUSTOMER, tags=tags, **who)
 
 

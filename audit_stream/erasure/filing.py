@@ -18,7 +18,7 @@ from audit_stream.erasure.variants import AS_TYPED, variants
 from audit_stream.errors import RequestError
 from audit_stream.evidence.redaction import check_actor, check_reference
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.subjects import ADDRESS, EXTERNAL, tags_of
+from audit_stream.privacy.subjects import ADDRESS, EXTERNAL, check_somebody, tags_of
 
 Kind = Literal["customer", "address", "message"]
 #: What is asked for -> the kind of subject.
@@ -73,8 +73,7 @@ def spellings(
     """Of a customer's id or an address. `RequestError` for what is nobody."""
     if kind == "message":
         raise RequestError("a message has no other spellings")
-    if not typed or typed.isspace() or typed in placeholders:
-        raise RequestError(f"this {kind} is a placeholder: it stands for nobody")
+    check_somebody(kind, typed, placeholders)
     if not tenants:
         raise RequestError("the archive has no tenant", hint="name one: --tenant")
     return [

@@ -146,8 +146,6 @@ class Holding:
         return [asked.tenant]
 
     def _tags(self, asked: Declaration, tenants: Sequence[str]) -> list[bytes]:
-        if any(each in self.officers.placeholders or each.isspace() for each in asked.values):
-            raise Problem(422, f"this {asked.what} is a placeholder: it stands for nobody")
         if not tenants:
             raise Problem(422, "the archive has no tenant")
         keyring, kind = self.officers.gateway.service.archive.keyring, PERSONS[asked.what]
@@ -155,7 +153,7 @@ class Holding:
             tag
             for tenant in tenants
             for value in asked.values
-            for tag in held_tags(keyring, (tenant, kind, value))
+            for tag in held_tags(keyring, (tenant, kind, value), self.officers.placeholders)
         ]
 
 

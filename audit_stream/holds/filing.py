@@ -7,7 +7,7 @@ Whoever has the index key may file, a gateway too; only who has a segment key ca
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from audit_stream.evidence.persons import is_one_person
 from audit_stream.holds.hold import HOLDING, HOLDS, Hold, decode_hold, hold_name, lost_hold
 from audit_stream.privacy.derivation import TagMaker
 from audit_stream.privacy.keyring import Keyring
-from audit_stream.privacy.subjects import tags_of
+from audit_stream.privacy.subjects import EXTERNAL, check_somebody, tags_of
 
 KEY_VERSION = "audit-hold-key/1"
 _SECRET_BYTES = 32
@@ -49,9 +49,14 @@ class Wanted:
     approved_by: str
 
 
-def held_tags(keyring: Keyring, subject: tuple[str, str, str]) -> list[bytes]:
+def held_tags(
+    keyring: Keyring, subject: tuple[str, str, str], placeholders: Collection[str]
+) -> list[bytes]:
     """Every tag under which records of the subject stand or may come: of each tree, each time it
-    returned, and the next time, as a hold outlasts a return."""
+    returned, and the next time, as a hold outlasts a return. `RequestError` of one that is nobody.
+    """
+    _, kind, said = subject
+    check_somebody("customer" if kind == EXTERNAL else kind, said, placeholders)
     firsts = [TagMaker(tree.pepper).tag(subject) for tree in keyring.trees]
     next_epoch = keyring.epoch + 1
     ahead = {first: (*keyring.returned.get(first, ()), next_epoch) for first in firsts}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
-from audit_stream.errors import KeyringError
+from audit_stream.errors import KeyringError, RequestError
 from audit_stream.privacy.derivation import Derivation, TagMaker
 from audit_stream.privacy.keyring import Keyring, Tree
 from audit_stream.privacy.keytree import Buffer, check_cover
@@ -33,11 +33,26 @@ def choose_subject(
     placeholders: Collection[str] = (),
 ) -> tuple[str, str, str]:
     """``(tenant, kind, id)``: by customer, else by address, else by message. Byte-exact."""
-    if external_id and not external_id.isspace() and external_id not in placeholders:
+    if names_somebody(external_id, placeholders):
         return (tenant, EXTERNAL, external_id)
-    if address and not address.isspace() and address not in placeholders:
+    if names_somebody(address, placeholders):
         return (tenant, ADDRESS, address)
     return (tenant, MESSAGE, message_id)
+
+
+def names_somebody(said: str | None, placeholders: Collection[str]) -> TypeGuard[str]:
+    """Whether records with this customer's id or address are that one's."""
+    return said is not None and said != "" and not said.isspace() and said not in placeholders
+
+
+def check_somebody(what: str, said: str, placeholders: Collection[str]) -> None:
+    """`RequestError` where no record can be of whom somebody asks for: to hold or erase them would
+    reach nobody and seem to have been done. `what`: customer or address."""
+    if not names_somebody(said, placeholders):
+        raise RequestError(
+            f"this {what} is blank or a placeholder: it stands for nobody",
+            hint="name them as their records do; AUDIT_PLACEHOLDER_IDS lists the placeholders",
+        )
 
 
 class SubjectKeys(NamedTuple):

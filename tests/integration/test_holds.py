@@ -52,7 +52,7 @@ class Held:
         """The segments with a record of one of the customers, by their subject objects."""
         ring = load_keyring(self.fleet.settings.keyring).keyring
         tags = {tag for each in customers
-                for tag in held_tags(ring, ("tenant_a", "external", each))}  # fmt: skip
+                for tag in held_tags(ring, ("tenant_a", "external", each), ())}  # fmt: skip
         blobs = self.cloud.double.accounts[SUBJECTS_ACCOUNT].containers["subjects"].blobs
         bases = {
             name.partition("/")[2].partition("-")[0]

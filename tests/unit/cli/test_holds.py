@@ -88,7 +88,7 @@ def test_no_store_and_no_output_has_the_customer_or_their_tag(
     for command in ("list", "status", "run"):
         run_command(["hold", command])
     said = capsys.readouterr()
-    tags = held_tags(load_keyring(folder / "keys" / "keyring.json").keyring, SUBJECT)
+    tags = held_tags(load_keyring(folder / "keys" / "keyring.json").keyring, SUBJECT, ())
     stored = b"".join(
         path.read_bytes() for path in folder.rglob("*") if path.is_file() and "keys" not in
         path.parts
@@ -118,6 +118,18 @@ def test_what_is_no_scope_is_refused(
     assert not (folder / "archive" / "holds").exists()
 
 
+@pytest.mark.parametrize("nobody", ["", " ", "unknown"])
+@pytest.mark.parametrize("option", ["--customer", "--address"])
+def test_whoever_stands_for_nobody_is_refused(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, option: str, nobody: str
+) -> None:
+    """No record has such a tag: the hold would seem to stand, and hold nothing."""
+    monkeypatch.setenv("AUDIT_PLACEHOLDER_IDS", "unknown, none")
+    hold(capsys, "add", *PERSON, option, nobody, *WHO, code=1)
+    assert not (folder / "archive" / "holds").exists()
+    assert hold(capsys, "list")["holds"] == []
+
+
 def test_a_view_without_the_segment_key_files_and_the_keeper_declares(
     folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +145,7 @@ def test_a_view_without_the_segment_key_files_and_the_keeper_declares(
 
 def test_a_hold_behind_the_erasure_says_so(folder: Path, capsys: Captured) -> None:
     keyring = folder / "keys" / "keyring.json"
-    first = held_tags(load_keyring(keyring).keyring, SUBJECT)[0]
+    first = held_tags(load_keyring(keyring).keyring, SUBJECT, ())[0]
     hold(capsys, "add", *PERSON, *WHO)
     erase(keyring, first)
     assert run_command(["hold", "add", *PERSON, *WHO]) == 0

@@ -201,6 +201,11 @@ def test_what_cannot_be_declared_is_refused(
     assert declare(office, counsel, **asked).status_code == 400
 
 
+def test_whoever_stands_for_nobody_cannot_be_held(office: Asked, counsel: dict[str, str]) -> None:
+    answer = declare(office, counsel, customer=" ")
+    assert (answer.status_code, "stands for nobody" in answer.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize("scope", [None, *SCOPES])
 def test_each_route_takes_the_scope_to_hold(office: Asked, scope: str | None) -> None:
     token = office.token("*", scopes=() if scope is None else (scope,))

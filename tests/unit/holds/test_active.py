@@ -109,12 +109,12 @@ def test_ranges_overlap_as_their_offsets_do(parts: list[tuple[int, int]], base: 
 def test_a_hold_outlasts_a_return() -> None:
     """The tag of a subject that comes back after an erasure is held already."""
     subject = ("tenant", EXTERNAL, "CUST-1")
-    tags = held_tags(golden.KEYRING, subject)
+    tags = held_tags(golden.KEYRING, subject, ())
     first = TagMaker(golden.KEYRING.trees[-1].pepper).tag(subject)
     returned = replace(golden.KEYRING, returned={first: (1,)})
     assert first in tags
     assert TagMaker(golden.KEYRING.trees[-1].pepper).tag((*subject, 1)) in tags
-    assert len(held_tags(returned, subject)) == 3
+    assert len(held_tags(returned, subject, ())) == 3
 
 
 def test_held_tags_are_those_that_records_get() -> None:
@@ -122,5 +122,5 @@ def test_held_tags_are_those_that_records_get() -> None:
     subject = ("tenant", EXTERNAL, "CUST-1")
     found = keys.keys(subject, 2026)
     assert found is not None
-    assert found.tag in held_tags(golden.KEYRING, subject)
+    assert found.tag in held_tags(golden.KEYRING, subject, ())
     assert split_tags(b"".join(CHUNKS[0].tags)) == CHUNKS[0].tags
