@@ -28,7 +28,7 @@ from audit_stream.ports import ContainerHolds, HoldLevel, SubjectStore, WormStor
 log = logging.getLogger(__name__)
 #: A worker may set a hold that was released a moment ago: it looks every minute.
 GRACE = timedelta(minutes=5)
-_CHUNK = 200  # segments between two writes of the journals
+_CHUNK = 2_000  # segments looked into between two writes of the journals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,7 @@ class Enforcing:
         failures: list[str] = []
         active = [journals[each.hold_id] for each in declared]
         for journal in active:
-            journal.owed |= journal.segments if recheck else set()
-            await self._push(journal, failures)
+            await self._push(journal, recheck, failures)
         kept = set[Where]().union(*(journal.segments for journal in active))
         for hold in released:
             if datetime.fromisoformat(now) - _released_at(hold) >= GRACE:
@@ -151,21 +150,22 @@ class Enforcing:
         held = await self._looking.holders(holds, place, slots)
         for hold_id, journal in journals.items():
             cursor = journal.cursors.get(place, -1)
-            new = {(place, slot.base) for slot, ids in zip(slots, held, strict=True)
+            new = {slot.base for slot, ids in zip(slots, held, strict=True)
                    if hold_id in ids and slot.base > cursor}  # fmt: skip
             if slots[-1].base > cursor:
                 journal.cursors[place] = slots[-1].base
-                journal.segments |= new
-                journal.owed |= new
+                journal.note(place, new, owed=new)
                 await journal.keep(self._private)
 
-    async def _push(self, journal: HeldJournal, failures: list[str]) -> None:
-        """Hold what is owed, and read it back."""
-        if not journal.owed:
-            return
-        done = {where for where in sorted(journal.owed) if await self._set(where, True, failures)}
-        journal.owed -= done
-        await journal.keep(self._private)
+    async def _push(self, journal: HeldJournal, recheck: bool, failures: list[str]) -> None:
+        """Hold what is owed, or all of it, and read it back."""
+        for part in journal.parts:
+            left = set[int]()
+            for base in sorted(part.bases if recheck else part.owed):
+                if not await self._set((part.place, base), True, failures):
+                    left.add(base)
+            part.settle(left)
+            await part.keep(self._private)
 
     async def _lift(
         self, hold: Hold, journal: HeldJournal, kept: set[Where], failures: list[str]
