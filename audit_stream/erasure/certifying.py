@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from audit_stream.archive.private import PrivateObjects
-from audit_stream.archive.register import RegisterWriter
+from audit_stream.archive.register import RegisterWriter, open_entry
 from audit_stream.erasure.batch import JOURNAL, Batch, Item
 from audit_stream.erasure.counting import OPENINGS, erased_name
 from audit_stream.erasure.installation import Installation, together
 from audit_stream.erasure.notifying import forget_notices
 from audit_stream.erasure.request import Request, State
 from audit_stream.erasure.requests import Requests
+from audit_stream.errors import Tampered
 from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.redaction import Redaction, redaction_of
 from audit_stream.evidence.register import Entry, Register, RegisterHead
-from audit_stream.keys.file import load_closed
+from audit_stream.keys.file import LoadedKeyring, load_closed
 from audit_stream.privacy.private_object import FOLDER
 
 ERASED = "audit-erased/1"
@@ -31,11 +32,12 @@ async def certify(place: Installation, requests: Requests, batch: Batch) -> Sequ
     """Give each request its certificate, once, and forget whose records they were."""
     ring = load_closed(place.keyring)
     place.hook("certified", "before")
+    before = await _certified_before(place.private)
     register = RegisterWriter(
-        place.store, ring.trusted, ring.keyring.archive, Register.REDACTIONS,
-        await _certified_before(place.private),
-    )  # fmt: skip
+        place.store, ring.trusted, ring.keyring.archive, Register.REDACTIONS, before
+    )
     made = _by_reference(await register.new_entries(), batch.epochs)
+    batch = _in_order(batch, register.last or await _standing(place, ring, before))
     effective = await _effective_at(place, batch)
     for item in batch.items:
         if item.ref not in made:
@@ -62,6 +64,30 @@ async def _certified_before(private: PrivateObjects) -> RegisterHead | None:
     if kept is None:
         return None
     return RegisterHead(int(kept.value["next"]), bytes.fromhex(kept.value["leaf"]))
+
+
+async def _standing(
+    place: Installation, ring: LoadedKeyring, head: RegisterHead | None
+) -> Entry | None:
+    """The entry a head is of. `Tampered` when it is not there any more."""
+    if head is None:
+        return None
+    name = Register.REDACTIONS.entry_name(head.next - 1)
+    data = await place.store.get(name) or b""
+    entry = open_entry(data, name, ring.trusted, ring.keyring.archive)
+    if entry is None:
+        raise Tampered(f"{name} is no certificate any more", hint="read docs/runbooks/fork.md")
+    return entry
+
+
+def _in_order(batch: Batch, newest: Entry | None) -> Batch:
+    """A clock may have stepped back since the newest certificate. No verifier takes one that is
+    earlier than the one before it, and what stands in WORM stands for ever: so it is given that
+    one's time."""
+    if newest is None:
+        return batch
+    at = max(str(batch.executed_at), redaction_of(newest).executed_at)
+    return replace(batch, executed_at=at)
 
 
 async def _note_certified(private: PrivateObjects, head: RegisterHead) -> None:

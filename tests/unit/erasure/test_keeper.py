@@ -10,14 +10,16 @@ import pytest
 from audit_stream.archive.fleet import newest_epoch_told
 from audit_stream.erasure.barrier import excuse
 from audit_stream.erasure.batch import JOURNAL
+from audit_stream.erasure.certifying import CERTIFIED
 from audit_stream.erasure.counting import erased_name
 from audit_stream.erasure.opening import take_opening
 from audit_stream.erasure.request import State
 from audit_stream.erasure.returning import bring_back
 from audit_stream.erasure.sweeping import sweep
-from audit_stream.errors import BarrierError, KeyringError, RequestError
+from audit_stream.errors import BarrierError, KeyringError, RequestError, Tampered
 from audit_stream.evidence.hold import Kind, Scope
 from audit_stream.evidence.redaction import opens
+from audit_stream.evidence.register import Register
 from audit_stream.holds.active import ActiveHold, ActiveHolds
 from audit_stream.keys.file import load_cover, load_keyring, write_view
 from audit_stream.keys.lock import RUN_FILE, keyring_lock
@@ -139,6 +141,34 @@ async def test_a_clock_that_is_ahead_takes_no_opening_away(kept: Kept) -> None:
     await kept.logged("2026-12-27T00:00:00.000Z")
     await kept.run()
     assert not any("openings" in name for name in kept.private_names())
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_clock_that_stepped_back_makes_no_certificate_that_is_out_of_order(
+    kept: Kept, known: bool
+) -> None:
+    """The archive would never verify again."""
+    await kept.file("R-1", SOMEBODY)
+    await kept.run()
+    if not known:  # where the last batch ended is a note, and may be lost
+        await kept.private.discard(CERTIFIED)
+    kept.now = "2026-11-25T08:00:00.000Z"
+    await kept.file("R-2", ANOTHER)
+    await kept.run()
+    assert kept.problems() == []
+    one, two = await kept.certificates()
+    assert one.executed_at == two.executed_at == AT
+    assert two.effective_at == one.effective_at
+    assert two.keys_destroyed_at == kept.now
+
+
+async def test_a_certificate_that_was_taken_away_is_found_before_the_next_one(kept: Kept) -> None:
+    await kept.file("R-1", SOMEBODY)
+    await kept.run()
+    (kept.folder / "archive" / Register.REDACTIONS.entry_name(0)).unlink()
+    await kept.file("R-2", ANOTHER)
+    with pytest.raises(Tampered, match=r"redactions/0+\.json"):
+        await kept.run()
 
 
 async def test_a_run_reads_what_is_open_only(kept: Kept) -> None:
