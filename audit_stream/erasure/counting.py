@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -45,16 +45,17 @@ class Counting:
     alarms: Alerts
 
     async def facts(
-        self, tags: set[bytes], told: Told | None = None, listing: Listing | None = None
-    ) -> dict[bytes, Facts]:
+        self, tags: set[bytes], told: Told | None = None, listing: Listing | None = None,
+        names: AsyncIterator[str] | None = None,
+    ) -> dict[bytes, Facts]:  # fmt: skip
         """What the archive says of the records of these tags; `told` is called of each, and
-        `listing` lists them.
+        `listing` lists them. `names`: of all subject objects, for who lists them anyway.
 
         `StoreError` when a subject object cannot be looked into: nobody could say that it holds
         none of them.
         """
         async with (
-            aclosing(self._hits(tags)) as hits,
+            aclosing(self._hits(tags, names)) as hits,
             aclosing(sightings(self.segments, hits)) as found,
         ):
             if listing is None:
@@ -62,9 +63,10 @@ class Counting:
             async with aclosing(listing.of(found)) as listed:
                 return await facts_of(listed, told)
 
-    async def _hits(self, tags: set[bytes]) -> Any:
+    async def _hits(self, tags: set[bytes], names: AsyncIterator[str] | None = None) -> Any:
         unreadable: list[Unreadable] = []
-        async with aclosing(scan(self.subjects, self.index_key, tags, self.alarms)) as answers:
+        scanned = scan(self.subjects, self.index_key, tags, self.alarms, names=names)
+        async with aclosing(scanned) as answers:
             async for answer in answers:
                 if isinstance(answer, Hit):
                     yield answer

@@ -61,18 +61,20 @@ class Looked:
 
 async def scan(
     subjects: SubjectStore, index_key: bytes, wanted: Collection[bytes], alarms: Alerts,
-    looked: Looked | None = None,
+    looked: Looked | None = None, names: AsyncIterator[str] | None = None,
 ) -> AsyncGenerator[Hit | Unreadable, None]:  # fmt: skip
     """Every object that holds one of these tags or cannot be looked into, in the order of names.
 
     Objects created behind the name it has come to are seen, others not: for the last word let it
     begin when nobody can create any more. An unreadable one raises the alarm
     ``unreadable:subjects``, which the next scan closes that ends without one. `StoreError` when the
-    store cannot be read. Who does not take all of it closes it (`contextlib.aclosing`).
+    store cannot be read. Who does not take all of it closes it (`contextlib.aclosing`). `names`: of
+    all subject objects, for who lists them anyway.
     """
     looked = Looked() if looked is None else looked
+    names = names_of_subjects(subjects) if names is None else names
     look = _Look(subjects, index_key, Wanted(wanted), looked)
-    async with aclosing(in_flight(names_of_subjects(subjects), look.at, _IN_FLIGHT)) as answers:
+    async with aclosing(in_flight(names, look.at, _IN_FLIGHT)) as answers:
         async for answer in answers:
             if isinstance(answer, Unreadable):
                 _alarm(alarms, answer)

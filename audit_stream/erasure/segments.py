@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import replace
 
 from audit_stream.archive.ahead import ahead
 from audit_stream.archive.chain import Chain, Ended, Found, Free, check_whole
@@ -16,7 +17,9 @@ from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
 
 _HINT = "keep what is there, run: audit-stream verify (docs/runbooks/fork.md)"
-_SEGMENTS = "segments/"
+#: The folder, with its slash, of every segment.
+SEGMENTS = "segments/"
+_PAGE = 10_000  # names listed at once
 _AHEAD = 2  # segments of some megabytes
 
 
@@ -49,6 +52,28 @@ class Segments:
         await asyncio.to_thread(check_whole, stands, self._archive)
         return stands
 
+    async def stored_at(self, place: SegmentName) -> Found | None:
+        """As `at`, where nothing says that a segment was ever stored: None of junk, too."""
+        chain = await self._chain(place)
+        stands = None if chain is None else await chain.at(place.base)
+        if not isinstance(stands, Found) or stands.disposed:
+            return None
+        await asyncio.to_thread(check_whole, stands, self._archive)
+        return stands
+
+    async def places(self, folders: Iterable[str]) -> AsyncGenerator[SegmentName, None]:
+        """Where something stands under a segment's name, each once, its `attempt` 0, in the order
+        of names; `folders` have that order, too."""
+        last: SegmentName | None = None
+        for folder in folders:
+            after = ""
+            while page := await self._store.names(folder, after=after, limit=_PAGE):
+                after = page[-1]
+                for name in map(layout.parse_segment_name, page):
+                    if name is not None and (place := replace(name, attempt=0)) != last:
+                        last = place
+                        yield place
+
     async def every(self) -> AsyncIterator[Found]:
         """Every segment of the archive, each partition's in order and without a hole."""
         for topic, places in sorted((await self._folders()).items()):
@@ -69,11 +94,11 @@ class Segments:
         """By topic, the generations that have segments: a listing for each."""
         found: dict[str, set[int]] = {}
         after = ""
-        while names := await self._store.names(_SEGMENTS, after=after, limit=1):
+        while names := await self._store.names(SEGMENTS, after=after, limit=1):
             after, place = names[0], layout.parse_segment_name(names[0])
             if place is not None:  # anything else is verify's to name
                 found.setdefault(place.topic, set()).add(place.generation)
-                after = f"{_SEGMENTS}{place.topic}/{place.generation:05d}/~"  # behind all of it
+                after = f"{SEGMENTS}{place.topic}/{place.generation:05d}/~"  # behind all of it
         return found
 
     async def _chain(self, place: SegmentName) -> Chain | None:

@@ -111,6 +111,11 @@ class ActiveHolds:
         """Whether any hold is by what records say: else `against` reads none."""
         return bool(self._messages or self._workflows or self._ranges)
 
+    @property
+    def range_places(self) -> Collection[Place]:
+        """Where holds by range are."""
+        return self._ranges.keys()
+
     def of(self, fact: Fact) -> set[str]:
         """Ids of the holds by message, workflow or range that hold one record."""
         found = self._messages.get(fact.message, set()) | self._workflows.get(fact.workflow, set())
