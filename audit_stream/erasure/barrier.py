@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from audit_stream.archive.chain import Chain
-from audit_stream.archive.fleet import Member, forget_ended, members, newest_epoch_told
+from audit_stream.archive.fleet import Member, forget_ended, members
 from audit_stream.archive.private import Kept, PrivateObjects
 from audit_stream.archive.streams import generations
+from audit_stream.erasure.batch import JOURNAL, Step, decode_batch
+from audit_stream.erasure.request import LONGEST_REASON, check_words
+from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.evidence.signing import TrustedKeys
@@ -134,8 +137,24 @@ def _why(member: Member, in_group: set[str]) -> str:
 
 async def excuse(private: PrivateObjects, process: str, by: str, reason: str) -> None:
     """A person has found that a process is gone for good, and its memory with it: for the erasure
-    at work, and for no later one."""
+    at work, and for no later one. `RequestError` when that one does not wait for it: an excuse that
+    stands for nobody would be taken for one. `FormatError`."""
     check_actor(by)
-    epoch = await newest_epoch_told(private)
+    check_words(reason, "a reason", LONGEST_REASON)
+    kept = await private.get(JOURNAL)
+    batch = None if kept is None else decode_batch(kept.value)
+    if batch is None or batch.step is not Step.PUNCTURED:
+        raise RequestError(
+            f"no erasure waits for the process {process}",
+            hint="an excuse is for the erasure at work: say it when audit-stream redact run does",
+        )
+    epoch = batch.epochs[1]
+    waited_for = sorted(each.process for each in await members(private) if each.epoch < epoch)
+    if process not in waited_for:
+        raise RequestError(
+            f"the erasure at work does not wait for the process {process}",
+            hint=f"it waits for {', '.join(waited_for) or 'none that said it holds keys'}: "
+            "audit-stream redact fleet",
+        )
     value = {"by": by, "epoch": epoch, "reason": reason, "v": _VERSION}
     await private.update(EXCUSED + process, lambda _: value)

@@ -17,7 +17,7 @@ from audit_stream.erasure.batch import JOURNAL, Batch, Step, decode_batch
 from audit_stream.erasure.installation import Installation
 from audit_stream.erasure.listing import NOTICES, read_part
 from audit_stream.erasure.notice import Notice, acknowledged, notice_body, notice_key, waived
-from audit_stream.erasure.request import check_words
+from audit_stream.erasure.request import LONGEST_REASON, check_words
 from audit_stream.errors import NoticeError, RequestError, StoreError
 from audit_stream.evidence.redaction import check_actor
 from audit_stream.ports import Delivery, Rejected
@@ -25,7 +25,6 @@ from audit_stream.privacy.private_object import FOLDER
 
 _TOLD: Final = f"{NOTICES}told/"
 _EXCUSED: Final = f"{FOLDER}excused-receivers/"
-_LONGEST_REASON: Final = 200
 _TOLD_VERSION, _EXCUSE_VERSION = "audit-told/1", "audit-receiver-excuse/1"
 
 
@@ -129,7 +128,7 @@ async def excuse_receiver(
     """
     check_actor(by)
     check_receiver(target)
-    check_words(reason, "a reason", _LONGEST_REASON)
+    check_words(reason, "a reason", LONGEST_REASON)
     known = for_good and await forget_receiver(private, target, by, reason, at)
     batch = await _batch(private)
     waited_for = [] if batch is None else await how_far(private, batch)

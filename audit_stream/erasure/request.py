@@ -24,6 +24,7 @@ REQUESTS = f"{FOLDER}requests/"
 #: Those that something is still to be done about, and the others: only these grow.
 OPEN, CLOSED = f"{REQUESTS}open/", f"{REQUESTS}closed/"
 _LONGEST_BASIS = 200
+LONGEST_REASON = 200  # of an excuse
 
 
 class State(Enum):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from audit_stream.archive.receivers import note_receiver
+from audit_stream.erasure.barrier import excuse
 from audit_stream.erasure.notifying import excuse_receiver
-from audit_stream.errors import FormatError, NoticeError, RequestError
+from audit_stream.errors import BarrierError, FormatError, NoticeError, RequestError
 from tests.support.erasing import ANOTHER, RECORDS, SOMEBODY
-from tests.support.keeping import AT, Kept
+from tests.support.keeping import AT, Kept, Kill, Killed
 from tests.support.told import ToldReceiver
 from tests.unit.erasure.conftest import ID, KEY, RECORDS_A_PART
 from tests.unit.erasure.test_notices import left
@@ -106,3 +107,40 @@ async def test_a_reason_that_cannot_stand_in_a_certificate_is_refused(
 ) -> None:
     with pytest.raises(FormatError, match="printable"):
         await excuse_receiver(noted.private, "siem", "operator", reason, AT, for_good=True)
+
+
+async def test_no_process_is_excused_that_nothing_waits_for(noted: Kept) -> None:
+    gone, loaded = await noted.member(), await noted.member()
+    process = gone.member.process
+    await noted.file("R-1", SOMEBODY)
+    with pytest.raises(Killed):
+        await noted.run(Kill("taken", "after"))  # nothing is punctured: a hold may still come
+    for early in (process, "worker-mistyped"):
+        with pytest.raises(RequestError, match=f"no erasure waits for the process {early}"):
+            await excuse(noted.private, early, "operator", "just in case")
+    with pytest.raises(BarrierError):
+        await noted.run()
+    await loaded.loaded(2)
+    for other in ("worker-mistyped", loaded.member.process):
+        with pytest.raises(RequestError, match=f"does not wait for the process {other}") as raised:
+            await excuse(noted.private, other, "operator", "just in case")
+        assert f"it waits for {process}:" in str(raised.value.hint)
+    assert not any("excused/" in name for name in noted.private_names())
+    await excuse(noted.private, process, "operator", "scrapped")
+    await noted.run()
+    with pytest.raises(RequestError, match="no erasure waits"):
+        await excuse(noted.private, process, "operator", "once more")
+    [certificate] = await noted.certificates()
+    assert [each["process"] for each in certificate.barrier["excused"]] == [process]
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 201])
+async def test_a_reason_about_a_process_that_cannot_stand_in_a_certificate_is_refused(
+    noted: Kept, reason: str
+) -> None:
+    gone = await noted.member()
+    await noted.file("R-1", SOMEBODY)
+    with pytest.raises(BarrierError):
+        await noted.run()
+    with pytest.raises(FormatError, match="printable"):
+        await excuse(noted.private, gone.member.process, "operator", reason)

@@ -207,7 +207,8 @@ async def test_an_excuse_is_for_the_erasure_at_work_alone(kept: Kept) -> None:
     """A process that was given up and came back must not be passed over by the next one."""
     worker = await kept.member()
     process = worker.member.process
-    await excuse(kept.private, process, "operator", "before anything was erased")
+    with pytest.raises(RequestError, match=f"no erasure waits for the process {process}"):
+        await excuse(kept.private, process, "operator", "before anything was erased")
     await kept.file("R-1", SOMEBODY)
     with pytest.raises(BarrierError, match=process):
         await kept.run()
