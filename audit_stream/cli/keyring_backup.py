@@ -71,7 +71,8 @@ def restore(
     """Put a backup in place, as AUDIT_KEYRING names it, covers beside it.
 
     Refused when the keyring in place is newer, of another archive, or has keys that would be lost;
-    and when the archive shows a newer epoch: an old keyring would bring back who was erased.
+    when the archive shows a newer epoch: an old keyring would bring back who was erased; and while
+    an erasure or a hold is at work here.
 
     Exit 2: refused. 3: the archive cannot be read, so it cannot be told.
     """

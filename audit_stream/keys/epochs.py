@@ -31,6 +31,8 @@ from audit_stream.privacy.keytree import Cover
 
 #: From what says most of a destruction to what says least.
 _KINDS: tuple[DestructionKind, ...] = ("key-vault-purged", "key-vault-scheduled", "file-unlinked")
+#: Ends the name of what `keys.restore` writes before it puts it in place.
+RESTORING = ".restoring"
 #: The paths to puncture in a tree.
 PathsOf = Callable[[Tree], Iterable[int]]
 
@@ -165,15 +167,24 @@ def _epoch_of(data: bytes) -> int:
 
 def _strays(path: Path, ring: Keyring) -> list[Path]:
     named = {tree.cover for tree in ring.trees}
-    return sorted(each for each in path.parent.glob("cover-*.bin") if each.name not in named)
+    covers = [each for each in path.parent.glob("cover-*.bin") if each.name not in named]
+    return sorted([*covers, *path.parent.glob(f".cover-*.bin{RESTORING}")])
+
+
+def left_restoring(folder: Path) -> list[Path]:
+    """What a `keys.restore` left that was cut off, or is just going to put in place: covers, and a
+    keyring with all its keys."""
+    return sorted(folder.glob(f".*{RESTORING}"))
 
 
 def destroy_strays(path: Path) -> list[str]:
-    """Remove the covers beside the keyring at `path` that it does not name; their names.
+    """Remove the covers beside the keyring at `path` that it does not name, and what a restore left
+    that was cut off; their names.
 
     Whoever has one mapped goes on; no other process can open it any more.
     """
-    strays = _strays(path, parse_keyring(read_private(path)))
+    ring = parse_keyring(read_private(path))
+    strays = sorted({*_strays(path, ring), *left_restoring(path.parent)})
     try:
         for each in strays:
             each.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audit_stream.durable import left_behind
 from audit_stream.errors import KeyringError
+from audit_stream.keys.epochs import left_restoring
 from audit_stream.keys.file import load_cover, map_private
 from audit_stream.keys.modes import is_open_to_others, is_writable_by_others
 from audit_stream.keys.public import FILE as PUBLIC
@@ -59,7 +60,7 @@ def file_facts(path: Path, ring: Keyring) -> Iterator[FileFacts]:
         yield _facts(
             public, is_writable_by_others, f"others can change who is trusted: chmod 600 {public}"
         )
-    strays = {*folder.glob("cover-*.bin"), *folder.glob(".*.restoring"), *left_behind(path)}
+    strays = {*folder.glob("cover-*.bin"), *left_restoring(folder), *left_behind(path)}
     for file in sorted(strays - {*covers}):
         yield replace(_facts(file, is_open_to_others, ""), wrong=_STRAY)
 

@@ -3,7 +3,8 @@
 Everything is written and synced under other names first. Covers are renamed before the keyring, and
 never over another cover: one whose name is taken by other bytes is named by its hash. What the old
 keyring alone named goes last: it can open who was erased since. A cover that is in clear in the
-backup is wrapped before it is written, where covers are.
+backup is wrapped before it is written, where covers are. No run of erasures is at work meanwhile:
+it would remove the covers that the keyring does not name yet.
 """
 
 from __future__ import annotations
@@ -17,20 +18,31 @@ from pathlib import Path
 from audit_stream.durable import sync_folder
 from audit_stream.errors import FormatError, KeyringError
 from audit_stream.keys.backup import Backup
+from audit_stream.keys.epochs import RESTORING, left_restoring
 from audit_stream.keys.file import SIGNING, load_closed, load_cover, write_new
+from audit_stream.keys.lock import RUN_FILE, keyring_lock
 from audit_stream.keys.public import FILE as PUBLIC
 from audit_stream.keys.public import PublicKeys, parse_public
 from audit_stream.keys.wrapping import LOCAL, CoverWrapper, is_wrapped
 from audit_stream.privacy.keyring import Keyring, parse_keyring
 
-_SUFFIX = ".restoring"
 _ASIDE = "if the backup is right, move the keyring and its cover files away by hand first"
 
 
 def restore(backup: Backup, path: Path, covers: CoverWrapper = LOCAL) -> Keyring:
     """Make the backup the keyring at `path`; what stands there now. `KeyringError` when what stands
-    there is newer, of another archive, or has keys that would be lost, and when a cover of the
-    backup cannot be opened."""
+    there is newer, of another archive, or has keys that would be lost, when a cover of the backup
+    cannot be opened, and while an erasure is at work."""
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _cannot(folder, error) from error
+    with keyring_lock(path, wait=0.0, name=RUN_FILE), keyring_lock(path):
+        return _restore(backup, path, covers)
+
+
+def _restore(backup: Backup, path: Path, covers: CoverWrapper) -> Keyring:
     before = _standing(path)
     old = None if before is None else parse_keyring(before)
     if old is not None:
@@ -39,13 +51,14 @@ def restore(backup: Backup, path: Path, covers: CoverWrapper = LOCAL) -> Keyring
     _check_opens(backup, covers)
     ring, files = _placed(backup, folder, covers)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in left_restoring(folder):  # by one that was cut short
+            left.unlink()
         _write(ring, files, path, before)
         for name in {tree.cover for tree in old.trees} - files.keys() if old else ():
             (folder / name).unlink(missing_ok=True)
         sync_folder(folder)
     except OSError as error:
-        raise KeyringError(f"cannot restore to {folder}: {error.strerror}") from error
+        raise _cannot(folder, error) from error
     finally:
         for name in (path.name, *files):
             _beside(folder / name).unlink(missing_ok=True)
@@ -57,9 +70,7 @@ def _write(ring: Keyring, files: Mapping[str, bytes], path: Path, before: bytes 
     """The keyring last, over what it was judged to replace and nothing else."""
     everything = {**files, path.name: ring.encode() + b"\n"}
     for name, data in everything.items():
-        beside = _beside(path.with_name(name))
-        beside.unlink(missing_ok=True)  # of one that was cut short
-        write_new(beside, data)
+        write_new(_beside(path.with_name(name)), data)
     for name in files:
         _beside(path.with_name(name)).replace(path.with_name(name))
     sync_folder(path.parent)
@@ -67,6 +78,10 @@ def _write(ring: Keyring, files: Mapping[str, bytes], path: Path, before: bytes 
         raise KeyringError(f"{path} was changed meanwhile: nothing was restored")
     _beside(path).replace(path)
     sync_folder(path.parent)
+
+
+def _cannot(folder: Path, error: OSError) -> KeyringError:
+    return KeyringError(f"cannot restore to {folder}: {error.strerror}")
 
 
 def check_replaces(old: Keyring, new: Keyring, path: Path) -> None:
@@ -156,7 +171,7 @@ def _standing(path: Path) -> bytes | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{_SUFFIX}")
+    return path.with_name(f".{path.name}{RESTORING}")
 
 
 def _check(path: Path, ring: Keyring, covers: CoverWrapper) -> None:

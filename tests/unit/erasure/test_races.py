@@ -232,6 +232,22 @@ async def test_a_cover_counts_as_unlinked_from_when_it_was(kept: Kept) -> None:
     assert certificate.keys_destroyed_at == certificate.executed_at == kept.now
 
 
+async def test_what_a_restore_left_that_was_cut_off_is_gone_before_the_certificate(
+    kept: Kept,
+) -> None:
+    """It opens everybody who was erased since, as an old cover does."""
+    left = [kept.path.with_name(f".{name}.restoring") for name in ("cover-1.bin", kept.path.name)]
+    for each, copied in zip(left, (kept.path.with_name("cover-1.bin"), kept.path), strict=True):
+        shutil.copy(copied, each)
+    await kept.file("R-1", SOMEBODY)
+    with pytest.raises(Killed):
+        await kept.run(Kill("certified", "before"))
+    assert not [each for each in left if each.exists()]
+    await kept.run()
+    [certificate] = await kept.certificates()
+    assert certificate.keys_destroyed == "file-unlinked"
+
+
 async def test_a_batch_of_another_keeper_is_not_overwritten(kept: Kept) -> None:
     """One with a copy of the keyring, on another machine, where no lock of ours holds it."""
     await kept.file("R-1", SOMEBODY)

@@ -116,11 +116,12 @@ async def test_a_run_that_was_ended_is_finished(
     assert kept.erased() == sources(SOMEBODY)
 
 
+@pytest.mark.parametrize("name", ["cover-9.bin", ".cover-9.bin.restoring"])
 async def test_a_clear_cover_that_lies_beside_it_is_no_purge(
-    kept: Kept, double: VaultDouble
+    kept: Kept, double: VaultDouble, name: str
 ) -> None:
-    (kept.path.parent / "cover-9.bin").write_bytes(bytes(40))
-    (kept.path.parent / "cover-9.bin").chmod(0o600)
+    (kept.path.parent / name).write_bytes(bytes(40))
+    (kept.path.parent / name).chmod(0o600)
     await kept.file("R-1", SOMEBODY)
     await kept.run()
     assert await kinds(kept) == ["file-unlinked"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def derive(path: Path, subject: tuple[str, str, str]) -> object:
 def derive_at(path: Path, epoch: int) -> object:
     loaded = load_keyring(path)
     return KeyDeriver(loaded.keyring, loaded.cover, STREAM, epoch).keys(SUBJECT, YEAR)
+
+
+def test_what_a_restore_left_that_was_cut_off_is_destroyed(path: Path) -> None:
+    left = {
+        ".cover-1.bin.restoring": path.with_name("cover-1.bin"), ".keyring.json.restoring": path,
+    }  # fmt: skip
+    for name, copied in left.items():
+        shutil.copy(copied, path.with_name(name))
+    erase(path)
+    assert set(destroy_strays(path)) == {"cover-1.bin", *left}
+    assert sorted(each.name for each in path.parent.iterdir()) == ["cover-1-2.bin", path.name]
 
 
 def test_the_erased_has_no_key_and_the_others_have_theirs(path: Path) -> None:

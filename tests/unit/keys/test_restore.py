@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from audit_stream.errors import KeyringError
 from audit_stream.keys.backup import Backup, open_backup, write_backup
 from audit_stream.keys.file import create_keyring, load_keyring, write_successor, write_view
+from audit_stream.keys.lock import RUN_FILE, keyring_lock
 from audit_stream.keys.restore import restore
 from tests.support.keyrings import TAG, erase, opens, rewrite
 from tests.unit.keys.conftest import CHEAP, NAME, PHRASE
@@ -30,7 +32,9 @@ def backup_of(path: Path, name: str = "b") -> Backup:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in folder.iterdir()}
+    """Without the locks, which stay."""
+    names = (each for each in folder.iterdir() if not each.name.endswith("lock"))
+    return {each.name: each.read_bytes() for each in names}
 
 
 def test_what_was_lost_is_back_and_its_owners_only(path: Path) -> None:
@@ -151,6 +155,41 @@ def test_a_place_that_cannot_be_written_is_named(path: Path, tmp_path: Path) -> 
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(KeyringError, match="cannot"):
         restore(backup, tmp_path / "file" / "keyring.json")
+
+
+def test_nothing_is_restored_while_an_erasure_is_at_work(path: Path) -> None:
+    """It removes the covers that no keyring names: those that a restore put there a moment ago."""
+    backup = backup_of(path)
+    path.unlink()
+    before = files(path.parent)
+    with (
+        keyring_lock(path, name=RUN_FILE),
+        pytest.raises(KeyringError, match=r"another process has held .*\.erasing\.lock") as raised,
+    ):
+        restore(backup, path)
+    assert "an erasure or a hold is at work" in str(raised.value.hint)
+    assert files(path.parent) == before
+    restore(backup, path)
+    assert opens(path)
+
+
+def test_a_restore_waits_for_who_changes_the_keyring(path: Path) -> None:
+    backup = backup_of(path)
+    path.unlink()
+    with ThreadPoolExecutor(1) as beside:
+        with keyring_lock(path):
+            restored = beside.submit(restore, backup, path)
+            assert wait([restored], timeout=0.3).not_done
+            assert not path.exists()
+        assert restored.result(timeout=30) == backup.keyring
+
+
+def test_what_another_restore_left_does_not_stay(path: Path) -> None:
+    backup = backup_of(path)
+    left = path.with_name(".cover-9-9.bin.restoring")
+    left.write_bytes(b"of another backup")
+    restore(backup, path)
+    assert not left.exists()
 
 
 def test_one_that_was_put_there_meanwhile_is_not_replaced(
