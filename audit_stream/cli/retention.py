@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 Id = Annotated[str, typer.Argument(metavar="ID", help="The purge's id, as status has it.")]
 _FOUND, _CANNOT_JUDGE = 1, 3
+#: Said before a year's key is destroyed, and when it is.
+_REPLACE = (
+    "Every other view, and every Secret that one was copied into, is refused from then on: until "
+    "it is replaced, workers with it seal nothing and gateways answer 503."
+)
 
 app = typer.Typer(help="What has expired; disposing of it.", no_args_is_help=True)
 
@@ -105,8 +110,12 @@ def purge(
         return plan, filed
 
     plan, filed = _with_parts(settings, out, ask, tag)
-    out.document(_plan(plan) | {"class": tag, "purge": filed and filed.encode()})
+    views = list(settings.keyring_views) if plan.expired and plan.years else []
+    document = _plan(plan) | {"class": tag, "purge": filed and filed.encode(), "views": views}
+    out.document(document)
     _say_plan(out, tag, plan)
+    if plan.expired and plan.years:
+        _say_years(out, plan, views)
     if filed is not None:
         log_act(settings, f"purge {filed.id}: filed", by)
         out.say(f"filed as {filed.id}: audit-stream retention approve {filed.id} --by SECOND")
@@ -142,9 +151,10 @@ def run(as_json: Json = False, config: Config = None) -> None:
     from audit_stream.retention.purge import State
 
     settings, out = Settings.load(config), Output(as_json)
-    carried = _translated(out, lambda: asyncio.run(carry_out(settings, _clock())))
-    out.document({"purges": [_carried(each) for each in carried]})
-    for each in carried:
+    ran = _translated(out, lambda: asyncio.run(carry_out(settings, _clock())))
+    views = [] if ran.epoch is None else list(settings.keyring_views)
+    out.document({"purges": [_carried(each) for each in ran.carried], "views": views})
+    for each in ran.carried:
         out.say(f"{each.purge.id}: {each.purge.state.value}, {each.removed} segments removed, "
                 f"{each.owed} owed")  # fmt: skip
         if each.plan is not None:
@@ -152,9 +162,11 @@ def run(as_json: Json = False, config: Config = None) -> None:
         if each.years:
             out.say(f"destroyed the keys of {', '.join(map(str, each.years))}: make a backup "
                     "anew, older ones are refused")  # fmt: skip
-    if not carried:
+    if ran.epoch is not None:
+        out.say(f"The keyring's epoch is {ran.epoch} now. Brought up: {_named(views)}. {_REPLACE}")
+    if not ran.carried:
         out.say("nothing is approved, nothing is owed")
-    if any(each.purge.state is State.CERTIFIED for each in carried):
+    if any(each.purge.state is State.CERTIFIED for each in ran.carried):
         raise typer.Exit(_FOUND)
 
 
@@ -216,8 +228,16 @@ def _say_plan(out: Output, tag: str, plan: Plan) -> None:
     else:
         out.say(f"{tag}: nothing is to be disposed of")
     _say_blocked(out, plan)
-    if plan.years:
-        out.say(f"the keys of {', '.join(map(str, plan.years))} go with it: nothing needs them")
+
+
+def _say_years(out: Output, plan: Plan, views: list[str]) -> None:
+    out.say(f"the keys of {', '.join(map(str, plan.years))} go with it: nothing needs them")
+    out.say("The run that destroys them raises the keyring's epoch, though nobody is erased. It "
+            f"brings up {_named(views)}. {_REPLACE}")  # fmt: skip
+
+
+def _named(views: list[str]) -> str:
+    return ", ".join(views) or "no view, for AUDIT_KEYRING_VIEWS names none here"
 
 
 def _say_blocked(out: Output, plan: Plan) -> None:

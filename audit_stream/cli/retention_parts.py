@@ -10,7 +10,7 @@ from pathlib import Path
 from audit_stream.app.checks import check_reader, load_archive_keyring
 from audit_stream.app.holds import holds_reader
 from audit_stream.app.places import stores_to_write
-from audit_stream.archive.fleet import tell_epoch
+from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
 from audit_stream.evidence.layout import SegmentName
@@ -119,7 +119,16 @@ async def open_parts(
         await stores.close()
 
 
-async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a run did. `epoch`: the keyring's, where the archive was told of a new one: views and
+    backups from before are refused from then on."""
+
+    carried: Sequence[Carried]
+    epoch: int | None
+
+
+async def carry_out(settings: Settings, clock_ms: int) -> Ran:
     """Every purge that is approved or owed, under the keyring's lock. Nothing is removed from a
     second store before the header that is kept and the certificate stand there, too."""
     read_master(settings.keyring)  # refuses a view before anything is done
@@ -128,6 +137,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
         async with open_parts(settings, None, strict=True) as parts:
             await check_reader(parts.archived.store, parts.private, ring)  # no older one is led on
             head, now_ms = await judged_now(parts.archived.log, clock_ms)
+            told = await newest_epoch_told(parts.private)
             await _tell_everybody(parts)  # where a run ended before it came to that
             carried = []
             owed = [each.disposal for each in await parts.owed()]
@@ -139,7 +149,8 @@ async def carry_out(settings: Settings, clock_ms: int) -> list[Carried]:
                     carried.append(await purging.run(purge.kept_for(days), head, now_ms))
                 finally:
                     await disposer.close()
-            return carried
+            epoch = await newest_epoch_told(parts.private)
+            return Ran(carried=carried, epoch=epoch if epoch > told else None)
 
 
 async def _is_erasing(parts: Parts) -> bool:

@@ -13,7 +13,8 @@ class ErasureSettings(BaseModel):
     keyring_views: Names = Field(
         (),
         description="Keyring files of other roles' views (`keyring view`), after commas: each "
-        "erasure brings them up to the new epoch, so that their processes can take it over.",
+        "erasure, and each destroyed year, brings them up to the new epoch, so that their "
+        "processes can take it over.",
     )
     barrier_seconds: float = Field(
         120.0,

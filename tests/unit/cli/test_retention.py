@@ -15,6 +15,7 @@ import pytest
 
 from audit_stream.cli.main import run_command
 from audit_stream.evidence.segment import decode
+from audit_stream.keys.file import load_keyring, write_view
 from tests.support import bundles
 from tests.support.asking import serving
 from tests.support.eventually import until
@@ -127,7 +128,7 @@ def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(
     code, filed = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
     purge = filed["purge"]["id"]
     assert run("retention", "approve", purge, "--by", "clerk-1")[0] == 1
-    assert run("retention", "run") == (0, {"purges": []})  # nobody has approved
+    assert run("retention", "run") == (0, {"purges": [], "views": []})  # nobody has approved
     assert run("retention", "approve", purge, "--by", "officer-2")[0] == 0
     code, done = run("retention", "run")
     assert code == 0
@@ -165,6 +166,39 @@ def test_two_people_dispose_of_what_expired_and_a_gateway_says_so(
         assert (told["disposal_id"], told["regulatory_tag"]) == (purge, TAG)
         assert told["first"] < told["last"] < before
         assert gateway.get(token, message_uuid=new).status_code == 200
+
+
+def test_who_destroys_a_years_key_is_told_which_views_are_brought_up(
+    sample: Sample, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The epoch rises, so processes with any other view stop, although nobody was erased."""
+    keyring = sample.settings.keyring
+    named, other = tmp_path / "worker" / "keyring.json", tmp_path / "gateway" / "keyring.json"
+    for role in ("worker", "gateway"):
+        write_view(load_keyring(keyring), keyring, role, tmp_path / role)
+    monkeypatch.setenv("AUDIT_KEYRING_VIEWS", str(named))
+    filing = ("retention", "purge", "--class", TAG)
+    assert run(*filing)[1]["views"] == [str(named)]
+    assert run_command([*filing, "--by", "clerk-1"]) == 0
+    planned = " ".join(capsys.readouterr().out.split())
+    assert f"raises the keyring's epoch, though nobody is erased. It brings up {named}." in planned
+    assert "Every other view, and every Secret that one was copied into, is refused" in planned
+    [purge] = run("retention", "status")[1]["purges"]
+    run("retention", "approve", purge["id"], "--by", "officer-2")
+    assert run_command(["retention", "run"]) == 0
+    done = " ".join(capsys.readouterr().out.split())
+    assert f"The keyring's epoch is 2 now. Brought up: {named}. Every other view" in done
+    assert [load_keyring(each).keyring.epoch for each in (keyring, named, other)] == [2, 2, 1]
+    assert run("retention", "run") == (0, {"purges": [], "views": []})
+
+
+def test_where_no_view_is_named_all_are_to_be_replaced(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["retention", "purge", "--class", TAG]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "It brings up no view, for AUDIT_KEYRING_VIEWS names none here. Every other" in said
 
 
 def test_an_index_forgets_and_a_new_one_never_knew(sample: Sample, run: Run) -> None:
