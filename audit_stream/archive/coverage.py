@@ -166,10 +166,14 @@ def _folder(found: PartitionCoverage) -> str:
 
 def gap_between(streams: Sequence[StreamObject], partition: int) -> int:
     """Offsets between two generations of one and the same topic, which neither covers; 0 of one."""
-    if len(streams) < 2:
-        return 0
-    before, after = streams
-    if not after.topic_id or before.topic_id != after.topic_id:
+    if len(streams) < 2 or not is_one_topic(streams):
         return 0  # another topic: its offsets are others
+    after = streams[-1]
     ends = (item["next"] for item in after.ended or () if item["partition"] == partition)
     return max(0, after.genesis[partition] - next(ends, after.genesis[partition]))
+
+
+def is_one_topic(streams: Sequence[StreamObject]) -> bool:
+    """Whether generations, one behind the other, are of one and the same topic of the broker's."""
+    ids = {stream.topic_id for stream in streams}
+    return len(ids) == 1 and None not in ids and "" not in ids

@@ -44,6 +44,13 @@ class Range:
             return header.first_ts is not None and header.first_ts >= self.stop.value
         return header.base >= self.stop.value
 
+    def meets(self, after: int | None, until: int | None) -> bool:
+        """Whether what has no time of its own can be of the range: it came between two times (ms),
+        None where nothing is known."""
+        ends_before = self.start is not None and until is not None and until < self.start.value
+        begins_behind = self.stop is not None and after is not None and after >= self.stop.value
+        return not (ends_before or begins_behind)
+
 
 EVERYTHING = Range()
 

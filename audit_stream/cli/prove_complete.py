@@ -14,7 +14,7 @@ import typer
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output, write_result
 from audit_stream.errors import ConfigError, StoreError
-from audit_stream.evidence.ledger import MEANING
+from audit_stream.evidence.ledger import LOST, MEANING
 from audit_stream.settings import Settings
 from audit_stream.verify.report import Verdict
 
@@ -53,9 +53,9 @@ def prove_complete(
     """State, signed: of so many offsets of a topic over a period so many were archived, so many
     duplicates, …; unexplained 0. It is over whole segments, and names the first and last object.
 
-    Exit 0: complete, nothing unresolved in quarantine, every message of the list has a terminal
-    status. 1: not so. 2: wrong use. 3: it cannot be shown yet that the period is over in every
-    partition: archive more, or run the notary with the broker at hand.
+    Exit 0: complete, nothing lost, nothing unresolved in quarantine, every message of the list has
+    a terminal status. 1: not so. 2: wrong use. 3: it cannot be shown yet that the period is over in
+    every partition: archive more, or run the notary with the broker at hand.
     """
     settings, out = Settings.load(config), Output(as_json)
     listed = frozenset(_ids(manifest)) if manifest else frozenset()
@@ -67,9 +67,10 @@ def prove_complete(
     _show(out, proof, len(listed))
     if output is not None:
         write_result(output, proof.note.encode())
-    if proof.statement.unexplained or proof.statement.unresolved or proof.missing:
+    said = proof.statement
+    if said.lost or said.unexplained or said.unresolved or proof.missing:
         raise typer.Exit(_FOUND)
-    if not proof.statement.is_complete:
+    if not said.is_over:
         raise typer.Exit(Verdict.CANNOT_JUDGE.value)
 
 
@@ -173,14 +174,24 @@ def _show(out: Output, proof: _Proof, listed: int) -> None:
         out.say(f"WITHOUT A TERMINAL STATUS {message}")
     if listed:
         out.say(f"of {listed:,} messages on the list {len(proof.missing):,} have none")
-    word = "COMPLETE" if statement.is_complete else "NOT SHOWN COMPLETE"
+    for each in statement.stretches:
+        if lost := each.counts[LOST]:
+            out.say(f"LOST generation {each.generation} partition {each.partition}: retention "
+                    f"deleted {lost:,} offsets before they were archived")  # fmt: skip
     out.say(
-        f"{word}: {statement.counts.total():,} offsets, unexplained {statement.unexplained}, "
+        f"{_word(statement)}: {statement.counts.total():,} offsets, lost {statement.lost}, "
+        f"unexplained {statement.unexplained}, "
         f"quarantined {statement.counts['q']} (unresolved {statement.unresolved}), assurance "
         f"{statement.assurance or 'none'}"
     )
     if statement.checkpoint is None:
         out.note("there is no archive log: nothing outside vouches for this statement")
+
+
+def _word(statement: Statement) -> str:
+    if statement.is_complete:
+        return "COMPLETE"
+    return "NOT SHOWN COMPLETE" if not statement.is_over else "NOT COMPLETE"
 
 
 def _row(generation: int, partition: int, counts: Any, offsets: int, complete: bool) -> list[Any]:

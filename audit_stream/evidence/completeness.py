@@ -67,8 +67,19 @@ class Statement:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing of the period can be missing from the archive."""
+        """Whether nothing of the period can be missing from the archive: the period is over in
+        every partition, and nothing of it was lost or is unexplained."""
+        return self.is_over and not (self.lost or self.unexplained)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more of the period can come, in any partition."""
         return bool(self.stretches) and all(each.complete for each in self.stretches)
+
+    @property
+    def lost(self) -> int:
+        """Offsets that retention deleted before they were archived."""
+        return self.counts[ledger.LOST]
 
     def line(self) -> bytes:
         """The canonical line, without its newline."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
 from audit_stream.archive.completeness import Completeness, Prover, Reached
 from audit_stream.archive.range import Bound, Range
 from audit_stream.errors import ForkAlarm, FormatError
 from audit_stream.evidence import layout
+from audit_stream.evidence.completeness import Statement
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.memory import MemoryWormStore
-from tests.support.chains import TRUSTED, ChainMaker, stream_of
+from tests.support.chains import NAME, TRUSTED, ChainMaker, stream_of
 
 
 def period(start: int, stop: int) -> Range:
@@ -23,6 +27,14 @@ async def proved(
 ) -> Completeness:
     prover = Prover(store, TRUSTED, period(start, stop), reached or {})  # type: ignore[arg-type]
     return await prover.run("t")
+
+
+def statement_of(found: Completeness) -> Statement:
+    return Statement(
+        archive=NAME, topic="t", start="", stop="", made_at="", stretches=found.stretches,
+        unexplained=found.unexplained, unresolved=found.unresolved, assurance=None,
+        checkpoint=None,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -64,6 +76,47 @@ async def test_only_what_the_period_quarantined_is_unresolved(maker: ChainMaker)
     assert (await proved(maker.store, 10, 20)).unresolved == 2
 
 
+@pytest.mark.parametrize(
+    ("segments", "lost"),
+    [
+        pytest.param([(0, 5, "10i"), (30, 31, "5l5i")], 5, id="all of the period"),
+        pytest.param([(0, 5, "10i"), (None, None, "10l"), (30, 31, "5l5i")], 15, id="in two"),
+        pytest.param([(0, 5, "10i"), (None, None, "10l"), (30, 31, "10i")], 10, id="on its own"),
+        pytest.param([(0, 5, "5i5l"), (30, 31, "10i")], 5, id="behind what is before it"),
+        pytest.param([(0, 5, "5i2x3l"), (None, None, "10x"), (30, 31, "10i")], 3, id="then holes"),
+        pytest.param([(0, 5, "10i"), (None, None, "10l"), (15, 16, "10i")], 10, id="its start"),
+        pytest.param([(12, 13, "10i"), (30, 31, "2x3l5i")], 3, id="its end"),
+        pytest.param([(None, None, "10l"), (30, 31, "10i")], 10, id="before the first record"),
+        pytest.param([(0, 5, "10i"), (None, None, "10l")], 10, id="and nothing behind it"),
+        pytest.param([(0, 5, "10i"), (None, None, "10l"), (7, 8, "10i")], 0, id="before it"),
+        pytest.param([(0, 5, "5i5l"), (7, 8, "5l5i"), (30, 31, "10i")], 0, id="twice before it"),
+        pytest.param([(12, 25, "10i"), (30, 31, "5l5i")], 0, id="behind it"),
+        pytest.param([(0, 5, "10i"), (30, 31, "5i5l"), (40, 41, "5l5i")], 0, id="long behind it"),
+        pytest.param([(0, 5, "10i"), (30, 31, "5x5i")], 0, id="never there"),
+    ],
+)
+async def test_what_retention_deleted_counts_if_it_can_be_of_the_period(
+    maker: ChainMaker, segments: list[tuple[int | None, int | None, str]], lost: int
+) -> None:
+    for segment in segments:
+        await add(maker, *segment)
+    found = await proved(maker.store, 10, 20)
+    (stretch,) = found.stretches
+    assert stretch.counts["l"] == lost
+    assert stretch.complete is (segments[-1][1] is not None and segments[-1][1] >= 20)
+    statement = statement_of(found)
+    assert statement.lost == lost
+    assert statement.is_complete is (stretch.complete and not lost)
+    assert orjson.loads(statement.line())["complete"] is statement.is_complete
+
+
+async def test_a_loss_is_of_what_the_generation_before_left_open() -> None:
+    old, new = await two_generations((0, 5), genesis=10)
+    await add(new, 30, 31, "5l5i")
+    assert (await proved(old.store, 10, 20)).stretches[1].counts["l"] == 5
+    assert (await proved(old.store, 1, 4)).stretches[1].counts["l"] == 0
+
+
 async def test_a_hole_or_a_fork_is_an_error_not_a_number(tmp_path: object) -> None:
     maker = ChainMaker(FileStore(tmp_path), stream_of("t", partitions=1))  # type: ignore[arg-type]
     await maker.found()
@@ -82,22 +135,35 @@ async def test_a_segment_that_does_not_continue_is_an_error(maker: ChainMaker) -
         await proved(maker.store, 10, 20)
 
 
-async def test_offsets_between_two_generations_are_unexplained(maker: ChainMaker) -> None:
-    from dataclasses import replace
-
-    first = replace(maker.stream, topic_id="T", topic="t")
+async def two_generations(times: tuple[int, int], genesis: int) -> tuple[ChainMaker, ChainMaker]:
+    """Ten offsets at these times, then the next generation of the same topic, from `genesis` on."""
     store = MemoryWormStore()
-    old = ChainMaker(store, first)
+    old = ChainMaker(store, replace(stream_of("t", partitions=1), topic_id="T"))
     await old.found()
-    await add(old, 10, 12)
-    leaf = old.links[0].leaf
-    later = stream_of("t", partitions=1, generation=2, genesis=25,
-                      ended=[{"leaf": leaf, "next": 10, "partition": 0}])  # fmt: skip
+    await add(old, *times)
+    later = stream_of("t", partitions=1, generation=2, genesis=genesis,
+                      ended=[{"leaf": old.links[0].leaf, "next": 10, "partition": 0}])  # fmt: skip
     new = ChainMaker(store, replace(later, topic_id="T"))
     await new.found()
+    return old, new
+
+
+async def test_offsets_between_two_generations_are_unexplained() -> None:
+    old, new = await two_generations((10, 12), genesis=25)
     await add(new, 15, 16)
-    found = await proved(store, 10, 20)
+    found = await proved(old.store, 10, 20)
     assert found.unexplained == 15
+    assert not statement_of(found).is_complete
     assert [s.generation for s in found.stretches] == [1, 2]
-    assert await store.get(layout.stream_name("t", 2)) is not None
+    assert await old.store.get(layout.stream_name("t", 2)) is not None
     assert str(SegmentName("t", 2, 0, 25)) == found.stretches[1].first_object
+
+
+@pytest.mark.parametrize(("start", "stop", "unexplained"), [(10, 20, 15), (1, 4, 0), (31, 40, 0)])
+async def test_offsets_between_two_generations_are_of_the_time_between(
+    start: int, stop: int, unexplained: int
+) -> None:
+    old, new = await two_generations((0, 5), genesis=25)
+    await add(new, None, None, "10x")
+    await add(new, 30, 31)
+    assert (await proved(old.store, start, stop)).unexplained == unexplained
