@@ -166,7 +166,7 @@ def _parse_part(text: str) -> Part:
 
 
 def _names(reader: BlockingReader, part: Part) -> list[str]:
-    names = [name for prefix in part.prefixes for name in reader.names(prefix) if part.holds(name)]
+    names = part.names(reader.names)
     if not part.is_there(names):
         raise ConfigError(
             "there is nothing of this part in the archive" if part.topic else

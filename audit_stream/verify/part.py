@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from audit_stream.evidence import layout
+from audit_stream.evidence.log_names import LOG_FOLDER
 from audit_stream.evidence.register import Register, parse_entry_name
 
 _FOLDER = re.compile(
     r"(?:segments/)?(?P<topic>[A-Za-z0-9._-]+)(?:/(?P<generation>[0-9]{1,9}))??"
     r"(?:/(?P<partition>[0-9]{1,9}))?/?"
 )
+#: A full tile and an anchor are of batches, a batch names every other object.
+_BEFORE_ALL = ("tile/", "anchor/", LOG_FOLDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +30,27 @@ class Part:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """Prefixes that hold every name of the part (and perhaps others)."""
+        """Prefixes that hold every name of the part (and perhaps others), in the order in which an
+        archive that is being written has to be listed: what names something before what it names,
+        which then is there. Of everything, disposals once more, behind segments."""
         if self.topic is None:
-            return ("",)
+            return (*_BEFORE_ALL, "", Register.DISPOSALS.folder, layout.DISPOSED_FOLDER)
         streams = (layout.stream_folder(self.topic),)
         if self.stream_only:
             return streams
-        kept = (f"{layout.DISPOSED_FOLDER}{self.topic}/", Register.DISPOSALS.folder)
-        return (*streams, f"segments/{self.topic}/", *kept)
+        kept = (Register.DISPOSALS.folder, f"{layout.DISPOSED_FOLDER}{self.topic}/")
+        return (f"segments/{self.topic}/", *streams, *kept)
+
+    def names(self, listed: Callable[[str], Iterable[str]]) -> list[str]:
+        """The names of the part; `listed` asks the archive for those with a prefix."""
+        found: dict[str, None] = {}
+        before: tuple[str, ...] = ()
+        for prefix in self.prefixes:
+            for name in listed(prefix):
+                if self.holds(name) and not name.startswith(before):  # else it was stored since
+                    found[name] = None
+            before += (prefix,) if prefix else ()
+        return list(found)
 
     @property
     def has_whole_topics(self) -> bool:
