@@ -27,6 +27,7 @@ Place = tuple[str, int, int]
 #: (log start, end) of a broker's partition.
 Ends = Mapping[tuple[str, int], tuple[int, int]]
 _STREAMS = "streams/"
+_MOST_JUNK = 64  # bases below a logged segment's end at which something else stands
 _HINT = "read docs/runbooks/fork.md; audit-stream verify says more"
 
 
@@ -58,15 +59,23 @@ class Gatherer:
         return sorted({topic for topic, _, _ in self._places})
 
     async def resume(self, coverage: Iterable[Covered]) -> None:
-        """Begin where a log's last digest says it is. `FormatError`, `ForkAlarm`."""
+        """Begin where a log's last digest says it is; a partition of which the store no longer has
+        that place is left out, as one that does not fit. `FormatError`."""
         for covered in coverage:
             name = layout.stream_name(covered.topic, covered.generation)
             chain = Chain(self._store, self.keys, await self._stream(name), covered.partition)
-            link = await _link_at(chain, covered.archived_next)
-            self._places[covered.topic, covered.generation, covered.partition] = _Logged(
-                chain, link
-            )
+            logged = await self._resumed(chain, covered)
+            self._places[covered.topic, covered.generation, covered.partition] = logged
             self._streams.add(name)
+
+    async def _resumed(self, chain: Chain, covered: Covered) -> _Logged:
+        try:
+            return _Logged(chain, await _link_at(chain, covered.archived_next))
+        except ForkAlarm as error:
+            self._alarm(chain.name, error)
+            # The digest goes on saying how far the leaves are; nothing is followed from there.
+            end = Link(next=covered.archived_next, seq=0, leaf=None)
+            return _Logged(chain, end, stopped=True)
 
     async def take(self, batch: Batch) -> None:
         """Another notary's batch won: go on behind it."""
@@ -175,14 +184,26 @@ def _covered(place: Place, following: int, ends: Ends | None) -> Covered:
 
 
 async def _link_at(chain: Chain, following: int) -> Link:
-    """The link of the segment that ends before `following`."""
+    """The link of the segment that ends before `following`. `ForkAlarm` when there is none.
+
+    Whoever may put objects can have put some that are no segment of this chain under the offsets it
+    covers: they hide nothing.
+    """
     if following == chain.genesis.next:
         return chain.genesis
-    base = await chain.newest_base(below=following)
-    found = None if base is None else await chain.at(base)
-    if not isinstance(found, Found) or found.link.next != following:
-        raise ForkAlarm(
-            f"the archive log covers {chain.name} up to {following}, and no segment ends there",
-            hint=_HINT,
-        )
-    return found.link
+    wrong: ForkAlarm | FormatError | None = None
+    base, looked_at = await chain.newest_base(below=following), 0
+    while base is not None and looked_at < _MOST_JUNK:
+        try:
+            found = await chain.at(base)
+            if isinstance(found, Found) and found.link.next == following:
+                return found.link
+        except (ForkAlarm, FormatError) as error:
+            wrong = error
+        base, looked_at = await chain.newest_base(below=base), looked_at + 1
+    if isinstance(wrong, UnknownVersion):  # it may be what a newer notary has logged
+        raise wrong
+    raise ForkAlarm(
+        f"the archive log covers {chain.name} up to {following}, and no segment ends there",
+        hint=_HINT,
+    ) from wrong

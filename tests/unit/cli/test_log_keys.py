@@ -13,6 +13,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from audit_stream.cli.main import run_command
+from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.keys.file import create_keyring, load_keyring, write_view
 from audit_stream.stores.file import FileStore
@@ -133,6 +134,25 @@ def test_a_stolen_key_that_still_signs_is_revoked(here: Installation, ask: Ask) 
     assert key["revoked_at_size"] == end
     [problem] = ask("verify", code=1)["problems"]
     assert problem.startswith("V24 segments/")
+
+
+def test_what_a_thief_put_or_took_keeps_no_key_from_being_revoked(
+    here: Installation, ask: Ask, capsys: Captured
+) -> None:
+    old = load_keyring(here.keyring).signer
+    here.seal()
+    here.seal()
+    assert run_command(["log", "announce", "--reason", "the first"]) == 0
+    assert run_command(["keyring", "rotate", str(here.folder / "next")]) == 0
+    here.use(here.folder / "next" / "keyring.json")
+    assert run_command(["log", "announce", "--reason", "yearly"]) == 0
+    archive = here.folder / "archive"
+    (archive / str(SegmentName("t", 1, 0, 19))).write_bytes(b"junk")
+    (archive / str(SegmentName("t", 1, 0, 10))).unlink()
+    assert run_command(["log", "revoke", old.kid, "--reason", "a thief"]) == 0
+    assert "fork:t/0: left out of the archive log" in capsys.readouterr().err
+    keys = [(key["kid"], key["revoked_at_size"]) for key in ask("log", "keys")["keys"]]
+    assert [revoked for kid, revoked in keys if kid == old.kid] != [None]
 
 
 def test_a_view_trusts_the_successor_too(here: Installation) -> None:

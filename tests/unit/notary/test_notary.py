@@ -304,20 +304,6 @@ async def test_a_stream_nobody_trusted_signed_is_left_out(store: WormStore, time
     assert found.alarmed == [f"fork:{STREAM}"]
 
 
-async def test_a_segment_the_log_covers_and_the_store_lost_is_the_fork_alarm(
-    tmp_path: Path, time: Time
-) -> None:
-    store = FileStore(tmp_path)
-    maker = ChainMaker(store, stream_of("t"))
-    await maker.found()
-    await maker.add(0)
-    name = await maker.add(0)
-    await (await office(store, time)).notary.write()
-    (tmp_path / name).unlink()
-    with pytest.raises(ForkAlarm, match="covers t/0 up to 20"):
-        await office(store, time)
-
-
 async def test_a_new_generation_is_logged_with_its_stream(
     store: WormStore, time: Time, maker: ChainMaker
 ) -> None:
