@@ -128,20 +128,22 @@ class Notary:
             if batches and not (leaves or entries):
                 assert head is not None
                 return Written(head, ours, batches)
-            batch = self._batch(head, leaves, [*entries, *others], await self._ends())
+            time = self._now()  # the ends are of then or later: who reads them counts on it
+            batch = self._batch(head, leaves, [*entries, *others], await self._ends(), time)
             if await self._put(batch):
                 await self._take(head, batch)
                 await self._write_tiles(batch.old_size, batch.new_size)
                 ours, batches = ours + len(batch.leaves), batches + 1
 
     def _batch(
-        self, head: Head | None, leaves: list[Leaf], others: list[Leaf], ends: Ends | None
+        self, head: Head | None, leaves: list[Leaf], others: list[Leaf], ends: Ends | None,
+        time: str,
     ) -> Batch:  # fmt: skip
         before = Frontier() if head is None else head.frontier
         archive = self._signer.key.name
         digest = Digest(
             archive=archive, coverage=self._gatherer.coverage(leaves, ends),
-            prev_root=before.root, time=self._now(), registers=self._registered.heads(others),
+            prev_root=before.root, time=time, registers=self._registered.heads(others),
         )  # fmt: skip
         whole = (*leaves, *others, Leaf(digest.line()))
         after = before.add(leaf.hash for leaf in whole)

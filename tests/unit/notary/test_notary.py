@@ -51,10 +51,13 @@ class Time:
 class Office:
     """One notary over a store, with its alarms."""
 
+    answered_after = 0.0  # seconds that the broker takes
+
     def __init__(self, store: WormStore, time: Time, ends: Ends | None = None) -> None:
         self.alarms = AlarmBoard("notary")
 
         async def ask() -> Ends | None:
+            time.advance(self.answered_after)
             return ends
 
         gatherer = Gatherer(store, NAME, TRUSTED, self.alarms)
@@ -139,6 +142,15 @@ async def test_an_idle_minute_has_a_batch_too(
     assert (written.leaves, written.head.size) == (1, 3)
     assert written.head.digest.coverage[0].end is None  # the broker was away
     await check(store, STREAM)
+
+
+async def test_the_brokers_ends_are_not_older_than_the_digest_says(
+    store: WormStore, time: Time, maker: ChainMaker
+) -> None:
+    found = await office(store, time, {("t", 0): (0, 25)})
+    found.answered_after = 3.0
+    began = time()
+    assert (await found.notary.write()).head.digest.time == began
 
 
 async def test_a_clock_that_was_ahead_does_not_make_the_log_stand_still(
