@@ -4,7 +4,8 @@ Segments are taken whole: of most dispositions only the segment's first and last
 what retention deleted not even that: it came between the records before and behind it, and counts
 if that can have been in the period. A period is over in a partition when a later record was
 archived behind it, or when the archive log's digest says, at a time behind it, that the archive had
-reached the broker's end.
+reached the broker's end. Of a rekeyed topic neither tells: it is over when the archive has all that
+had been copied once everything there was in the raw topic, at a time behind it, was.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ class Prover:
                 known = {}
             for partition in range(stream.partitions):
                 reading = await self._partition(stream, partition, known.get(partition))
-                if self._period.meets(reading.before, reading.first):
+                at_the_break = reading.stretch.base == stream.genesis[partition]
+                if at_the_break or self._period.meets(reading.before, reading.first):
                     self.found.unexplained += gap_between(pair, partition)
                 known[partition] = reading.last
         self.found.unresolved = self._quarantined.unresolved

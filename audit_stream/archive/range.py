@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from audit_stream.errors import ConfigError
+from audit_stream.errors import ConfigError, FormatError
+from audit_stream.evidence.encoding import milliseconds
 from audit_stream.evidence.segment import Header
+
+_CLOCKS_MS = 3_600_000  # by which a producer's clock may be ahead of a worker's
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,32 @@ class Range:
         ends_before = self.start is not None and until is not None and until < self.start.value
         begins_behind = self.stop is not None and after is not None and after >= self.stop.value
         return not (ends_before or begins_behind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinRange(Range):
+    """The same of a rekeyed topic, whose records come in another order than that of their times:
+    each has the time of its original and may follow long behind it.
+
+    So only what was sealed before the range began lies before it, and nothing lies behind it.
+    """
+
+    def is_before(self, header: Header) -> bool:
+        """Whether the whole segment lies before the range."""
+        assert self.start is not None
+        try:
+            sealed = milliseconds(header.sealed_at)
+        except FormatError:
+            return False
+        return sealed + _CLOCKS_MS < self.start.value
+
+    def is_behind(self, header: Header) -> bool:
+        """No segment is known to."""
+        return False
+
+    def meets(self, after: int | None, until: int | None) -> bool:
+        """What was lost counts with the segment that says so."""
+        return False
 
 
 EVERYTHING = Range()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +19,12 @@ from audit_stream.settings import Settings
 from audit_stream.verify.report import Verdict
 
 if TYPE_CHECKING:
-    from audit_stream.archive.completeness import Completeness
+    from audit_stream.app.copied import TwinShown
+    from audit_stream.archive.completeness import Completeness, Reached
     from audit_stream.archive.range import Range
     from audit_stream.evidence.completeness import Statement
     from audit_stream.evidence.digest import Digest
+    from audit_stream.kafka.losses import Losses
     from audit_stream.keys.file import LoadedKeyring
     from audit_stream.notary.log import Head
 
@@ -34,6 +36,12 @@ class _Proof:
     statement: Statement
     note: str
     missing: Sequence[str]  # of a sender's list, without a terminal status
+    shown: TwinShown | None  # of a rekeyed topic
+
+    @property
+    def lost_before(self) -> Mapping[tuple[str, int], Losses]:
+        """What a rekeyed topic lost before it was copied, by (topic, partition)."""
+        return {} if self.shown is None else self.shown.lost
 
 
 def prove_complete(
@@ -44,6 +52,9 @@ def prove_complete(
         Path | None,
         typer.Option(help="The sender's own list: a message id a line, or JSON lines with one."),
     ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Of a rekeyed topic: seconds to wait until all is copied.")
+    ] = 0.0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the signed statement there.")
     ] = None,
@@ -52,6 +63,8 @@ def prove_complete(
 ) -> None:
     """State, signed: of so many offsets of a topic over a period so many were archived, so many
     duplicates, …; unexplained 0. It is over whole segments, and names the first and last object.
+    Of a rekeyed topic the broker is asked, too: all that is in the raw topic must be copied, and
+    the archive be where the copies end. Every segment sealed since the period began counts.
 
     Exit 0: complete, nothing lost, nothing unresolved in quarantine, every message of the list has
     a terminal status. 1: not so. 2: wrong use. 3: it cannot be shown yet that the period is over in
@@ -60,7 +73,9 @@ def prove_complete(
     settings, out = Settings.load(config), Output(as_json)
     listed = frozenset(_ids(manifest)) if manifest else frozenset()
     try:
-        proof = asyncio.run(_prove(settings, topic, _period(start, stop), listed, (start, stop)))
+        proof = asyncio.run(
+            _prove(settings, topic, _period(start, stop), listed, (start, stop), wait)
+        )
     except StoreError as error:
         out.note(f"{error.code}: {error}")
         raise typer.Exit(Verdict.CANNOT_JUDGE.value) from error
@@ -68,7 +83,7 @@ def prove_complete(
     if output is not None:
         write_result(output, proof.note.encode())
     said = proof.statement
-    if said.lost or said.unexplained or said.unresolved or proof.missing:
+    if said.lost or proof.lost_before or said.unexplained or said.unresolved or proof.missing:
         raise typer.Exit(_FOUND)
     if not said.is_over:
         raise typer.Exit(Verdict.CANNOT_JUDGE.value)
@@ -106,26 +121,38 @@ def _id(line: str, number: int) -> str:
 
 
 async def _prove(
-    settings: Settings, topic: str, period: Range, listed: frozenset[str], names: tuple[str, str]
-) -> _Proof:
+    settings: Settings, topic: str, period: Range, listed: frozenset[str], names: tuple[str, str],
+    wait: float,
+) -> _Proof:  # fmt: skip
+    from audit_stream.app.copied import raw_of_twin, shown_by_copying
     from audit_stream.app.places import archive_to_read
     from audit_stream.archive.completeness import Prover
+    from audit_stream.archive.range import TwinRange
     from audit_stream.keys.file import load_closed, log_signer
     from audit_stream.notary.log import ArchiveLog
 
     ring, store = load_closed(settings.keyring), archive_to_read(settings)
     try:
-        head = await ArchiveLog(store, ring.log_key).head()
         assert period.stop is not None
-        reached = {} if head is None else _reached(head.digest, topic, period.stop.value)
+        stop, shown = period.stop.value, None
+        if raw_of_twin(topic) is not None:
+            period = TwinRange(start=period.start, stop=period.stop)
+            shown = await shown_by_copying(settings, store, ring.trusted, topic, stop, wait)
+        head = await ArchiveLog(store, ring.log_key).head()
+        reached: Reached = {} if head is None else _reached(head.digest, topic, stop)
+        reached = reached if shown is None else shown.reached
         found = await Prover(store, ring.trusted, period, reached, listed).run(topic)
     finally:
         await store.close()
     if not found.stretches:
         raise ConfigError(f"the archive holds no stream of {topic}")
+    if shown is not None and not shown.reached:  # also where the newest generation was ended
+        for each in found.stretches:
+            each.complete &= each.generation < found.stretches[-1].generation
     statement = _statement(ring, topic, names, found, head)
     note = log_signer(ring.keyring).sign(statement.line().decode() + "\n").encode().decode()
-    return _Proof(statement=statement, note=note, missing=sorted(listed - found.listed))
+    missing = sorted(listed - found.listed)
+    return _Proof(statement=statement, note=note, missing=missing, shown=shown)
 
 
 def _reached(
@@ -164,6 +191,10 @@ def _show(out: Output, proof: _Proof, listed: int) -> None:
     out.document({
         "statement": orjson.loads(statement.line()), "note": proof.note,
         "listed": listed, "without_terminal_status": list(proof.missing),
+        "lost_before_copying": [
+            {"topic": topic, "partition": partition} | asdict(losses)
+            for (topic, partition), losses in sorted(proof.lost_before.items())
+        ],
     })  # fmt: skip
     columns = ["generation", "partition", "offsets", *MEANING.values(), "complete"]
     out.table(f"{statement.topic}, {statement.start} to {statement.stop}", columns, [
@@ -178,6 +209,11 @@ def _show(out: Output, proof: _Proof, listed: int) -> None:
         if lost := each.counts[LOST]:
             out.say(f"LOST generation {each.generation} partition {each.partition}: retention "
                     f"deleted {lost:,} offsets before they were archived")  # fmt: skip
+    for (topic, partition), losses in sorted(proof.lost_before.items()):
+        out.say(f"LOST {topic}/{partition}: retention deleted {losses.count} offsets between "
+                f"{losses.first} and {losses.next} before they were copied")  # fmt: skip
+    if proof.shown is not None and proof.shown.why:
+        out.note(f"it cannot be shown yet: {proof.shown.why}")
     out.say(
         f"{_word(statement)}: {statement.counts.total():,} offsets, lost {statement.lost}, "
         f"unexplained {statement.unexplained}, "

@@ -16,7 +16,7 @@ from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
 from audit_stream.errors import BrokerError, ConfigError, StoreError
 from audit_stream.evidence.ledger import MEANING
-from audit_stream.kafka.losses import Losses, with_lost
+from audit_stream.kafka.losses import Losses
 from audit_stream.settings import Settings
 from audit_stream.verify.report import Verdict
 
@@ -65,23 +65,11 @@ async def cover(
 
 
 async def _copying(settings: Settings, connection: Any) -> Copying:
-    if not settings.rekey_topics:
-        return Copying()
-    from audit_stream.kafka.ask import committed_by, topic_ends
+    from audit_stream.app.copied import copied
 
-    committed = await committed_by(connection, settings.app_id)
-    # Asked behind it: what is copied meanwhile is no offset of another topic.
-    ends = await topic_ends(connection, settings.rekey_topics)
-    to_come, lost = 0, {}
-    for place, (start, end) in ends.items():
-        done, text = committed.get(place, (start, ""))
-        if done > end:  # another topic's: all is copied
-            done, text = start, ""
-        to_come += max(0, end - max(start, done))
-        losses = with_lost(Losses.read(text), done, start)
-        if losses is not None:
-            lost[place] = losses
-    return Copying(to_come, lost)
+    found = await copied(connection, settings.app_id, settings.rekey_topics)
+    lost = {place: each.losses for place, each in found.items() if each.losses is not None}
+    return Copying(sum(each.to_come for each in found.values()), lost)
 
 
 async def _faults(settings: Settings, coverage: Coverage) -> list[str]:

@@ -9,8 +9,11 @@ import orjson
 import pytest
 
 from audit_stream.evidence.note import parse_note, parse_vkey
+from audit_stream.kafka.ask import topic_ends
+from audit_stream.kafka.connect import KafkaConnection
 from tests.support.commands import document, run
 from tests.support.events import Events
+from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -60,6 +63,37 @@ async def test_a_period_is_stated_signed_and_held_against_a_list(
         fleet, *words, stop, "--manifest", str(listed), code=1 if coverage.unresolved else 0
     )
     assert again["without_terminal_status"] == []
+
+
+async def test_a_rekeyed_topic_is_complete_once_all_is_copied(fleet: Fleet) -> None:
+    """Records wait in the raw topic while its twin's archive is at the twin's end."""
+    fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
+    await fleet.prepare()
+    events = Events(82, fleet.topic)
+    fleet.start(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(300)])
+    await eventually(lambda: copied(fleet, 300))
+    await fleet.settled()
+    await fleet.stop(0)
+    await fleet.send([(b"tenant_b", value) for _, value in events.lines(200)])
+    stop = at(0)
+    assert (await run(fleet, "notary", "--once")).returncode == 0
+    words = ("prove-complete", "--topic", f"{fleet.topic}-rekeyed", "--from", at(-60), "--to", stop)
+    done = await run(fleet, *words, "--json")
+    assert not orjson.loads(done.stdout)["statement"]["complete"]
+    assert f"200 offsets of {fleet.topic} are not copied yet" in done.stderr
+    fleet.start(0)
+    done = await run(fleet, *words, "--wait", "120", "--json")
+    statement = orjson.loads(done.stdout)["statement"]
+    assert statement["complete"]
+    assert statement["offsets"] >= 500
+    assert done.returncode == (1 if statement["unresolved"] else 0)
+
+
+async def copied(fleet: Fleet, count: int) -> bool:
+    connection = KafkaConnection.from_settings(fleet.settings)
+    ends = await topic_ends(connection, [f"{fleet.topic}-rekeyed"])
+    return sum(end for _, end in ends.values()) >= count
 
 
 @pytest.mark.parametrize(

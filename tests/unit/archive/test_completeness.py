@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from audit_stream.archive.completeness import Completeness, Prover, Reached
-from audit_stream.archive.range import Bound, Range
+from audit_stream.archive.range import Bound, Range, TwinRange
 from audit_stream.errors import ForkAlarm, FormatError
 from audit_stream.evidence import layout
 from audit_stream.evidence.completeness import Statement
@@ -74,6 +74,31 @@ async def test_only_what_the_period_quarantined_is_unresolved(maker: ChainMaker)
     await add(maker, 10, 12, "4i2q4i")
     await add(maker, 21, 22, "10q")
     assert (await proved(maker.store, 10, 20)).unresolved == 2
+
+
+async def test_of_a_rekeyed_topic_no_time_says_that_a_period_is_over(maker: ChainMaker) -> None:
+    """Each copy has its original's time, and comes when its partition's turn does."""
+    early = "1969-12-31T22:59:59.000Z"
+    await maker.add(first_ts=0, last_ts=1, sealed_at=early)  # more than an hour before
+    await maker.add(first_ts=31, last_ts=9)
+    await maker.add(first_ts=15, last_ts=16)
+    twin = TwinRange(start=Bound(10, is_time=True), stop=Bound(20, is_time=True))
+    for reached, complete in (({}, False), ({(1, 0): (31, 31)}, False), ({(1, 0): (30, 30)}, True)):
+        (stretch,) = (await Prover(maker.store, TRUSTED, twin, reached).run("t")).stretches
+        assert stretch.complete is complete
+        assert (stretch.base, stretch.offsets) == (10, 20)
+    (stretch,) = (await proved(maker.store, 10, 20)).stretches
+    assert stretch.complete  # as of any other topic
+
+
+async def test_what_a_rekeyed_topic_lost_counts_with_its_segment(maker: ChainMaker) -> None:
+    early = "1969-12-31T22:59:59.000Z"
+    await maker.add(first_ts=0, last_ts=1, ledger="5i5l", sealed_at=early)
+    await maker.add(first_ts=31, last_ts=32, ledger="4i6l")
+    await maker.add(first_ts=12, last_ts=13)
+    twin = TwinRange(start=Bound(10, is_time=True), stop=Bound(20, is_time=True))
+    (stretch,) = (await Prover(maker.store, TRUSTED, twin, {}).run("t")).stretches
+    assert stretch.counts["l"] == 6
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,27 @@ def test_what_was_lost_is_not_stated_complete(
     assert any(line.startswith(word) for line in out.splitlines())
     assert ("LOST generation 1 partition 0: retention deleted" in out) is (code == 1)
     assert orjson.loads(path.read_bytes().split(b"\n", 1)[0])["complete"] is said
+
+
+def test_of_a_rekeyed_topic_the_broker_has_to_say_that_all_is_copied(
+    maker: ChainMaker, tmp_path: Path, capsys: Captured
+) -> None:
+    maker.stream = stream_of("t-rekeyed", partitions=1)
+    asyncio.run(add(maker, [(12, 13, "10i"), (31, 32, "10i")]))
+    words = ["prove-complete", "--topic", "t-rekeyed", "--from", at(10), "--to", at(20)]
+    path = tmp_path / "statement"
+    assert run_command([*words, "--output", str(path)]) == 3
+    said = capsys.readouterr()
+    assert "it cannot be shown yet: no Kafka broker answers" in said.err
+    assert "NOT SHOWN COMPLETE: " in said.out
+    assert orjson.loads(path.read_bytes().split(b"\n", 1)[0])["complete"] is False
+
+
+def test_of_a_rekeyed_topic_no_period_is_over_that_lasts(
+    maker: ChainMaker, capsys: Captured
+) -> None:
+    maker.stream = stream_of("t-rekeyed", partitions=1)
+    asyncio.run(add(maker, [(12, 13, "10i")]))
+    words = ["prove-complete", "--topic", "t-rekeyed", "--from", at(10), "--to", "2999-01-01"]
+    assert run_command(words) == 3
+    assert "it cannot be shown yet: the period is not over" in capsys.readouterr().err
