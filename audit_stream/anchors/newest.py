@@ -5,6 +5,8 @@ Answers, dashboards and bundles ask for it: None is "without any outside anchor"
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from audit_stream.archive.newest import newest_number
 from audit_stream.evidence.log_names import SIZE_DIGITS, anchor_name, parse_anchor_name
 from audit_stream.evidence.vouching import Trust, Vouched, judge_anchors
@@ -15,26 +17,31 @@ _FOLDER = "anchor/"
 _MOST_SIZES = 64  # that are looked at
 
 
-async def newest_vouched(store: WormStore, log: ArchiveLog, trust: Trust) -> Vouched | None:
-    """By `trust`, among the newest that have anchors at all. `StoreError`, `FormatError`."""
+async def newest_vouched(
+    store: WormStore, log: ArchiveLog, trust: Trust, now: datetime
+) -> Vouched | None:  # fmt: skip
+    """By `trust`, among the newest that have anchors at all, by what counts now. `StoreError`,
+    `FormatError`."""
     size: int | None = None
     for _ in range(_MOST_SIZES):
         size = await newest_number(store, _FOLDER, SIZE_DIGITS, below=size)
         if size is None:
             return None
-        vouched = await vouched_at(store, log, trust, size)
+        vouched = await vouched_at(store, log, trust, size, now)
         if vouched is not None and vouched.is_anchored:
             return vouched
     return None
 
 
-async def vouched_at(store: WormStore, log: ArchiveLog, trust: Trust, size: int) -> Vouched | None:
+async def vouched_at(
+    store: WormStore, log: ArchiveLog, trust: Trust, size: int, now: datetime
+) -> Vouched | None:  # fmt: skip
     """What vouches for the checkpoint of a size; None when the log has no checkpoint of it."""
     head = await log.head_at(size)
     if head is None:
         return None
     what = f"the checkpoint of {size} leaves"
-    return judge_anchors(head.note, await anchors_at(store, size), trust, what)
+    return judge_anchors(head.note, await anchors_at(store, size), trust, what, now)
 
 
 async def anchors_at(store: WormStore, size: int) -> dict[str, bytes]:

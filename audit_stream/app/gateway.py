@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from audit_stream.anchors.newest import newest_vouched
@@ -161,7 +162,8 @@ def _service(
         lookup=Lookup(
             index, archive, keys.cover_of, cache_bytes=settings.gateway_segments_bytes
         ),
-        archive_log=archive_log, vouched=partial(newest_vouched, store, archive_log, trust),
+        archive_log=archive_log,
+        vouched=lambda: newest_vouched(store, archive_log, trust, datetime.now(UTC)),
         collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
     )  # fmt: skip
 

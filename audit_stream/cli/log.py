@@ -118,7 +118,7 @@ async def _newest_vouched(
     from audit_stream.notary.log import ArchiveLog
 
     async with reading(settings, out) as store:
-        return await newest_vouched(store, ArchiveLog(store, key), trust)
+        return await newest_vouched(store, ArchiveLog(store, key), trust, datetime.now(UTC))
 
 
 async def _look(

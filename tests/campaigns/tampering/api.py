@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ class Api:
                 archive=archive, index=index, tail=Tail(archive, index, alarms), alarms=alarms,
                 lookup=Lookup(index, archive, lambda _: golden.COVER), archive_log=log,
                 collector=Collector(store=store, log=log, segment_keys=trusted.publics),
-                now=lambda: _NOW, vouched=partial(newest_vouched, store, log, _TRUST),
+                now=lambda: _NOW,
+                vouched=partial(newest_vouched, store, log, _TRUST, datetime.fromisoformat(_NOW)),
             )  # fmt: skip
         finally:
             index.close()

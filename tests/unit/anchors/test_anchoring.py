@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.support.tsa import LocalAuthority, Said, serving, timestamps
 from tests.unit.anchors.test_witness import KEY, Server
 
 WITNESS = f"witness_example_w1-{KEY.id.hex()}"
+NOW = datetime.now(UTC)
 AWAY = Said(503, "text/plain", b"")
 
 
@@ -44,9 +46,9 @@ class Office:
 
     def __init__(
         self, local: LocalAuthority, authorities: dict[str, str], witness: str | None,
-        limit_seconds: float = 60.0,
+        limit_seconds: float = 60.0, log: WrittenLog | None = None,
     ) -> None:  # fmt: skip
-        self.log, self.clock, self.alarms = WrittenLog(), FakeClock(), AlarmBoard("notary")
+        self.log, self.clock, self.alarms = log or WrittenLog(), FakeClock(), AlarmBoard("notary")
         self.trusted = parse_authorities(local.roots.read_bytes(), "the roots")
         post = poster(ssl.create_default_context(), limit_seconds)
         self.anchoring = Anchoring(
@@ -203,7 +205,7 @@ async def test_without_anyone_there_is_no_anchor(local: LocalAuthority) -> None:
     office = Office(local, {}, None)
     await office.minute()
     assert office.anchoring.newest is None
-    assert await newest_vouched(office.log.store, office.log.log, office.trust) is None
+    assert await newest_vouched(office.log.store, office.log.log, office.trust, NOW) is None
 
 
 async def test_the_newest_that_counts_is_found_by_the_readers_trust(
@@ -217,20 +219,20 @@ async def test_the_newest_that_counts_is_found_by_the_readers_trust(
     await office.minute()
     store, log = office.log.store, office.log.log
     sizes = [b.new_size async for b in log.batches(0)]
-    both = await newest_vouched(store, log, office.trust)
+    both = await newest_vouched(store, log, office.trust, NOW)
     assert both is not None
     assert both.checkpoint.size == sizes[1]
     assert both.judgement.witnessed
     assert both.timestamps == {}
     stamps_only = Trust(any_of(SIGNER.key, []), office.trusted)
-    stamped = await newest_vouched(store, log, stamps_only)
+    stamped = await newest_vouched(store, log, stamps_only, NOW)
     assert stamped is not None
     assert stamped.checkpoint.size == 1
     assert [each.authority for each in stamped.timestamps.values()] == ["CN=tsa"]
     another = NoteSigner(SIGNER.key.name, b"\x23" * 32).key
-    assert await newest_vouched(store, log, Trust(any_of(another, []), office.trusted)) is None
+    assert await newest_vouched(store, log, Trust(any_of(another, []), office.trusted), NOW) is None
     nobody = Trust(any_of(SIGNER.key, []), TrustedAuthorities())
-    assert await newest_vouched(store, log, nobody) is None
+    assert await newest_vouched(store, log, nobody, NOW) is None
 
 
 async def test_what_anyone_puts_there_does_not_count(
@@ -246,10 +248,10 @@ async def test_what_anyone_puts_there_does_not_count(
     await store.put_if_absent(name(head.size, "b.note"), other.encode(), {})
     await store.put_if_absent(name(head.size, "c.note"), b"garbage", {})
     await store.put_if_absent(name(99, "d.note"), other.encode(), {})
-    found = await newest_vouched(store, log, office.trust)
+    found = await newest_vouched(store, log, office.trust, NOW)
     assert found is not None
     assert found.checkpoint.size == 1
-    passed_over = await vouched_at(store, log, office.trust, head.size)
+    passed_over = await vouched_at(store, log, office.trust, head.size, NOW)
     assert passed_over is not None
     assert not passed_over.is_anchored
     assert [text.rpartition("/")[2] for text in passed_over.useless] == [
@@ -257,3 +259,29 @@ async def test_what_anyone_puts_there_does_not_count(
         "b.note is not a note of this checkpoint",
         "c.note is not a text, an empty line and signatures",
     ]
+
+
+async def test_a_timestamp_counts_until_its_authoritys_certificate_ends(
+    local: LocalAuthority, served: ExitStack
+) -> None:
+    local.issue("short", end=timedelta(hours=1))
+    urls = [
+        served.enter_context(serving(timestamps(local, signer=each))) for each in ("tsa", "short")
+    ]
+    office = Office(local, {"long": f"{urls[0]}/tsr"}, None)
+    await office.minute()
+    store, log, later = office.log.store, office.log.log, NOW + timedelta(hours=2)
+    renewed = Office(local, {"short": f"{urls[1]}/tsr"}, None, log=office.log)
+    await renewed.minute()
+    newest = await newest_vouched(store, log, office.trust, NOW)
+    assert newest is not None
+    assert [path.rpartition("/")[2] for path in newest.timestamps] == ["short.tsr"]
+    ended = await vouched_at(store, log, office.trust, newest.checkpoint.size, later)
+    assert ended is not None
+    assert not ended.is_anchored
+    [why] = ended.useless
+    assert "counts no longer: its authority's certificate ended on" in why
+    before = await newest_vouched(store, log, office.trust, later)
+    assert before is not None
+    assert before.checkpoint.size == 1
+    assert await newest_vouched(store, log, office.trust, NOW + timedelta(days=999)) is None
