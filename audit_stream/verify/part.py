@@ -43,14 +43,17 @@ class Part:
 
     def names(self, listed: Callable[[str], Iterable[str]]) -> list[str]:
         """The names of the part; `listed` asks the archive for those with a prefix."""
-        found: dict[str, None] = {}
-        before: tuple[str, ...] = ()
+        found: list[str] = []
+        folders: tuple[str, ...] = ()
         for prefix in self.prefixes:
-            for name in listed(prefix):
-                if self.holds(name) and not name.startswith(before):  # else it was stored since
-                    found[name] = None
-            before += (prefix,) if prefix else ()
-        return list(found)
+            known = {name for name in found if name.startswith(prefix)} if prefix else set()
+            found += [
+                name for name in listed(prefix)
+                if self.holds(name) and name not in known
+                and not name.startswith(folders)  # else it was stored since its folder was listed
+            ]  # fmt: skip
+            folders += (prefix,) if prefix else ()
+        return found
 
     @property
     def has_whole_topics(self) -> bool:
