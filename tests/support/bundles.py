@@ -192,16 +192,28 @@ def personal(record: RecordFact) -> list[str]:
 
 def check(bundle: bytes | Path, folder: Path, *arguments: str, policy: str = "") -> dict[str, Any]:
     """What the shipped verifier says as a program of its own, with its exit code as `code`."""
+    done = _run(bundle, folder, "--json", *arguments, policy=policy)
+    return {**json.loads(done.stdout), "code": done.returncode}
+
+
+def told(bundle: bytes | Path, folder: Path, *arguments: str, policy: str = "") -> str:
+    """What it tells a person."""
+    return _run(bundle, folder, *arguments, policy=policy).stdout
+
+
+def _run(
+    bundle: bytes | Path, folder: Path, *arguments: str, policy: str
+) -> subprocess.CompletedProcess[str]:
     if isinstance(bundle, bytes):
         (folder / "evidence.zip").write_bytes(bundle)
         bundle = folder / "evidence.zip"
     if policy:
         (folder / "policy.txt").write_text(policy, "utf-8")
         arguments = (*arguments, "--policy", str(folder / "policy.txt"))
-    command = [sys.executable, "-I", "-S", verify.__file__, str(bundle), "--json", *arguments]
+    command = [sys.executable, "-I", "-S", verify.__file__, str(bundle), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stderr == "", done.stderr
-    return {**json.loads(done.stdout), "code": done.returncode}
+    return done
 
 
 def steps(done: dict[str, Any], state: str) -> set[int]:

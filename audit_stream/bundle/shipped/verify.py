@@ -489,7 +489,7 @@ class Verifier:
             self.check(10, "your checkpoint", self.compared)
         if self.checkpoint:
             self.signed = self.check(11, "cosignatures", self.cosigned) or {}
-        for name in self.names("anchors/", ".tsr"):
+        for name in self.names("anchors/", ".tsr") if self.checkpoint else ():
             self.stamps.append(self.check(12, name, self.stamped, name))
         for name in self.names("certificates/", ".tlog-proof") if self.checkpoint else ():
             self.check(13, name, self.certificate, name)
@@ -524,17 +524,18 @@ class Verifier:
         return checkpoint
 
     def record(self, key: str) -> None:
-        """Steps 2 to 6 of one record."""
+        """Steps 2 to 6 of one record, which is shown only if its header is in the log."""
         pub = self.check(2, key, self.fields, key)
         proof = pub and self.check(4, key, self.in_segment, key, pub)
         if not proof:
             return
         header, extra, index, path = proof
+        line = extra["header"].encode()
         self.disclosures[key] = extra["disclosures"]
         shown = self.check(3, key, self.disclosed, pub, extra["disclosures"])
-        if self.check(5, key, self.signed_header, header, extra["header"].encode()):
-            self.check(6, key, self.in_log, header, extra["header"].encode(), index, path)
-        self.records[key], self.shown[key] = pub, shown or {}
+        if self.check(6, key, self.in_log, header, line, index, path):
+            self.check(5, key, self.signed_header, header, line)
+            self.records[key], self.shown[key] = pub, shown or {}
 
     def fields(self, key: str) -> Any:
         """Step 2."""
@@ -574,7 +575,8 @@ class Verifier:
         need(type(extra["index"]) is int, "its proof has no index in the segment")
         line = extra["header"].encode()
         header = parse(line, "its header")
-        if header.get("v") != "audit-segment/1":  # a newer one only if it is the archive's
+        known = (header.get("v"), pub.get("v")) == ("audit-segment/1", "audit-record/1")
+        if not known:  # a newer one only if it is the archive's
             self.in_log(header, line, index, hashes)
         need_version(header, "audit-segment/1")
         leaf, steps = leaf_hash(sha256(canonical(pub)).digest()), map(unhash, extra["path"])
@@ -601,8 +603,9 @@ class Verifier:
         need(re.fullmatch("index (0|[1-9][0-9]{0,18})", index), "its proof names no index")
         return extra, int(index[6:]), [unhash(each) for each in path]
 
-    def signed_header(self, header: Any, line: bytes) -> bool:
-        """Step 5."""
+    def signed_header(self, header: Any, line: bytes) -> None:
+        """Step 5. A newer stream object is the archive's: the key of a header in the log signed it,
+        or one of the verifier's."""
         name = "{topic}.{generation}.{partition}.{base}".format(**header)
         need(self.file(f"headers/{name}.txt").startswith(line + b"\n"), "its header is another")
         self.signed_lines(f"headers/{name}.txt", header["kid"])
@@ -615,7 +618,6 @@ class Verifier:
         if header["status_map"] != "0" * 64:  # else made before there was a map to name
             hashed = sha256(self.file(f"maps/{header['status_map']}.json")).hexdigest()
             need(hashed == header["status_map"], "its status map is another")
-        return True
 
     def signed_lines(self, name: str, kid: str | None) -> Any:
         """Line 1, signed by line 2: by the key `kid`, or by any of the verifier's."""
@@ -654,10 +656,17 @@ class Verifier:
         for name in self.names("certificates/"):
             need(name in self.used, f"{name} belongs to none")
         behind: dict[str, str] = {}
+        if (13, "UNKNOWN") in {result[:2] for result in self.results}:
+            return  # what cannot be judged can be what stands between two others
         for (register, number), (entry, leaf) in sorted(self.certificates.items()):
             follows = entry["prev"] == behind.get(register, entry["prev"])
             need(follows, f"there is one between {register} {number} and the one before")
             behind[register] = leaf
+
+    @property
+    def newer(self) -> bool:
+        """Whether something here is of a newer release."""
+        return any(state == "UNKNOWN" for _, state, _ in self.results)
 
     def revisions(self) -> None:
         """Step 8."""
@@ -684,7 +693,8 @@ class Verifier:
         here = {sha256(canonical(pub)).hexdigest(): name for name, pub in self.records.items()}
         for said in (answer["audit_record"], *answer.get("history", ())):
             name = here.get(said["integrity_hash"][7:], "")
-            need(name, "it is about a record that is not here")
+            lacking = Newer if self.newer else Bad  # then it can be the one that cannot be judged
+            need(name, "it is about a record that is not here", lacking)
             known = {**self.records[name], **self.shown[name]}
             for each in sorted(known.keys() & said.keys()):
                 erased = each in PERSONAL and said[each] is None
@@ -773,10 +783,12 @@ class Verifier:
 def summary(verifier: Verifier) -> list[tuple[int, str, str]]:
     """One line a step, or one for each thing in it that was not found good."""
     lines = []
+    stopped = {"FAILED", "UNKNOWN"} & {state for _, state, _ in verifier.results}
+    none = "none was reached" if stopped else "there is none"
     for step in range(1, len(STEPS) + 1):
         found = [result for result in verifier.results if result[0] == step]
         wrong = [result for result in found if result[1] != "ok"]
-        state = ("ok", f"{len(found)} checked") if found else ("not checked", "there is none")
+        state = ("ok", f"{len(found)} checked") if found else ("not checked", none)
         lines += wrong or [(step, *state)]
     return lines
 
@@ -786,7 +798,8 @@ def told(verifier: Verifier) -> Iterable[str]:
     for step, state, text in summary(verifier):
         yield f"{step:3} {STEPS[step - 1]:12} {state:12} {ascii(text)[1:-1]}"
     code, meaning = VERDICTS[verifier.verdict]
-    if code < VERDICTS["DIVERGED"][0] and verifier.checkpoint:
+    proved = verifier.records or verifier.certificates
+    if code < VERDICTS["DIVERGED"][0] and proved:
         log = verifier.checkpoint
         proven = "Proven to be" if verifier.trust.policy.logs else "By its own account"
         yield f"\n{proven} in the archive {log.origin!a} at log size {log.size}:"
@@ -796,8 +809,8 @@ def told(verifier: Verifier) -> Iterable[str]:
         for entry, _ in verifier.certificates.values():
             yield ascii({name: entry[name] for name in CERTIFIED if name in entry})
     for label, seconds in verifier.signed.items():
-        yield f"cosigned by {label} at {seconds} (Unix time)"
-    yield from (f"existed at {time}" for time in verifier.stamps if time)
+        yield f"the checkpoint was cosigned by {label} at {seconds} (Unix time)"
+    yield from (f"the checkpoint existed at {time}" for time in verifier.stamps if time)
     if not verifier.trust.policy.logs:
         yield "\nYou named no key of the log: the bundle vouches for itself."
     yield f"\n{verifier.verdict}: {meaning}"

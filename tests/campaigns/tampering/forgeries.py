@@ -20,6 +20,7 @@ from tests.campaigns.tampering.bundles import Brought
 from tests.campaigns.tampering.insiders import STRANGER, STRANGERS_LOG
 from tests.campaigns.tampering.scene import LOG
 from tests.support import answers, tampering
+from tests.support.strangers import strangers
 from tests.support.tampering import Files, Tampered, flipped, other, proven, remade
 
 _JWKS = "keys/jwks.json"
@@ -243,8 +244,12 @@ def witness_edited(good: Good, chance: random.Random, _: int) -> bytes:
     return remade(good.files | {name: changed})
 
 
-def header_strangers(good: Good, chance: random.Random, _: int) -> bytes:
-    """A header signed by another key, whose file is put in place of the good one."""
+def header_strangers(good: Good, chance: random.Random, turn: int) -> bytes:
+    """A header signed by another key, whose file is put in place of the good one; or a record of a
+    stranger's own, in a segment whose key is put beside it."""
+    own = list(strangers(good.data))
+    if turn % (len(own) + 1):
+        return own[turn % (len(own) + 1) - 1].data
     name = chance.choice([each for each in good.files if each.startswith("headers/")])
     line = good.files[name].split(b"\n")[0]
     signed = line + b"\n" + STRANGER.signature_line(line) + b"\n"

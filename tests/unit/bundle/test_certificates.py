@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,6 @@ from audit_stream.archive.opening import Closed
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.certificates import MOST_SHOWN, CertificateFinder, Epochs, epochs_of
 from audit_stream.bundle.facts import BundleFacts, CertificateFact, Certified
-from audit_stream.bundle.shipped import verify
 from audit_stream.errors import FormatError
 from audit_stream.evidence.register import Entry, Register, RegisterHead
 from audit_stream.evidence.signing import LineSigner
@@ -27,7 +24,7 @@ from tests.campaigns.tampering.api import Api
 from tests.campaigns.tampering.judge import Truth
 from tests.campaigns.tampering.scene import POLICY, build, erased
 from tests.support import bundles, tampering
-from tests.support.bundles import SEGMENT_SIGNER, check, steps
+from tests.support.bundles import SEGMENT_SIGNER, check, steps, told
 from tests.support.chains import NAME, SIGNER, TRUSTED
 from tests.support.registers import chained, put, put_certificates, redaction, store_entries
 
@@ -194,17 +191,11 @@ def test_a_good_bundle_has_them_with_their_proofs(facts: BundleFacts, tmp_path: 
     }  # fmt: skip
     done = check(data, tmp_path, policy=bundles.POLICY)
     assert (done["verdict"], 13 in steps(done, "ok")) == ("WITNESSED", True)
-    said = check_text(tmp_path)
+    said = told(data, tmp_path)
     assert "rc-0000000000000001" in said
     assert "'targets': []" in said
     without = check(build_bundle(replace(facts, certificates=None)), tmp_path)
     assert 13 in steps(without, "not checked")
-
-
-def check_text(folder: Path) -> str:
-    """What the verifier tells a person of the bundle that was checked last."""
-    command = [sys.executable, "-I", verify.__file__, str(folder / "evidence.zip")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
 
 
 def with_entries(facts: BundleFacts, *shown: CertificateFact) -> bytes:

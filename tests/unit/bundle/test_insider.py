@@ -1,4 +1,5 @@
-"""Who holds segment key and log key still cannot sign a record into a place it does not have."""
+"""Who holds segment key and log key still cannot sign a record into a place it does not have; who
+holds none cannot have anything shown as proven."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.segment import Header
 from audit_stream.evidence.tree import leaf_hash
 from tests.support import bundles, tampering
-from tests.support.bundles import LOG_SIGNER, SEGMENT_SIGNER, check, steps
+from tests.support.answers import answered, with_answer
+from tests.support.bundles import LOG_SIGNER, SEGMENT_SIGNER, check, steps, told
+from tests.support.strangers import FORGED, strangers
 
 POLICY = f"log {LOG_SIGNER.key}\nquorum none\n"
 
@@ -48,7 +51,7 @@ def test_the_same_header_signed_again_is_good(facts: BundleFacts, tmp_path: Path
     [
         ({"ledger": "a"}, 4), ({"base": 1}, 4), ({"partition": 1}, 4), ({"topic": "t"}, 4),
         ({"generation": 2}, 4), ({"root": "0" * 64}, 4), ({"stream": "0" * 32}, 5),
-        ({"status_map": "1" * 64}, 5), ({"kid": "0" * 16}, 5), ({"archive": "another"}, 5),
+        ({"status_map": "1" * 64}, 5), ({"kid": "0" * 16}, 5), ({"archive": "another"}, 6),
     ],
 )  # fmt: skip
 def test_a_header_that_does_not_fit_the_record(
@@ -61,8 +64,48 @@ def test_a_header_that_does_not_fit_the_record(
 def test_a_newer_header_that_is_the_archive_s_cannot_be_judged(
     facts: BundleFacts, tmp_path: Path
 ) -> None:
-    newer = {"v": "audit-segment/2", "more": 1}
-    assert check(signed(facts, newer), tmp_path, policy=POLICY)["code"] == 3
+    newer = signed(facts, {"v": "audit-segment/2", "more": 1})
+    assert check(newer, tmp_path, policy=POLICY)["code"] == 3
+    said = told(newer, tmp_path, policy=POLICY)
+    assert "Proven" not in said  # there is no record that it could judge
+    assert "6 log          not checked  none was reached" in said
+
+
+def test_a_newer_stream_object_that_is_the_archive_s_cannot_be_judged(
+    facts: BundleFacts, tmp_path: Path
+) -> None:
+    """Its records are shown: they are in the log, whatever it says."""
+    (stream,) = relogged(facts, header_of(facts).line()).streams
+    line = stream.partition(b"\n")[0].replace(b"audit-stream/1", b"audit-stream/2")
+    newer = line + b"\n" + SEGMENT_SIGNER.signature_line(line) + b"\n"
+    data = build_bundle(replace(relogged(facts, header_of(facts).line()), streams=[newer]))
+    done = check(data, tmp_path, policy=POLICY)
+    assert (done["verdict"], steps(done, "UNKNOWN")) == ("CANNOT JUDGE", {5})
+    assert "Proven to be in the archive" in told(data, tmp_path, policy=POLICY)
+
+
+def test_a_signed_answer_about_what_is_newer_is_no_forgery(
+    facts: BundleFacts, tmp_path: Path
+) -> None:
+    newer = tampering.unpack(signed(facts, {"v": "audit-segment/2"}))
+    answer = tampering.unpack(with_answer(facts, answered(facts)))
+    data = tampering.remade(newer | {
+        each: answer[each] for each in ("response.jws", "keys/jwks.json")})  # fmt: skip
+    done = check(data, tmp_path, policy=POLICY)
+    assert (done["verdict"], steps(done, "UNKNOWN")) == ("CANNOT JUDGE", {4, 9})
+
+
+def test_a_stranger_has_nothing_shown_as_proven(facts: BundleFacts, tmp_path: Path) -> None:
+    """With a checkpoint and a cosignature that are good, and without a key."""
+    for each in strangers(build_bundle(facts)):
+        done = check(each.data, tmp_path, policy=bundles.POLICY)
+        assert done["verdict"] == "INVALID", each.label
+        assert steps(done, "FAILED") & {4, 6}, each.label
+        said = told(each.data, tmp_path, policy=bundles.POLICY)
+        assert "Proven" not in said, each.label
+        assert FORGED not in said, each.label
+        alone = told(each.data, tmp_path)  # nor by the bundle's own account
+        assert FORGED not in alone, each.label
 
 
 def signed(facts: BundleFacts, changes: dict[str, Any]) -> bytes:

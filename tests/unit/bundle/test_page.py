@@ -22,6 +22,7 @@ from tests.support import bundles, tampering
 from tests.support.answers import answered, jwks, with_answer
 from tests.support.browser import chromium
 from tests.support.policies import NO_POLICIES, POLICIES
+from tests.support.strangers import FORGED, strangers
 
 PAGE = Path(verify.__file__).with_name("verify.html")
 VECTORS = Path(__file__).parents[2] / "vectors" / "wycheproof"
@@ -120,6 +121,20 @@ def test_good_and_clumsily_changed_bundles_get_the_verdict_of_verify_py(
 @pytest.mark.slow
 def test_knowingly_changed_bundles_get_the_verdict_of_verify_py(page: Page, good: bytes) -> None:
     assert same(page, tampering.knowing(good, random.Random(8), flips=2)) == []
+
+
+def test_a_stranger_s_bundle_shows_nothing(page: Page, good: bytes, tmp_path: Path) -> None:
+    page.fill("#policy", bundles.POLICY)
+    for each in strangers(good):
+        assert agreed(page, each.data, bundles.POLICY) == "INVALID", each.label
+        (tmp_path / "evidence.zip").write_bytes(each.data)
+        page.set_input_files("#bundle", tmp_path / "evidence.zip")
+        page.evaluate("at('verdict').textContent = ''")  # of the one before
+        page.click("button")
+        expect(page.locator("#verdict")).to_have_text("INVALID")
+        said = page.inner_text("#result")
+        assert "Proven" not in said, each.label
+        assert FORGED not in said, each.label
 
 
 def test_policies_are_read_as_verify_py_reads_them(page: Page, good: bytes) -> None:

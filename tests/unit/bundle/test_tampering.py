@@ -10,6 +10,7 @@ import pytest
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import BundleFacts
 from tests.support import bundles, tampering
+from tests.support.strangers import strangers
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,10 @@ def test_what_the_manifest_and_the_zip_tell(good: bytes) -> None:
 
 def test_what_only_the_proofs_tell(good: bytes) -> None:
     assert wrong(tampering.knowing(good, random.Random(6), flips=4), least=400) == []
+
+
+def test_what_a_stranger_signs(good: bytes) -> None:
+    assert wrong(strangers(good), least=4) == []
 
 
 def test_a_good_bundle_raises_no_alarm(good: bytes) -> None:
