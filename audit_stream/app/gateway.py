@@ -164,7 +164,10 @@ def _service(
         ),
         archive_log=archive_log,
         vouched=lambda: newest_vouched(store, archive_log, trust, datetime.now(UTC)),
-        collector=Collector(store=store, log=archive_log, segment_keys=archive.keys.publics),
+        collector=Collector(
+            store=store, log=archive_log, segment_keys=archive.keys.publics,
+            witnesses=list(trust.policy.witnesses.values()),
+        ),
     )  # fmt: skip
 
 

@@ -5,14 +5,13 @@ What is gathered is checked on the way: an export of something tampered is refus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from audit_stream.bundle.facts import BundleFacts, Custody, RecordFact, SegmentFact
 from audit_stream.errors import FormatError
 from audit_stream.evidence import layout
-from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.record import Record, parse_record
 from audit_stream.evidence.segment import Segment, decode
 from audit_stream.evidence.signing import TrustedKeys, encode_signature
@@ -39,8 +38,10 @@ class Wanted:
 async def collect(
     store: WormStore, log: ArchiveLog, head: Head, wanted: Iterable[Wanted], *,
     disclose: Disclose, custody: Custody, segment_keys: Sequence[bytes],
+    anchors: Mapping[str, bytes],
 ) -> BundleFacts:  # fmt: skip
-    """The facts of these records, proven to `head`. `FormatError`, `StoreError`."""
+    """The facts of these records, proven to `head`, for which `anchors` vouch. `FormatError`,
+    `StoreError`."""
     records: list[RecordFact] = []
     keys = TrustedKeys(*segment_keys)
     for each in wanted:
@@ -53,7 +54,7 @@ async def collect(
         records=records, checkpoint=head.note.encode(), custody=custody,
         streams=[await _stream(store, name, keys) for name in streams],
         status_maps=[await _map(store, name) for name in maps],
-        segment_keys=segment_keys, log_keys=[log.key], anchors=await _anchors(store, head.size),
+        segment_keys=segment_keys, log_keys=[log.key], anchors=anchors,
     )  # fmt: skip
 
 
@@ -110,16 +111,6 @@ async def _map(store: WormStore, name: str) -> bytes:
     if layout.map_name(sha256(data).hexdigest()) != name:
         raise FormatError(f"{name} has another hash", hint=_HINT)
     return data
-
-
-async def _anchors(store: WormStore, size: int) -> dict[str, bytes]:
-    """What vouches for the checkpoint of that size, by file name."""
-    found: dict[str, bytes] = {}
-    for name in await store.names(anchor_name(size, "")):
-        parts = parse_anchor_name(name)
-        if parts is not None:
-            found[parts[1]] = await _get(store, name)
-    return found
 
 
 async def _get(store: WormStore, name: str) -> bytes:

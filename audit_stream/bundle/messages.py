@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from audit_stream.bundle.anchors import vouched_head
 from audit_stream.bundle.certificates import CertificateFinder, epochs_of, proven
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts, Certified, Custody
 from audit_stream.errors import FormatError
 from audit_stream.evidence.checkpoint import Checkpoint
-from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
+from audit_stream.evidence.note import NoteKey
 from audit_stream.evidence.record import Record
 from audit_stream.evidence.register import Register
 from audit_stream.evidence.signing import TrustedKeys
@@ -20,8 +21,6 @@ from audit_stream.index.lookup import Message, Revision
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import WormStore
 
-_ANCHORS = "anchor/"
-_MOST_SIZES = 64  # that are looked at
 _NOT_LOGGED = "the notary logs what is stored within a minute or two: try again then"
 
 
@@ -38,6 +37,8 @@ class Collector:
     segment_keys: Sequence[bytes]
     #: Where a header's leaf is in the log, if it is known; else the log is read for it.
     place_of: Callable[[bytes], int | None] = _unknown
+    #: Those whose lines can be judged here: what claims to be theirs and is not, is left out.
+    witnesses: Collection[NoteKey] = ()
 
     async def collect(
         self, messages: Iterable[Message], custody: Custody, *, answer: str | None = None,
@@ -60,10 +61,11 @@ class Collector:
         def disclose(record: Record) -> Sequence[str]:
             return shown[record.pub["source"]]
 
-        head = await self._vouched(max(places.values()))
+        index = max(places.values())
+        head, anchors = await vouched_head(self.store, self.log, index, self.witnesses)
         facts = await collect(
             self.store, self.log, head, wanted, disclose=disclose, custody=custody,
-            segment_keys=self.segment_keys,
+            segment_keys=self.segment_keys, anchors=anchors,
         )  # fmt: skip
         return replace(
             facts, answer=answer, answer_keys=answer_keys,
@@ -114,16 +116,3 @@ class Collector:
         if found.keys() != leaves:
             raise FormatError("a record's segment is not in the archive log yet", hint=_NOT_LOGGED)
         return found
-
-    async def _vouched(self, index: int) -> Head:
-        """The newest state somebody outside vouches for that holds the leaf; else the newest."""
-        names = await self.store.names(_ANCHORS, after=anchor_name(index, "~"))
-        anchors = [parse_anchor_name(name) for name in names]
-        sizes = {anchor[0] for anchor in anchors if anchor is not None and anchor[0] > index}
-        for size in sorted(sizes, reverse=True)[:_MOST_SIZES]:
-            if (head := await self.log.head_at(size)) is not None:  # else it is of no checkpoint
-                return head
-        head = await self.log.head()
-        if head is None:
-            raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
-        return head

@@ -104,6 +104,7 @@ async def _export(
         collector = Collector(
             store=store, log=ArchiveLog(store, ring.log_key),
             segment_keys=ring.trusted.publics, place_of=index.logged_at,
+            witnesses=[key for key, _ in settings.witnesses()],
         )  # fmt: skip
         opened = [open_checkpoint(each, ring.log_key, "the kept checkpoint")[0] for each in kept]
         facts = await collector.collect(found, custody, kept=opened)

@@ -10,7 +10,7 @@ T5 the signed attributes name that certificate (RFC 3161 section 2.4.2, RFC 5816
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from audit_stream.errors import FormatError
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 SHA256_OID = "2.16.840.1.101.3.4.2.1"
 _GRANTED = ("granted", "granted_with_mods")
 _SEQUENCE = 16
+_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512,
+}  # fmt: skip
 _GRANTED_STATUS = bytes.fromhex("3003020100")
 _ESS = ("signing_certificate", "signing_certificate_v2")  # the attributes of T5
 
@@ -81,6 +87,66 @@ def check_timestamp(
             time=time, authority=certificate.subject.rfc4514_string(),
             certificate_ends=certificate.not_valid_after_utc,
         )  # fmt: skip
+
+
+def check_token(reply: bytes, message: bytes, what: str) -> None:
+    """T1, T2 and T5, and that the certificate it comes with signed it: what shows without trust in
+    its authority. `FormatError` says why it shows nothing to anyone."""
+    with _parsing(what):
+        from asn1crypto import parser, tsp
+        from rfc3161_client import decode_timestamp_response
+
+        token, signer = _granted(reply, what)
+        _check_imprint(decode_timestamp_response(token), message, what)
+        whole = tsp.TimeStampResp.load(reply, strict=True)
+        status = whole["status"].dump(force=True)
+        rest = whole.contents[len(status) :]
+        if parser.emit(0, 1, _SEQUENCE, status + rest) != reply:
+            raise FormatError(f"{what} is not in its one form")
+        signed = whole["time_stamp_token"]["content"]
+        for each in signed["certificates"]:
+            found = x509.load_der_x509_certificate(each.dump())
+            # The library parses what it is asked for.
+            _ = found.issuer, found.subject, found.public_key(), list(found.extensions)
+        _check_signature(signed, signer, what)
+
+
+def _check_signature(signed: Any, signer: bytes, what: str) -> None:
+    """Of the signed attributes, which have the hash of what is said (RFC 5652, section 5.4)."""
+    info, said = signed["signer_infos"][0], bytes(signed["encap_content_info"]["content"])
+    name = info["digest_algorithm"]["algorithm"].native
+    if name not in [each["algorithm"].native for each in signed["digest_algorithms"]]:
+        raise FormatError(f"{what} is signed over a hash that it does not announce")
+    digests = [each["values"][0].native for each in info["signed_attrs"]
+               if each["type"].native == "message_digest"]  # fmt: skip
+    if digests != [new_hash(name, said).digest()]:
+        raise FormatError(f"{what} has signed attributes of other bytes")
+    key = x509.load_der_x509_certificate(signer).public_key()
+    digest = _HASHES[_signed_hash(info) or name]()
+    attributes, signature = info["signed_attrs"].untag().dump(), info["signature"].native
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, attributes, ec.ECDSA(digest))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, attributes, _padding(info, digest), digest)
+        else:
+            raise FormatError(f"{what} is signed by a key of no kind known here")
+    except InvalidSignature as error:
+        raise FormatError(f"{what} is not signed by the certificate it comes with") from error
+
+
+def _signed_hash(info: Any) -> str | None:
+    """The hash that the signature's algorithm names; None: it names none."""
+    try:
+        return str(info["signature_algorithm"].hash_algo)
+    except ValueError:  # plain RSA
+        return None
+
+
+def _padding(info: Any, digest: hashes.HashAlgorithm) -> padding.AsymmetricPadding:
+    if info["signature_algorithm"].signature_algo != "rsassa_pss":
+        return padding.PKCS1v15()
+    return padding.PSS(mgf=padding.MGF1(digest), salt_length=padding.PSS.AUTO)
 
 
 def _granted(reply: bytes, what: str) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from audit_stream.bundle.anchors import held_anchors
 from audit_stream.bundle.certificates import CertificateFinder, Epochs, proven
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts, Certified, Custody, RecordFact
@@ -167,9 +168,11 @@ async def wanted(archive: Archive, messages: int) -> list[Wanted]:
 async def facts(archive: Archive, messages: int = 1) -> BundleFacts:
     """Of these messages at the newest head, with all personal fields; and, as if one of the records
     had been erased, with the certificates that led to a later epoch than 1."""
+    head = archive.heads[-1]
     found = await collect(
-        archive.store, archive.log, archive.heads[-1], await wanted(archive, messages),
+        archive.store, archive.log, head, await wanted(archive, messages),
         disclose=disclosures, custody=CUSTODY, segment_keys=[SEGMENT_SIGNER.public],
+        anchors=await held_anchors(archive.store, head, [WITNESS_KEY]),
     )  # fmt: skip
     return replace(found, certificates=await certificates(archive, Epochs(above=1, up_to=None)))
 

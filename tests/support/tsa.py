@@ -16,7 +16,7 @@ from typing import Any
 from asn1crypto import parser
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.support.certificates import HOST
@@ -48,7 +48,7 @@ class Issued:
     """A certificate with its key, written to the authority's folder."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class LocalAuthority:
@@ -107,19 +107,25 @@ class LocalAuthority:
         (self.folder / "content").write_bytes(content)
         self._openssl(
             "cms", "-sign", "-binary", "-nodetach", "-nosmimecap", "-outform", "DER",
-            "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-md", "sha256", *options,
+            "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-md", "sha256",
             "-in", "content", "-signer", f"{signer}.pem", "-inkey", f"{signer}.key",
-            "-certfile", "chain.pem", "-out", "signed",
+            *options, "-certfile", "chain.pem", "-out", "signed",
         )  # fmt: skip
         signed = (self.folder / "signed").read_bytes()
         return parser.emit(0, 1, 16, bytes.fromhex("3003020100") + signed)
 
     def openssl_verifies(self, reply: bytes, data: bytes, at: datetime) -> bool:
         """What `openssl ts -verify` says, with the certificates judged at a time."""
+        return self.openssl_says(reply, data, at).returncode == 0
+
+    def openssl_says(
+        self, reply: bytes, data: bytes, at: datetime
+    ) -> subprocess.CompletedProcess[bytes]:
+        """All that it says."""
         (self.folder / "judged").write_bytes(reply)
         (self.folder / "data").write_bytes(data)
         seconds = str(int(at.timestamp()))
-        done = self._run(
+        return self._run(
             "ts",
             "-verify",
             "-in",
@@ -131,7 +137,6 @@ class LocalAuthority:
             "-attime",
             seconds,
         )
-        return done.returncode == 0
 
     def _openssl(self, *arguments: str) -> None:
         done = self._run(*arguments)

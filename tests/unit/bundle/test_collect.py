@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from audit_stream.bundle.anchors import held_anchors
 from audit_stream.bundle.collect import Wanted, collect
 from audit_stream.bundle.facts import BundleFacts
 from audit_stream.errors import FormatError
@@ -31,6 +32,7 @@ async def gathered(archive: bundles.Archive, store: WormStore, *wanted: Wanted) 
     return await collect(
         store, archive.log, archive.heads[-1], wanted, disclose=bundles.disclosures,
         custody=bundles.CUSTODY, segment_keys=[bundles.SEGMENT_SIGNER.public],
+        anchors=await held_anchors(store, archive.heads[-1]),
     )  # fmt: skip
 
 

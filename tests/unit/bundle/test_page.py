@@ -6,6 +6,7 @@ import json
 import random
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from re import DOTALL, search
@@ -135,6 +136,13 @@ def test_a_stranger_s_bundle_shows_nothing(page: Page, good: bytes, tmp_path: Pa
         said = page.inner_text("#result")
         assert "Proven" not in said, each.label
         assert FORGED not in said, each.label
+
+
+def test_a_false_line_beside_a_good_one(page: Page, facts: BundleFacts) -> None:
+    false = facts.checkpoint + bundles.cosignature("another text\n").line().encode()
+    for name in ("a.note", "z.note"):
+        both = replace(facts, anchors={**facts.anchors, name: false})
+        assert agreed(page, build_bundle(both), bundles.POLICY) == "WITNESSED"
 
 
 def test_policies_are_read_as_verify_py_reads_them(page: Page, good: bytes) -> None:

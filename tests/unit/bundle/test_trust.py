@@ -59,6 +59,19 @@ def test_a_false_cosignature_is_no_missing_one(facts: BundleFacts, tmp_path: Pat
     assert (done["verdict"], steps(done, "FAILED")) == ("INVALID", {11})
 
 
+def test_a_false_line_beside_a_good_one_takes_nothing_away(
+    facts: BundleFacts, tmp_path: Path
+) -> None:
+    """Anybody who may put an object can write one."""
+    false = bundles.cosignature("another text\n").line().encode()
+    for name in ("a.note", "z.note"):
+        both = replace(facts, anchors={**facts.anchors, name: facts.checkpoint + false})
+        done = check(build_bundle(both), tmp_path, policy=bundles.POLICY)
+        assert done["verdict"] == "WITNESSED"
+        assert tampering.judged(build_bundle(both), bundles.POLICY).signed == {
+            "auditor": 1_795_600_000}  # fmt: skip
+
+
 def test_the_lines_a_witness_answers_with_are_enough(facts: BundleFacts, tmp_path: Path) -> None:
     line = bundles.cosignature(bundles.note_of(facts).text).line().encode()
     bare = build_bundle(replace(facts, anchors={"auditor.note": line}))

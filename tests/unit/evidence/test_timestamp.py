@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from asn1crypto import core, tsp
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from audit_stream.errors import FormatError
@@ -17,9 +18,10 @@ from audit_stream.evidence.timestamp import (
     Timestamp,
     TrustedAuthorities,
     check_timestamp,
+    check_token,
     parse_authorities,
 )
-from tests.support.tsa import LocalAuthority
+from tests.support.tsa import Issued, LocalAuthority
 
 CHECKPOINT = b"audit.example/acme\n1\nAAAA\n"
 NOW = datetime.now(UTC)
@@ -270,6 +272,39 @@ def test_no_changed_byte_gives_another_time_or_breaks_more_than_the_reply(
             except FormatError:
                 refused += 1
     assert refused > len(broken) / 3
+
+
+def test_a_token_of_any_authority_shows_that_it_is_whole(authority: LocalAuthority) -> None:
+    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    authority.issue("rsa", twin=Issued(authority.root.certificate, rsa_key))
+    pss = ("-cades", "-keyopt", "rsa_padding_mode:pss")
+    for reply in (
+        authority.reply(authority.query(CHECKPOINT)),
+        authority.reply(authority.query(CHECKPOINT), ess="sha1"),
+        authority.reply(authority.query(CHECKPOINT), signer="rsa"),
+        authority.token(stamped(authority), "rsa", "-cades"),
+        authority.token(stamped(authority), "rsa", *pss),
+    ):
+        check_token(reply, CHECKPOINT, "it")
+        with pytest.raises(FormatError, match="over other bytes"):
+            check_token(reply, CHECKPOINT + b"x", "it")
+        with pytest.raises(FormatError, match="not signed by the certificate it comes with"):
+            check_token(reply[:-1] + bytes([reply[-1] ^ 1]), CHECKPOINT, "it")
+
+
+def test_what_is_whole_is_at_most_distrusted(authority: LocalAuthority) -> None:
+    """Bytes flipped: of what shows as whole openssl says nothing worse than that."""
+    reply = authority.reply(authority.query(CHECKPOINT))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about certificates that were spoilt
+        for index in range(0, len(reply), 3):
+            spoilt = reply[:index] + bytes([reply[index] ^ 0x01]) + reply[index + 1 :]
+            try:
+                check_token(spoilt, CHECKPOINT, "it")
+            except FormatError:
+                continue
+            said = authority.openssl_says(spoilt, CHECKPOINT, NOW)
+            assert not said.returncode or b"certificate verify error" in said.stderr, index
 
 
 @pytest.mark.parametrize("pem", [b"", b"no certificates", b"-----BEGIN CERTIFICATE-----\n"])

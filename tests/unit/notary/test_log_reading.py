@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit_stream.bundle.messages import Collector
+from audit_stream.bundle.anchors import vouched_head
 from audit_stream.errors import ForkAlarm, FormatError
 from audit_stream.evidence.batch import decode_batch
 from audit_stream.evidence.log_names import anchor_name, batch_name, tile_name
@@ -86,5 +86,5 @@ async def test_a_bundle_passes_over_what_vouches_for_no_checkpoint(scene: Scene)
     note = scene.objects[anchor_name(vouched, "auditor.note")]
     objects = scene.objects | {anchor_name(10**6, "auditor.note"): note}
     store = await stored(objects)
-    collector = Collector(store=store, log=ArchiveLog(store, LOG.key), segment_keys=[])
-    assert (await collector._vouched(0)).size == vouched
+    head, anchors = await vouched_head(store, ArchiveLog(store, LOG.key), 0)
+    assert (head.size, anchors.keys()) == (vouched, {"auditor.note"})
