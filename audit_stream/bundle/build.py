@@ -8,7 +8,13 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from audit_stream.bundle.facts import BundleFacts, Certified, RecordFact, SegmentFact
+from audit_stream.bundle.facts import (
+    BundleFacts,
+    CertificateFact,
+    Certified,
+    RecordFact,
+    SegmentFact,
+)
 from audit_stream.bundle.loadfile import loadfile
 from audit_stream.bundle.package import pack
 from audit_stream.bundle.report import report
@@ -46,6 +52,7 @@ def _files(facts: BundleFacts) -> Iterator[tuple[str, bytes]]:
     yield from _segments(records)
     yield "checkpoint.txt", facts.checkpoint
     yield from _objects(facts)
+    yield from _entries(facts.disposals, facts.checkpoint)
     if facts.certificates is not None:
         yield from _certificates(facts.certificates, facts.checkpoint)
     yield from _keys(facts)
@@ -112,11 +119,17 @@ def _objects(facts: BundleFacts) -> Iterator[tuple[str, bytes]]:
         yield f"consistency/{old}-{new}.txt", lines.encode("ascii")
 
 
-def _certificates(found: Certified, checkpoint: bytes) -> Iterator[tuple[str, bytes]]:
-    for each in found.shown:
+def _entries(
+    found: Iterable[CertificateFact], checkpoint: bytes
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
+    for each in found:
         proof = TlogProof(index=each.log_index, hashes=each.log_path, checkpoint=checkpoint)
         yield f"certificates/{each.key}.json", each.stored
         yield f"certificates/{each.key}.tlog-proof", proof.encode()
+
+
+def _certificates(found: Certified, checkpoint: bytes) -> Iterator[tuple[str, bytes]]:
+    yield from _entries(found.shown, checkpoint)
     yield "certificates/range.json", canonical({
         "above": found.above, "first": found.first, "next": found.next,
         "shown": [each.entry.number for each in found.shown], "up_to": found.up_to,

@@ -146,12 +146,19 @@ async def proven(
     """With their proofs to `head`; `places`: where their leaves are in the log. `FormatError` when
     the log has others there."""
     shown = [
-        CertificateFact(
-            entry=each, stored=found.stored[each.name], log_index=places[each.leaf],
-            log_path=await prove(log, head, each.leaf, places[each.leaf], each.name),
-        )
-        for each in found.entries
-    ]  # fmt: skip
+        await fact_of(each, found.stored[each.name], places, log, head) for each in found.entries
+    ]
     return Certified(
         above=epochs.above, up_to=epochs.up_to, first=found.first, next=found.next, shown=shown
     )
+
+
+async def fact_of(
+    entry: Entry, stored: bytes, places: Mapping[bytes, int], log: ArchiveLog, head: Head
+) -> CertificateFact:  # fmt: skip
+    """An entry of a register with its proof to `head`. `FormatError` as `proven`."""
+    place = places[entry.leaf]
+    return CertificateFact(
+        entry=entry, stored=stored, log_index=place,
+        log_path=await prove(log, head, entry.leaf, place, entry.name),
+    )  # fmt: skip

@@ -62,7 +62,7 @@ async def _records(
     store: WormStore, log: ArchiveLog, head: Head, wanted: Wanted, disclose: Disclose,
     keys: TrustedKeys,
 ) -> list[RecordFact]:  # fmt: skip
-    segment = decode(await _get(store, wanted.segment), wanted.segment)
+    segment = decode(await stored_at(store, wanted.segment), wanted.segment)
     path = await prove(log, head, segment.leaf, wanted.log_index, wanted.segment)
     if not segment.is_signed(keys):
         raise FormatError(f"{wanted.segment} is not signed by a trusted key", hint=_HINT)
@@ -101,19 +101,20 @@ def _leaves(segment: Segment, name: str) -> list[bytes]:
 
 
 async def _stream(store: WormStore, name: str, keys: TrustedKeys) -> bytes:
-    data = await _get(store, name)
+    data = await stored_at(store, name)
     decode_stream(data, name, keys)
     return data
 
 
 async def _map(store: WormStore, name: str) -> bytes:
-    data = await _get(store, name)
+    data = await stored_at(store, name)
     if layout.map_name(sha256(data).hexdigest()) != name:
         raise FormatError(f"{name} has another hash", hint=_HINT)
     return data
 
 
-async def _get(store: WormStore, name: str) -> bytes:
+async def stored_at(store: WormStore, name: str) -> bytes:
+    """An object that must be there. `FormatError`, `StoreError`."""
     data = await store.get(name)
     if data is None:
         raise FormatError(f"the archive does not have {name}", hint=_HINT)

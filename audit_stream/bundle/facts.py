@@ -108,5 +108,6 @@ class BundleFacts:
     #: Consistency proofs by (old size, new size); one of the two is the checkpoint's.
     consistency: Mapping[tuple[int, int], Sequence[bytes]] = field(default_factory=dict)
     certificates: Certified | None = None  # where a record's personal fields were erased
+    disposals: Sequence[CertificateFact] = ()  # of what stood before the first revisions here
     answer: str | None = None  # the signed answer, a compact JWS (see `attached`)
     answer_keys: bytes | None = None  # JWKS

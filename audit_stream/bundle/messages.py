@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from audit_stream.bundle.anchors import vouched_head
-from audit_stream.bundle.certificates import CertificateFinder, epochs_of, proven
-from audit_stream.bundle.collect import Wanted, collect
-from audit_stream.bundle.facts import BundleFacts, Certified, Custody
+from audit_stream.bundle.certificates import CertificateFinder, epochs_of, fact_of, proven
+from audit_stream.bundle.collect import Wanted, collect, stored_at
+from audit_stream.bundle.disposals import covering, superseded
+from audit_stream.bundle.facts import BundleFacts, CertificateFact, Certified, Custody
 from audit_stream.errors import FormatError
 from audit_stream.evidence.checkpoint import Checkpoint
 from audit_stream.evidence.note import NoteKey
 from audit_stream.evidence.record import Record
-from audit_stream.evidence.register import Register
+from audit_stream.evidence.register import Entry, Register
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.tree import leaf_hash
 from audit_stream.index.lookup import Message, Revision
@@ -48,7 +49,11 @@ class Collector:
         its reader has `kept`. `FormatError` when it does not, or has not all of it yet."""
         revisions = [each for message in messages for each in message.revisions]
         leaves = {each.segment: leaf_hash(each.header_line) for each in revisions}
-        places = await self._places(set(leaves.values()))
+        keys = TrustedKeys(*self.segment_keys)
+        disposals = await covering(
+            self.store, keys, self.log.key.name, superseded(revisions)
+        )  # fmt: skip
+        places = await self._places({*leaves.values(), *(each.leaf for each in disposals)})
         shown = {each.record.pub["source"]: each.personal.disclosures for each in revisions}
         records: dict[str, list[int]] = defaultdict(list)
         for each in revisions:
@@ -70,6 +75,7 @@ class Collector:
         return replace(
             facts, answer=answer, answer_keys=answer_keys,
             certificates=await self._certificates(revisions, head),
+            disposals=[await self._disposal(each, places, head) for each in disposals],
             consistency=await self._consistency(kept, head),
         )  # fmt: skip
 
@@ -103,6 +109,11 @@ class Collector:
         places = await self._places({each.leaf for each in found.entries})
         return await proven(found, epochs, places, self.log, head)
 
+    async def _disposal(
+        self, entry: Entry, places: Mapping[bytes, int], head: Head
+    ) -> CertificateFact:  # fmt: skip
+        return await fact_of(entry, await stored_at(self.store, entry.name), places, self.log, head)
+
     async def _places(self, leaves: set[bytes]) -> dict[bytes, int]:
         known = ((leaf, self.place_of(leaf)) for leaf in leaves)
         found = {leaf: place for leaf, place in known if place is not None}
@@ -114,5 +125,8 @@ class Collector:
                 if found.keys() == leaves:
                     break
         if found.keys() != leaves:
-            raise FormatError("a record's segment is not in the archive log yet", hint=_NOT_LOGGED)
+            raise FormatError(
+                "a record's segment, or a certificate, is not in the archive log yet",
+                hint=_NOT_LOGGED,
+            )
         return found

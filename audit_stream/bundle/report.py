@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from audit_stream.bundle.facts import BundleFacts, Certified, RecordFact
+from audit_stream.bundle.facts import BundleFacts, CertificateFact, Certified, RecordFact
 from audit_stream.evidence.checkpoint import checkpoint_of
 from audit_stream.evidence.encoding import b64u_decode
 from audit_stream.evidence.note import parse_note
@@ -57,7 +57,7 @@ def report(facts: BundleFacts, records: Sequence[RecordFact]) -> bytes:
         "Exported at": custody.exported_at, "Request": custody.request,
         "Software": custody.software, "Records": str(len(records)),
         "Outside anchors": ", ".join(sorted(facts.anchors)) or "none in this bundle",
-    } | _erasure(facts.certificates)  # fmt: skip
+    } | _erasure(facts.certificates) | _disposals(facts.disposals)  # fmt: skip
     parts = [_HEAD, _table(about), _HOW]
     messages: dict[tuple[str, str], list[RecordFact]] = {}
     for each in records:
@@ -80,6 +80,14 @@ def _erasure(found: Certified | None) -> dict[str, str]:
         "Certificates of erasure": f"of what was erased here it is one of {count}, numbers "
         f"{found.first} to {found.next - 1}; {len(found.shown)} are in certificates/"
     }
+
+
+def _disposals(found: Sequence[CertificateFact]) -> dict[str, str]:
+    """Where the first statuses here are not the first there were."""
+    names = ", ".join(f"certificates/{each.key}.json" for each in found)
+    if not found:
+        return {}
+    return {"Earlier statuses": f"disposed of after their retention, as certified by {names}"}
 
 
 def _record(record: RecordFact) -> str:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("audit_stream", "bench", "deploy", "docs", "tests", "topics")
 FILE_LIMIT, FILE_TARGET = 500, 300
 #: One file is its point: an expert witness reads it from top to end, and carries nothing else.
-ONE_FILE = {Path("audit_stream/bundle/shipped/verify.py"): 885}
+ONE_FILE = {Path("audit_stream/bundle/shipped/verify.py"): 890}
 FUNCTION_LIMIT, FUNCTION_TARGET = 60, 25
 MISSES = 0.1  # so large a share may be above its target
 MEDIAN = 10  # lines of a function

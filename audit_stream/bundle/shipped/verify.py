@@ -13,12 +13,12 @@ keys of logs and witnesses come from your own policy file (C2SP tlog-policy), or
    5 header       the key it names signed the header; its stream and status map are the ones here
    6 log          the header is in the archive log of the checkpoint (RFC 9162)
    7 checkpoint   the checkpoint (C2SP signed note) is signed by the log's key
-   8 revisions    no message lacks a status before the last one here
+   8 revisions    no message lacks a status before the last one here, but what was disposed of
    9 answer       the archive's signed answer is signed (ES256), and says what these records say
   10 kept         the checkpoint does not contradict one you kept (--checkpoint)
   11 witnesses    cosignatures of the witnesses in your policy
   12 timestamps   RFC 3161 tokens of an authority you trust (--tsa-ca; needs the program openssl)
-  13 certificates each certificate of an erasure is signed, and in the archive log, as a header is
+  13 certificates each certificate of an erasure or a disposal is signed, and in the archive log
 
 Verdicts and exit codes: INVALID 40, DIVERGED 30 (another history than the one you kept), UNANCHORED
 10 (nobody outside vouches for it), CANNOT JUDGE 3 (made by a newer release), TIMESTAMPED 2,
@@ -57,7 +57,8 @@ VERDICTS = {  # exit code and meaning
 }
 REGISTERS = {"disposals": "audit-disposal/1", "holds": "audit-hold/1",
              "redactions": "audit-redaction/1"}  # fmt: skip
-CERTIFIED = ("certificate_id", "executed_at", "effective_at", "basis", "count", "epochs", "targets")
+CERTIFIED = ("certificate_id", "disposal_id", "executed_at", "effective_at", "basis", "count",
+             "epochs", "targets")  # fmt: skip
 PERSONAL = ("customer_external_id", "recipient_address")
 Files = dict[str, bytes]
 Point = tuple[int, ...]
@@ -480,6 +481,11 @@ class Verifier:
         if all(state == "ok" for _, state, _ in self.results):  # else they only say it again
             self.check(3, "disclosures.json", self.same_disclosures)
             self.check(1, "records", self.complete)
+        for name in self.names("certificates/", ".tlog-proof") if self.checkpoint else ():
+            self.check(13, name, self.certificate, name)
+        if self.names("certificates/") and self.checkpoint:
+            self.check(13, "certificates", self.certified)
+        if all(state == "ok" for _, state, _ in self.results):
             self.check(8, "revisions", self.revisions)
         if not self.trust.policy.logs:
             self.check(7, "key", need, False, "only its own: name the log's (--policy)", Missing)
@@ -491,10 +497,6 @@ class Verifier:
             self.signed = self.check(11, "cosignatures", self.cosigned) or {}
         for name in self.names("anchors/", ".tsr") if self.checkpoint else ():
             self.stamps.append(self.check(12, name, self.stamped, name))
-        for name in self.names("certificates/", ".tlog-proof") if self.checkpoint else ():
-            self.check(13, name, self.certificate, name)
-        if self.names("certificates/") and self.checkpoint:
-            self.check(13, "certificates", self.certified)
 
     def package(self) -> None:
         """Step 1."""
@@ -651,7 +653,8 @@ class Verifier:
         self.certificates[register, entry["number"]] = entry, leaf_hash(line).hex()
 
     def certified(self) -> None:
-        """Step 13: they follow each other, and nothing there looks like one and is none."""
+        """Step 13: they follow each other, but for disposals, of which only those are here that are
+        needed; and nothing there looks like one and is none."""
         self.used.add("certificates/range.json")
         for name in self.names("certificates/"):
             need(name in self.used, f"{name} belongs to none")
@@ -660,7 +663,8 @@ class Verifier:
             return  # what cannot be judged can be what stands between two others
         for (register, number), (entry, leaf) in sorted(self.certificates.items()):
             follows = entry["prev"] == behind.get(register, entry["prev"])
-            need(follows, f"there is one between {register} {number} and the one before")
+            some = register == "disposals"
+            need(some or follows, f"there is one between {register} {number} and the one before")
             behind[register] = leaf
 
     @property
@@ -669,15 +673,27 @@ class Verifier:
         return any(state == "UNKNOWN" for _, state, _ in self.results)
 
     def revisions(self) -> None:
-        """Step 8."""
+        """Step 8: what comes before is here, or was disposed of."""
         last: dict[Any, tuple[int, str | None]] = {}
         for pub in sorted(self.records.values(), key=lambda pub: pub["revision"]):
             stream = pub["source"].rsplit("/", 2)[0]
             message = stream, pub["platform_tenant_id"], pub["message_uuid"]
-            before = last.get(message, (0, None))
-            follows = (pub["revision"] - 1, pub["supersedes"]) == before
-            need(follows, f"what comes before revision {pub['revision']} of a message is missing")
+            number, source = last.get(message, (0, None))
+            follows = (pub["revision"] - 1, pub["supersedes"]) == (number, source)
+            skips = pub["revision"] - 1 > number
+            known = follows or (skips and self.was_disposed_of(stream, pub["supersedes"]))
+            need(known, f"what comes before revision {pub['revision']} of a message is missing")
             last[message] = pub["revision"], pub["source"]
+
+    def was_disposed_of(self, stream: str, source: Any) -> bool:
+        """Step 8: whether a certificate of step 13 covers that position of the stream."""
+        place, _, offset = str(source).rpartition("/")
+        return place.rpartition("/")[0] == stream and any(
+            place == "{topic}/{generation}/{partition}".format(**each)
+            and each["base"] <= int(offset) < each["next"]
+            for (register, _), (entry, _) in self.certificates.items() if register == "disposals"
+            for each in entry["stretches"]
+        )  # fmt: skip
 
     def answer(self) -> None:
         """Step 9."""
