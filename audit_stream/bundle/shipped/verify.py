@@ -222,7 +222,7 @@ def canonical(value: Any) -> bytes:
 
 def whole_number(text: str) -> int | str:
     """An integer within 2^53, as JCS has them; else a text, which is not what stood there."""
-    return int(text) if len(text) < 17 and abs(int(text)) < 2**53 else text
+    return int(text) if len(text.lstrip("-")) < 17 and abs(int(text)) < 2**53 else text
 
 
 def parse(data: bytes, what: str) -> Any:

@@ -18,6 +18,7 @@ from audit_stream.bundle.shipped import verify
 from audit_stream.errors import FormatError
 from tests.support import bundles
 from tests.support.bundles import check, steps
+from tests.support.numbers import NUMBERS
 
 VERIFY = Path(verify.__file__)
 
@@ -116,6 +117,16 @@ def test_the_verifier_needs_nothing_but_an_old_python() -> None:
                      else [alias.name for alias in node.names])
     }  # fmt: skip
     assert names <= set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_integers_within_2_to_the_53_are_read(number: str) -> None:
+    text = f'{{"a":{number}}}'.encode()
+    if NUMBERS[number]:
+        assert verify.parse(text, "it") == {"a": int(number)}
+    else:
+        with pytest.raises((verify.Bad, ValueError)):
+            verify.parse(text, "it")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--policy", "nowhere"], ["--key", "x"], ["--what"]])

@@ -17,11 +17,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from audit_stream.bundle.build import build_bundle
 from audit_stream.bundle.facts import BundleFacts
+from audit_stream.bundle.package import pack
 from audit_stream.bundle.shipped import verify
 from audit_stream.evidence.checkpoint import Checkpoint, encode_hash
 from tests.support import bundles, tampering
 from tests.support.answers import answered, jwks, with_answer
 from tests.support.browser import chromium
+from tests.support.numbers import NUMBERS
 from tests.support.policies import NO_POLICIES, POLICIES
 from tests.support.strangers import FORGED, strangers
 
@@ -197,6 +199,20 @@ def test_hashes(page: Page, size: int) -> None:
     data = random.Random(size).randbytes(size)
     found = page.evaluate(f"text => [hex(sha256(unhex(text))), {size}]", data.hex())
     assert found[0] == sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_are_read_as_verify_py_reads_them(page: Page, number: str) -> None:
+    read = "text => { try { return parse(utf8(text), 'it').a; } catch { return 'none'; } }"
+    said = int(number) if NUMBERS[number] else "none"
+    assert page.evaluate(read, f'{{"a":{number}}}') == said
+
+
+def test_a_zip_of_very_many_files_is_read(page: Page) -> None:
+    files = {f"{number}": b"" for number in range(65_000)}
+    data = b64encode(pack(files)).decode()
+    read = "text => unpack(Uint8Array.from(atob(text), each => each.charCodeAt(0))).size"
+    assert page.evaluate(read, data) == len(files)
 
 
 def test_a_person_with_a_keyboard_alone_checks_a_bundle(
