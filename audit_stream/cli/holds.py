@@ -16,7 +16,7 @@ import typer
 from audit_stream.cli.acting import By, log_act
 from audit_stream.cli.options import Config, Json
 from audit_stream.cli.output import Output
-from audit_stream.errors import RequestError
+from audit_stream.errors import AuditError, RequestError
 from audit_stream.settings import Settings
 from audit_stream.telemetry.logs import logging_config
 
@@ -68,11 +68,12 @@ def add(
 
     async def declare(keeper: HoldKeeper) -> tuple[Hold, bool]:
         wanted = _wanted(keeper, persons, tenant or [], values, who)
-        hold = await _carried_out(keeper, await keeper.file(wanted))
+        hold = await keeper.file(wanted)
+        log_act(settings, f"hold {hold.hold_id}: filed", by)
+        hold = await _carried_out(keeper, hold, out)
         return hold, keeper.erased(wanted.tags)  # behind it: now no erasure can come between
 
     hold, erased = _run(settings, declare)
-    log_act(settings, f"hold {hold.hold_id}: filed", by)
     _say(hold, out)
     if erased:
         out.note(
@@ -135,10 +136,11 @@ def approve(hold_id: HoldId, by: By, as_json: Json = False, config: Config = Non
         from audit_stream.app.now import now
 
         entry = await keeper.entry(hold_id)
-        return await _carried_out(keeper, await keeper.holds.approve(hold_id, by, now(), entry))
+        hold = await keeper.holds.approve(hold_id, by, now(), entry)
+        log_act(settings, f"hold {hold_id}: release approved", by)
+        return await _carried_out(keeper, hold, out)
 
     _say(_run(settings, approving), out)
-    log_act(settings, f"hold {hold_id}: release approved", by)
 
 
 @app.command("list")
@@ -204,11 +206,20 @@ def _run(settings: Settings, work: Callable[[HoldKeeper], Awaitable[R]]) -> R:
     return asyncio.run(run())
 
 
-async def _carried_out(keeper: HoldKeeper, hold: Hold) -> Hold:
-    """Declared at once where this view of the keyring may; else the keeper does it."""
+async def _carried_out(keeper: HoldKeeper, hold: Hold, out: Output) -> Hold:
+    """Declared at once where this view of the keyring may; else the keeper does it. What is filed
+    holds by itself, so its id is said whatever keeps it from being declared."""
     if not keeper.may_declare:
         return hold
-    await keeper.carry_out_filed()
+    try:
+        await keeper.carry_out_filed()
+    except AuditError:
+        _say(hold, out)
+        out.note(
+            f"{hold.hold_id} is {hold.state.value} and holds, and is not in the register yet: "
+            "the keeper's next pass does it, or audit-stream hold run"
+        )
+        raise
     return await keeper.holds.get(hold.hold_id) or hold
 
 

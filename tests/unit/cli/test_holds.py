@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audit_stream.app import holds
 from audit_stream.app.holds import open_holds, tell_enforced
 from audit_stream.cli.main import run_command
 from audit_stream.evidence.hold import Kind, hold_of
@@ -22,6 +24,7 @@ from audit_stream.holds.enforcing import Enforced
 from audit_stream.holds.filing import held_tags
 from audit_stream.kafka.embedded import free_ports
 from audit_stream.keys.file import create_keyring, load_keyring, write_view
+from audit_stream.keys.lock import keyring_lock
 from audit_stream.ports import HoldLevel
 from audit_stream.settings import Settings
 from audit_stream.telemetry.metrics import Metrics
@@ -141,6 +144,38 @@ def test_a_view_without_the_segment_key_files_and_the_keeper_declares(
     [done] = hold(capsys, "run", code=1)["carried_out"]
     assert (done["action"], done["number"]) == ("declared", 0)
     assert [each["state"] for each in hold(capsys, "list")["holds"]] == ["active"]
+
+
+def test_while_another_has_the_lock_the_id_of_what_was_filed_is_said(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds: who declared it must know as what, and the log that they did."""
+    monkeypatch.setattr(holds, "keyring_lock", partial(keyring_lock, wait=0.1))
+    with keyring_lock(folder / "keys" / "keyring.json"):
+        assert run_command(["hold", "add", "--message", "m-1", *WHO, "--json"]) == 2
+    said = capsys.readouterr()
+    filed = json.loads(said.out)
+    assert filed["state"] == "filed"
+    assert f"{filed['hold_id']} is filed and holds" in said.err
+    assert "audit-stream hold run" in said.err
+    assert "another process has held" in said.err
+    assert f"hold {filed['hold_id']}: filed by counsel" in said.err
+    [listed] = hold(capsys, "list")["holds"]
+    assert (listed["hold_id"], listed["declared"]) == (filed["hold_id"], False)
+    assert hold(capsys, "add", "--message", "m-1", *WHO)["state"] == "active"  # the same again
+
+
+def test_while_another_has_the_lock_an_approval_is_logged(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_id = hold(capsys, "add", "--message", "m-1", *WHO)["hold_id"]
+    hold(capsys, "release", hold_id, "--by", "counsel", "--reason", "END-1")
+    monkeypatch.setattr(holds, "keyring_lock", partial(keyring_lock, wait=0.1))
+    with keyring_lock(folder / "keys" / "keyring.json"):
+        assert run_command(["hold", "approve", hold_id, "--by", "chief"]) == 2
+    said = capsys.readouterr().err
+    assert f"hold {hold_id}: release approved by chief" in said
+    assert f"{hold_id} is approved and holds" in said
 
 
 def test_a_hold_behind_the_erasure_says_so(folder: Path, capsys: Captured) -> None:
