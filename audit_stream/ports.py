@@ -129,8 +129,15 @@ class Inventory(Protocol):
         """Where the archive lies, without credentials, for people."""
         ...
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
-        """Of every object whose name starts with `prefix`, ascending."""
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """As `WormStore.names`, of every name under which anything is left: a former version, or
+        the marker of a removal. It asks nothing about any of them."""
+        ...
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
+        """Of every object whose name starts with `prefix`, ascending; greater than `after`, and
+        less than `before` where that is given. It may ask about each: ask for those in question.
+        """
         ...
 
     async def close(self) -> None:

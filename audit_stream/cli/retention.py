@@ -103,23 +103,23 @@ def purge(
 
     async def ask(parts: Parts) -> tuple[Plan, Purge | None]:
         plan = await parts.survey(tag, _clock())
-        if by is None or not plan.expired:
+        if by is None or not plan.segments:
             return plan, None
         filed = new_purge(plan, tag, days, by, why, now())
         await parts.purges.file(filed)
         return plan, filed
 
     plan, filed = _with_parts(settings, out, ask, tag)
-    views = list(settings.keyring_views) if plan.expired and plan.years else []
+    views = list(settings.keyring_views) if plan.segments and plan.years else []
     document = _plan(plan) | {"class": tag, "purge": filed and filed.encode(), "views": views}
     out.document(document)
     _say_plan(out, tag, plan)
-    if plan.expired and plan.years:
+    if plan.segments and plan.years:
         _say_years(out, plan, views)
     if filed is not None:
         log_act(settings, f"purge {filed.id}: filed", by)
         out.say(f"filed as {filed.id}: audit-stream retention approve {filed.id} --by SECOND")
-    if not plan.expired:
+    if not plan.segments:
         raise typer.Exit(_FOUND)
 
 
@@ -213,12 +213,12 @@ def _change(config: Any, as_json: bool, change: Callable[[Parts], Awaitable[Purg
 def _say_plan(out: Output, tag: str, plan: Plan) -> None:
     from audit_stream.evidence.encoding import time_text
 
-    if plan.expired:
+    if plan.segments:
         first, last = (
             None if ms is None else time_text(ms) for ms in (plan.first_ms, plan.last_ms)
         )
         when = f"records of {first} to {last}" if first else "no records"
-        out.say(f"{tag}: {len(plan.expired):,} segments have expired: {plan.records:,} records, "
+        out.say(f"{tag}: {plan.segments:,} segments have expired: {plan.records:,} records, "
                 f"{plan.bytes:,} bytes, {when}")  # fmt: skip
         columns = ["topic", "generation", "partition", "offsets", "segments", "records"]
         out.table("Stretches", columns, [
@@ -249,7 +249,7 @@ def _say_blocked(out: Output, plan: Plan) -> None:
 
 def _plan(plan: Plan) -> dict[str, Any]:
     return {
-        "segments": len(plan.expired), "records": plan.records, "bytes": plan.bytes,
+        "segments": plan.segments, "records": plan.records, "bytes": plan.bytes,
         "first_ms": plan.first_ms, "last_ms": plan.last_ms, "blocked": dict(plan.blocked),
         "holds": sorted(plan.holds), "years": list(plan.years),
         "stretches": [asdict(each) for each in plan.stretches()],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from audit_stream.app.checks import check_reader, load_archive_keyring
@@ -13,15 +14,16 @@ from audit_stream.app.places import stores_to_write
 from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
+from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.holds.looking import Looking
 from audit_stream.keys.epochs import bring_up, read_master
 from audit_stream.keys.file import LoadedKeyring
-from audit_stream.keys.lock import keyring_lock
+from audit_stream.keys.lock import DISPOSING_FILE, keyring_lock
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Disposer, SubjectStore, WormStore
 from audit_stream.retention.owed import Owed, owed_by
-from audit_stream.retention.plan import HeldBy, Plan, ReadHolds
+from audit_stream.retention.plan import Holding, Plan, ReadHolds
 from audit_stream.retention.purges import Purges
 from audit_stream.retention.purging import Carried, Purging
 from audit_stream.retention.survey import Archived, Survey, judged_now
@@ -29,6 +31,9 @@ from audit_stream.retention.years import destroy_years
 from audit_stream.settings import Settings
 from audit_stream.stores.disposal.open import open_disposer
 from audit_stream.stores.disposal.paired import PairedDisposer
+
+#: For the keyring's lock, once an archive was looked over for hours.
+_WAIT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ class Parts:
         """What certificates say is gone and is not."""
         return await owed_by(self.archived, self.subjects)
 
+    async def owing(self) -> list[Disposal]:
+        """The certificates of which anything is owed."""
+        owed = await owed_by(self.archived, self.subjects, briefly=True)
+        return [each.disposal for each in owed]
+
 
 def disposer_of(settings: Settings, tag: str | None) -> Disposer:
     """Of the container of a class; None: the main one."""
@@ -79,13 +89,14 @@ def holds_of(store: WormStore, subjects: SubjectStore, ring: LoadedKeyring) -> R
     reader = holds_reader(store, private, ring.trusted, keyring.archive)
     looking = Looking(store, subjects, keyring.index_key)
 
-    async def read() -> HeldBy:
+    async def read() -> Holding:
         active = await reader.now()
 
         async def held(name: SegmentName, stop: int) -> Sequence[str]:
             return await looking.held_by(active, name, stop) if active else ()
 
-        return held
+        known = frozenset(replace(each, declared=True) for each in active.holds)
+        return Holding(held=held, known=known)  # one that is declared holds what it held as filed
 
     return read
 
@@ -129,28 +140,31 @@ class Ran:
 
 
 async def carry_out(settings: Settings, clock_ms: int) -> Ran:
-    """Every purge that is approved or owed, under the keyring's lock. Nothing is removed from a
-    second store before the header that is kept and the certificate stand there, too."""
+    """Every purge that is approved or owed, one run at a time. The keyring's lock is taken for what
+    changes something alone: an archive is looked over for hours, and holds are declared and persons
+    erased meanwhile. Nothing is removed from a second store before the header that is kept and the
+    certificate stand there, too."""
     read_master(settings.keyring)  # refuses a view before anything is done
-    with keyring_lock(settings.keyring):
-        ring = load_archive_keyring(settings, closed=True)
-        async with open_parts(settings, None, strict=True) as parts:
+    async with AsyncExitStack() as opened:
+        opened.enter_context(keyring_lock(settings.keyring, name=DISPOSING_FILE))
+        with keyring_lock(settings.keyring):
+            ring = load_archive_keyring(settings, closed=True)
+            parts = await opened.enter_async_context(open_parts(settings, None, strict=True))
             await check_reader(parts.archived.store, parts.private, ring)  # no older one is led on
-            head, now_ms = await judged_now(parts.archived.log, clock_ms)
             told = await newest_epoch_told(parts.private)
             await _tell_everybody(parts)  # where a run ended before it came to that
-            carried = []
-            owed = [each.disposal for each in await parts.owed()]
-            for purge in await parts.purges.due(owed):
-                disposer = disposer_of_both(settings, purge.regulatory_tag)
-                try:
-                    purging = _purging(parts, disposer, ring)
-                    days = settings.class_days(purge.regulatory_tag)
-                    carried.append(await purging.run(purge.kept_for(days), head, now_ms))
-                finally:
-                    await disposer.close()
-            epoch = await newest_epoch_told(parts.private)
-            return Ran(carried=carried, epoch=epoch if epoch > told else None)
+        head, now_ms = await judged_now(parts.archived.log, clock_ms)
+        carried = []
+        for purge in await parts.purges.due(await parts.owing()):
+            disposer = disposer_of_both(settings, purge.regulatory_tag)
+            try:
+                purging = _purging(parts, disposer, ring)
+                days = settings.class_days(purge.regulatory_tag)
+                carried.append(await purging.run(purge.kept_for(days), head, now_ms))
+            finally:
+                await disposer.close()
+        epoch = await newest_epoch_told(parts.private)
+        return Ran(carried=carried, epoch=epoch if epoch > told else None)
 
 
 async def _is_erasing(parts: Parts) -> bool:
@@ -171,14 +185,19 @@ async def _tell_everybody(parts: Parts) -> None:
 
 def _purging(parts: Parts, disposer: Disposer, ring: LoadedKeyring) -> Purging:
     path = parts.settings.keyring
+    lock = partial(keyring_lock, path, _WAIT_SECONDS)
     years = tuple(read_master(path).years)
     archived = replace(parts.archived, inventory=disposer, years=years)
 
     async def destroy(gone: Sequence[int]) -> Sequence[int]:
-        if await _is_erasing(parts):
-            return ()
-        destroy_years(path, gone)
-        await _tell_everybody(parts)
-        return gone
+        with lock():
+            if await _is_erasing(parts):
+                return ()
+            destroy_years(path, gone)
+            await _tell_everybody(parts)
+            return gone
 
-    return Purging(archived, disposer, parts.subjects, parts.purges, ring.signer, destroy)
+    return Purging(
+        archived, disposer, parts.subjects, parts.purges, ring.signer, destroy,
+        lock,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ commits to the headers of its segments, which are kept: they go on linking the c
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -26,6 +27,7 @@ _COUNTS = ("records", "retention_days", "segments")
 _LONGEST_BASIS = 200
 _ID = re.compile(r"dc-[0-9a-f]{16}").fullmatch
 DAY_MS = 86_400_000
+Place = tuple[str, int, int]  # topic, generation, partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +43,15 @@ class Stretch:
     records: int
     leaves: str = ""  # `leaves_digest` of them
 
+    @property
+    def place(self) -> Place:
+        """Whose offsets they are."""
+        return self.topic, self.generation, self.partition
+
     def covers(self, name: SegmentName) -> bool:
         """Whether a segment of this name lies in it."""
         place = (name.topic, name.generation, name.partition)
-        mine = (self.topic, self.generation, self.partition)
-        return place == mine and self.base <= name.base < self.next
+        return place == self.place and self.base <= name.base < self.next
 
 
 _STRETCH = frozenset(Stretch.__dataclass_fields__)
@@ -142,8 +148,13 @@ def leaves_digest(segments: Iterable[tuple[SegmentName, bytes]]) -> str:
     order of their bases."""
     digest = sha256()
     for name, leaf in segments:
-        digest.update(f"{name} {leaf.hex()}\n".encode())
+        digest.update(leaf_line(name, leaf))
     return digest.hexdigest()
+
+
+def leaf_line(name: SegmentName, leaf: bytes) -> bytes:
+    """What `leaves_digest` is over, of one segment."""
+    return f"{name} {leaf.hex()}\n".encode()
 
 
 def newest_ms(header: Header) -> int | None:
@@ -176,6 +187,25 @@ def decode_kept(data: bytes, name: SegmentName) -> Segment:
     if segment.body or said != name:
         raise FormatError(f"{what} is not its header and signature")
     return segment
+
+
+class Stretches:
+    """Stretches of offsets, of many certificates perhaps, made to be asked often."""
+
+    def __init__(self, stretches: Iterable[Stretch]) -> None:
+        self._ends: dict[Place, list[tuple[int, int]]] = {}  # bases and what is next, ascending
+        for each in sorted(stretches, key=lambda each: each.base):
+            ends = self._ends.setdefault(each.place, [])
+            if ends and each.base <= ends[-1][1]:
+                ends[-1] = (ends[-1][0], max(ends[-1][1], each.next))
+            else:
+                ends.append((each.base, each.next))
+
+    def __contains__(self, name: SegmentName) -> bool:
+        """Whether a segment of this name lies in one of them."""
+        ends = self._ends.get((name.topic, name.generation, name.partition), ())
+        at = bisect_right(ends, name.base, key=lambda each: each[0])
+        return at > 0 and name.base < ends[at - 1][1]
 
 
 def covered_by(certificates: Iterable[Disposal], name: SegmentName) -> bool:

@@ -14,6 +14,8 @@ from audit_stream.errors import KeyringError
 
 LOCK_FILE = ".lock"  # never removed, or two processes could hold two of them
 HOLDING_FILE = ".holding.lock"  # of who makes the store hold what is declared, which takes long
+#: Held by a run of disposals from its beginning to its end: it looks an archive over.
+DISPOSING_FILE = ".disposing.lock"
 #: Held by a run of erasures from its beginning to its end, which may wait for the fleet.
 RUN_FILE = ".erasing.lock"
 WAIT_SECONDS = 30.0
@@ -35,7 +37,7 @@ def keyring_lock(
         except TimeoutError:
             raise KeyringError(
                 f"another process has held {place} for {wait:g} s",
-                hint="an erasure or a hold is at work; wait for it, or see why it hangs",
+                hint="an erasure, a hold or a disposal is at work; wait, or see why it hangs",
             ) from None
         except OSError as error:
             raise KeyringError(

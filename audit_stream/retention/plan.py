@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from audit_stream.errors import FormatError
 from audit_stream.evidence.disposal import (
     DAY_MS,
+    Place,
     Stretch,
     kept_until_ms,
-    leaves_digest,
+    leaf_line,
     newest_ms,
 )
 from audit_stream.evidence.layout import SegmentName
@@ -36,17 +38,31 @@ OTHER_CLASS = "a record in it is of another class"
 
 #: Ids of the holds that touch a segment with the offsets up to, not including, the second.
 HeldBy = Callable[[SegmentName, int], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """The holds as they were when they were read."""
+
+    held: HeldBy
+    known: frozenset[object]  # what each of them holds: one that is new, or holds more, is another
+
+    def has_all_of(self, later: Holding) -> bool:
+        """Whether nothing is held by the later ones that is not by these."""
+        return later.known <= self.known
+
+
 #: The holds as they are when it is called.
-ReadHolds = Callable[[], Awaitable[HeldBy]]
+ReadHolds = Callable[[], Awaitable[Holding]]
 
 
-async def nobody_holds() -> HeldBy:
+async def nobody_holds() -> Holding:
     """Of an archive without holds of its own: the store's are asked for besides."""
 
     async def nobody(_name: SegmentName, _stop: int) -> Sequence[str]:
         return ()
 
-    return nobody
+    return Holding(held=nobody, known=frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +72,7 @@ class Logged:
     name: SegmentName
     leaf: bytes
     header: Header
+    batch: tuple[int, int] = (0, 0)  # where the log's batch that has it begins and ends
 
     @property
     def newest_ms(self) -> int | None:
@@ -74,68 +91,82 @@ def expires_ms(logged: Logged, days: int) -> int:
     return kept_until_ms(logged.header, days)
 
 
+@dataclass(slots=True)
+class _Run:
+    """Segments behind one another, as they are added."""
+
+    name: SegmentName  # of the first
+    next: int
+    segments: int = 0
+    records: int = 0
+    digest: Any = field(default_factory=sha256)  # as `leaves_digest`
+
+    def add(self, logged: Logged) -> None:
+        self.next = logged.header.next
+        self.segments += 1
+        self.records += logged.header.count
+        self.digest.update(leaf_line(logged.name, logged.leaf))
+
+    def stretch(self) -> Stretch:
+        name = self.name
+        return Stretch(
+            topic=name.topic, generation=name.generation, partition=name.partition, base=name.base,
+            next=self.next, segments=self.segments, records=self.records,
+            leaves=self.digest.hexdigest(),
+        )  # fmt: skip
+
+
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """What a purge would remove, and what stays although its time is over."""
+    """What a purge would remove, as stretches, for there may be millions of segments; and what
+    stays although its time is over."""
 
-    expired: list[Logged] = field(default_factory=list)
+    segments: int = 0  # that would go
+    records: int = 0
     bytes: int = 0
+    first_ms: int | None = None  # time of the oldest record
+    last_ms: int | None = None  # and of the newest
     blocked: Counter[str] = field(default_factory=Counter)  # segments by why they stay
     holds: set[str] = field(default_factory=set)  # ids of those that block
     years: tuple[int, ...] = ()  # whose keys go with it
     uncertified: int = 0  # segments looked at that no certificate covers, to go or to stay
+    logged: tuple[int, int] = (0, 0)  # the part of the log that has those that would go
+    _runs: dict[Place, list[_Run]] = field(default_factory=dict)
 
-    @property
-    def records(self) -> int:
-        """How many would go."""
-        return sum(each.header.count for each in self.expired)
+    def add(self, logged: Logged, size: int = 0) -> None:
+        """One more that would go. Of a partition in the order of their bases, or there are more
+        stretches than need be."""
+        self.segments += 1
+        self.records += logged.header.count
+        self.bytes += size
+        if (oldest := logged.oldest_ms) is not None:
+            self.first_ms = oldest if self.first_ms is None else min(self.first_ms, oldest)
+        if logged.header.count and (newest := logged.newest_ms) is not None:
+            self.last_ms = newest if self.last_ms is None else max(self.last_ms, newest)
+        start, end = self.logged if self.segments > 1 else logged.batch
+        self.logged = min(start, logged.batch[0]), max(end, logged.batch[1])
+        self._run_of(logged.name).add(logged)
 
-    @property
-    def first_ms(self) -> int | None:
-        """Time of the oldest of them."""
-        return min((t for each in self.expired if (t := each.oldest_ms) is not None), default=None)
-
-    @property
-    def last_ms(self) -> int | None:
-        """Time of the newest of them."""
-        times = (each.newest_ms for each in self.expired if each.header.count)
-        return max((t for t in times if t is not None), default=None)
+    def _run_of(self, name: SegmentName) -> _Run:
+        runs = self._runs.setdefault((name.topic, name.generation, name.partition), [])
+        if not runs or runs[-1].next != name.base:
+            runs.append(_Run(name, name.base))
+        return runs[-1]
 
     def block(self, why: str, holds: Iterable[str] = ()) -> None:
         """One segment stays."""
         self.blocked[why] += 1
         self.holds.update(holds)
 
+    def without_any(self) -> Plan:
+        """Nothing that would go, and all that is said of what stays."""
+        return Plan(blocked=Counter(self.blocked), holds=set(self.holds), years=self.years,
+                    uncertified=self.uncertified)  # fmt: skip
+
     def stretches(self) -> tuple[Stretch, ...]:
         """The segments as stretches of offsets, with the digest of each one's headers."""
-        return tuple(_stretch(run) for run in _runs(self.expired))
-
-
-def _runs(segments: Iterable[Logged]) -> Iterable[list[Logged]]:
-    run: list[Logged] = []
-    for each in sorted(segments, key=lambda logged: logged.name):
-        if run and not _continues(run[-1], each):
-            yield run
-            run = []
-        run.append(each)
-    if run:
-        yield run
-
-
-def _continues(before: Logged, after: Logged) -> bool:
-    return replace(before.name, base=before.header.next, attempt=0) == replace(
-        after.name, attempt=0
-    )
-
-
-def _stretch(run: Sequence[Logged]) -> Stretch:
-    name = run[0].name
-    return Stretch(
-        topic=name.topic, generation=name.generation, partition=name.partition, base=name.base,
-        next=run[-1].header.next, segments=len(run),
-        records=sum(each.header.count for each in run),
-        leaves=leaves_digest((each.name, each.leaf) for each in run),
-    )  # fmt: skip
+        found = [run.stretch() for runs in self._runs.values() for run in runs]
+        return tuple(sorted(found, key=lambda each: (each.place, each.base)))
 
 
 def destroyable(

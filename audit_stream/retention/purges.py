@@ -23,12 +23,12 @@ from audit_stream.retention.purge import (
 
 def new_purge(plan: Plan, tag: str, days: int, by: str, basis: str, at: str) -> Purge:
     """What a dry run found, to be filed. `RequestError` when nothing has expired, `FormatError`."""
-    if not plan.expired:
+    if not plan.segments:
         raise RequestError(f"nothing of the class {tag} is to be disposed of")
     return Purge(
         id=f"dc-{secrets.token_hex(8)}", basis=check_basis(basis), bytes=plan.bytes, days=days,
         records=plan.records, regulatory_tag=tag, requested_at=at, requested_by=check_actor(by),
-        segments=len(plan.expired), stretches=plan.stretches(), years=plan.years,
+        segments=plan.segments, stretches=plan.stretches(), years=plan.years,
     )  # fmt: skip
 
 

@@ -8,21 +8,33 @@
 4  the segments, and their subject objects, are removed
 5  the keys of the years that nothing needs any more are destroyed
 
-Nothing is removed that no certificate covers, and nothing that a hold touches. Whoever runs it
-holds the lock of the keyring's folder, as whoever declares a hold does: a hold comes before the
-certificate, and blocks, or behind it, and finds the segments disposed of. One that is only filed
-needs no lock: it is seen by the next look, right before the certificate and while segments go.
+Nothing is removed that no certificate covers, and nothing that a hold touches. Step 3 has the lock
+of the keyring's folder, as whoever declares a hold has: a hold comes before the certificate, and
+blocks, or behind it, and finds the segments disposed of. To look an archive over takes hours, so
+the lock is taken for that step alone, and for step 5: where the holds that are read under it have
+one that no segment was held against, it is let go, and all are asked about again. A hold that is
+only filed needs no lock: it is seen by the next look, right before the certificate and while
+segments go. That one run is at work at a time is the caller's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from audit_stream.archive.register import RegisterReader, RegisterWriter
 from audit_stream.errors import ForkAlarm, StoreError
 from audit_stream.evidence import layout
-from audit_stream.evidence.disposal import DAY_MS, Disposal, Stretch, disposal_of, kept_header
+from audit_stream.evidence.disposal import (
+    DAY_MS,
+    Disposal,
+    Stretch,
+    Stretches,
+    disposal_of,
+    kept_header,
+)
 from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.record import parse_record
@@ -31,20 +43,22 @@ from audit_stream.evidence.segment import Segment, decode_plain, inflate
 from audit_stream.evidence.signing import LineSigner
 from audit_stream.notary.log import Head
 from audit_stream.ports import Disposer, PutResult, SubjectStore
-from audit_stream.retention.owed import folder_of, standing_in, subjects_in
+from audit_stream.retention.owed import Standing
 from audit_stream.retention.plan import (
     HELD,
     NEWER_RECORD,
     OTHER_CLASS,
     HeldBy,
+    Holding,
     Logged,
     Plan,
 )
 from audit_stream.retention.purge import Purge, State
 from audit_stream.retention.purges import Purges
-from audit_stream.retention.survey import Archived, Survey
+from audit_stream.retention.survey import Archived, Survey, logged_segments
 
 _BETWEEN_LOOKS = 50  # segments removed between two looks at the holds
+_BY_RECORD = (NEWER_RECORD, OTHER_CLASS)  # why a segment stays once it is read
 #: Destroys the keys of years, for good, once nothing needs them; those that it could.
 DestroyYears = Callable[[Sequence[int]], Awaitable[Sequence[int]]]
 
@@ -66,32 +80,47 @@ class Purging:
     def __init__(
         self, archived: Archived, disposer: Disposer, subjects: SubjectStore | None,
         purges: Purges, signer: LineSigner, destroy_years: DestroyYears,
+        lock: Callable[[], AbstractContextManager[None]],
     ) -> None:  # fmt: skip
+        """`lock`: that of the keyring's folder; `destroy_years` takes it by itself."""
         self._archived, self._disposer, self._subjects = archived, disposer, subjects
         self._purges, self._signer, self._destroy_years = purges, signer, destroy_years
+        self._lock = lock
 
     async def run(self, purge: Purge, head: Head, now_ms: int) -> Carried:
         """Go on with it to its end, as far as that is possible now."""
-        plan, disposal = None, await self._certificate(purge.id)
-        if disposal is None:
-            plan = await self._prepare(purge, head, now_ms)
-            if not plan.expired:
-                ending = Purge.waiting if plan.uncertified else _done  # another has certified it
-                return Carried(purge=await self._purges.change(purge.id, ending), plan=plan)
-            changed = await self._purges.change(purge.id, Purge.at_work)
-            if changed.state is not State.AT_WORK:
-                return Carried(purge=changed, plan=plan)
-            await self._certify(purge, plan, now_ms)
-            disposal = await self._certificate(purge.id)
-        assert disposal is not None  # it was appended just now
-        number, days = disposal[0].number, disposal[1].retention_days
-        purge = await self._purges.change(purge.id, lambda each: each.certified(number, days))
-        removed, owed = await self._remove(disposal[1])
+        plan, certified = None, await self._certificate(purge.id)
+        if certified is None:
+            plan, holding = await self._prepare(purge, head, now_ms)
+            while certified is None:
+                if not plan.segments:
+                    ending = Purge.waiting if plan.uncertified else _done  # another has certified
+                    return Carried(purge=await self._purges.change(purge.id, ending), plan=plan)
+                with self._lock():
+                    now = await self._archived.holds()
+                    if holding.has_all_of(now):
+                        changed = await self._purges.change(purge.id, Purge.at_work)
+                        if changed.state is not State.AT_WORK:
+                            return Carried(purge=changed, plan=plan)
+                        certified = await self._certificate(purge.id)  # another machine's
+                        certified = certified or await self._certify(purge, plan, now_ms)
+                if certified is None:
+                    plan, holding = await self._asked_again(plan, now), now
+        return await self._go_on(purge.id, plan, *certified, head, now_ms)
+
+    async def _go_on(
+        self, purge_id: str, plan: Plan | None, entry: Entry, disposal: Disposal, head: Head,
+        now_ms: int,
+    ) -> Carried:  # fmt: skip
+        """Behind the certificate."""
+        number, days = entry.number, disposal.retention_days
+        purge = await self._purges.change(purge_id, lambda each: each.certified(number, days))
+        removed, owed = await self._remove(disposal)
         years: Sequence[int] = ()
         if not owed:
-            years = await self._forget_years(purge, disposal[1], head, now_ms)
-            if set(years) >= self._years_of(disposal[1]):
-                purge = await self._purges.change(purge.id, _done)
+            years = await self._forget_years(purge, disposal, head, now_ms)
+            if set(years) >= self._years_of(disposal):
+                purge = await self._purges.change(purge_id, _done)
         return Carried(purge=purge, plan=plan, removed=removed, owed=owed, years=years)
 
     def _years_of(self, disposal: Disposal) -> set[int]:
@@ -111,34 +140,32 @@ class Purging:
 
     # Steps 1 and 2
 
-    async def _prepare(self, purge: Purge, head: Head, now_ms: int) -> Plan:
-        survey = Survey(
-            self._archived, purge.regulatory_tag, purge.days, now_ms, only=purge.stretches
-        )
-        plan = await survey.run(head)
-        before_ms, sound = now_ms - purge.days * DAY_MS, []
-        for logged in plan.expired:
-            why = await self._keep_header(logged, before_ms, purge.regulatory_tag)
-            if why is None:
-                sound.append(logged)
-            else:
-                plan.block(why)
-        if len(sound) < len(plan.expired):  # what stays needs its year
-            plan.years = ()
-        plan.expired = sound
-        await self._ask_holds(plan)
-        return plan
+    async def _prepare(self, purge: Purge, head: Head, now_ms: int) -> tuple[Plan, Holding]:
+        """What may go, each header kept; and the holds that it was held against."""
+        before_ms, tag = now_ms - purge.days * DAY_MS, purge.regulatory_tag
 
-    async def _ask_holds(self, plan: Plan) -> None:
-        """Once more, as the headers took their time and holds are filed without the lock."""
-        held, free = await self._archived.holds(), []
-        for logged in plan.expired:
-            if holds := await held(logged.name, logged.header.next):
-                plan.block(HELD, holds)
-                plan.years = ()
+        async def check(logged: Logged) -> str | None:
+            return await self._keep_header(logged, before_ms, tag)
+
+        survey = Survey(self._archived, tag, purge.days, now_ms, purge.stretches, check)
+        plan = await survey.run(head)
+        assert survey.holding is not None  # it has run
+        if any(plan.blocked[why] for why in _BY_RECORD):  # what stays needs its year
+            plan.years = ()
+        return plan, survey.holding
+
+    async def _asked_again(self, plan: Plan, now: Holding) -> Plan:
+        """Without what is held by now: holds are filed and declared while the headers are put."""
+        left, asked = plan.without_any(), Stretches(plan.stretches())
+        async for logged in logged_segments(self._archived.log, plan.logged):
+            if logged.name not in asked:
+                continue
+            if holds := await now.held(logged.name, logged.header.next):
+                left.block(HELD, holds)
+                left.years = ()
             else:
-                free.append(logged)
-        plan.expired = free
+                left.add(logged)
+        return left
 
     async def _keep_header(self, logged: Logged, before_ms: int, tag: str) -> str | None:
         """Put what is kept of the segment; why it must stay, if it must."""
@@ -165,7 +192,7 @@ class Purging:
 
     # Step 3
 
-    async def _certify(self, purge: Purge, plan: Plan, now_ms: int) -> None:
+    async def _certify(self, purge: Purge, plan: Plan, now_ms: int) -> tuple[Entry, Disposal]:
         first, last = plan.first_ms, plan.last_ms
         disposal = Disposal(
             approved_by=purge.approved_by or "", basis=purge.basis, disposal_id=purge.id,
@@ -173,30 +200,39 @@ class Purging:
             last=None if last is None else time_text(last), records=plan.records,
             regulatory_tag=purge.regulatory_tag, requested_at=purge.requested_at,
             requested_by=purge.requested_by, retention_days=purge.days,
-            segments=len(plan.expired), stretches=plan.stretches(), years=plan.years,
+            segments=plan.segments, stretches=plan.stretches(), years=plan.years,
         )  # fmt: skip
         register = self._register(RegisterWriter)
         assert isinstance(register, RegisterWriter)
         await register.append(disposal.said(), self._signer)
+        certified = await self._certificate(purge.id)
+        assert certified is not None  # it was appended just now
+        return certified
 
     # Step 4
 
     async def _remove(self, disposal: Disposal) -> tuple[int, int]:
         """How many segments went, and how many are owed."""
         removed = owed = 0
-        for stretch in disposal.stretches:
-            stay: set[int] = set()
-            names = [each.name for each in await self._disposer.kept(folder_of(stretch))]
-            for number, name in enumerate(await standing_in(self._archived, stretch, names)):
-                if number % _BETWEEN_LOOKS == 0:
-                    held = await self._archived.holds()
-                if await self._gone(name, held):
-                    removed += 1
-                else:
-                    stay.add(name.base)
-            await self._remove_subjects(stretch, stay)
-            owed += len(stay)
+        for place, stretches in groupby(disposal.stretches, key=lambda each: each.place):
+            here = Standing(self._archived, self._subjects, place, [self._disposer])
+            for stretch in stretches:
+                went, stay = await self._remove_stretch(here, stretch)
+                removed, owed = removed + went, owed + stay
         return removed, owed
+
+    async def _remove_stretch(self, here: Standing, stretch: Stretch) -> tuple[int, int]:
+        removed, stay, number = 0, set[int](), 0
+        async for name in here.segments(stretch):
+            if number % _BETWEEN_LOOKS == 0:
+                holding = await self._archived.holds()
+            number += 1
+            if await self._gone(name, holding.held):
+                removed += 1
+            else:
+                stay.add(name.base)
+        await self._remove_subjects(here, stretch, stay)
+        return removed, len(stay)
 
     async def _gone(self, name: SegmentName, held: HeldBy) -> bool:
         kept = await self._archived.disposed.kept(name)
@@ -206,13 +242,12 @@ class Purging:
             return False
         return await self._disposer.remove_expired(str(name))
 
-    async def _remove_subjects(self, stretch: Stretch, stay: Collection[int]) -> None:
+    async def _remove_subjects(
+        self, standing: Standing, stretch: Stretch, stay: Collection[int]
+    ) -> None:
         """Behind the segments: what a store keeps for a hold keeps its subject object, too."""
-        if self._subjects is None:
-            return
-        for name in await subjects_in(self._subjects, stretch):
-            place = layout.parse_subject_name(name)
-            if place is not None and place[0].base not in stay:
+        async for base, name in standing.subjects(stretch):
+            if base not in stay and self._subjects is not None:
                 await self._remove_subject(self._subjects, name)
 
     async def _remove_subject(self, subjects: SubjectStore, name: str) -> None:

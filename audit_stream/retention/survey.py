@@ -5,13 +5,13 @@ Headers are read from the log alone, so what is not a leaf is never removed; the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
-from audit_stream.evidence.disposal import Stretch, covered_by
+from audit_stream.evidence.disposal import Stretch, Stretches
 from audit_stream.evidence.encoding import milliseconds, time_text
 from audit_stream.evidence.ending import signed_link
 from audit_stream.evidence.layout import SegmentName
@@ -19,11 +19,12 @@ from audit_stream.evidence.segment import Segment, parse_header
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import Inventory, Kept, WormStore
+from audit_stream.retention.names import Ascending
 from audit_stream.retention.plan import (
     HELD,
     KEPT_BY_STORE,
     MISSING,
-    HeldBy,
+    Holding,
     Logged,
     Plan,
     ReadHolds,
@@ -32,6 +33,8 @@ from audit_stream.retention.plan import (
     nobody_holds,
 )
 
+#: Expired segments that are in mind at once, at 2 kB each: then the store is asked about them.
+ASKED_ABOUT = 20_000
 #: A clock that is further ahead of the newest digest is not believed, nor is a log that stands.
 MOST_AHEAD_MS = 3_600_000
 
@@ -72,84 +75,111 @@ async def judged_now(log: ArchiveLog, clock_ms: int) -> tuple[Head, int]:
     return head, min(clock_ms, digest)
 
 
-async def logged_segments(log: ArchiveLog, head: Head) -> AsyncIterator[Logged]:
-    """Every segment that is a leaf, in the log's order."""
-    async for batch in log.whole_batches(0, head.size):
+async def logged_segments(log: ArchiveLog, part: tuple[int, int]) -> AsyncIterator[Logged]:
+    """Every segment that is a leaf, in the log's order, of the batches from one leaf to another."""
+    async for batch in log.whole_batches(*part):
         for leaf in batch.leaves:
             name = layout.parse_segment_name(leaf.name or "")
             if name is not None:
                 header = parse_header(leaf.line, f"the leaf of {name}")
-                yield Logged(name=name, leaf=leaf.hash, header=header)
+                yield Logged(name=name, leaf=leaf.hash, header=header,
+                             batch=(batch.old_size, batch.new_size))  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Standing:
-    """What the store says of its objects; a partition's folder is listed when first asked for."""
-
-    inventory: Inventory
-    _folders: dict[str, dict[str, Kept]] = field(default_factory=dict)
-
-    async def of(self, name: SegmentName) -> Kept | None:
-        folder = layout.segment_folder(name.topic, name.generation, name.partition)
-        if folder not in self._folders:
-            found = await self.inventory.kept(folder)
-            self._folders[folder] = {each.name: each for each in found}
-        return self._folders[folder].get(str(name))
+#: Why a segment whose time is over must stay nevertheless; None when it may go.
+Check = Callable[[Logged], Awaitable[str | None]]
 
 
 class Survey:
-    """One look over the archive for a class; `only` these stretches, where they are given."""
+    """One look over the archive for a class; `only` these stretches, where they are given, and
+    nothing that does not pass the `check`. What it keeps in mind does not grow with the archive:
+    the log is gone through in its order, and the store is asked about what has expired alone."""
 
     def __init__(
         self, archived: Archived, tag: str, days: int, now_ms: int,
-        only: Sequence[Stretch] | None = None,
+        only: Sequence[Stretch] | None = None, check: Check | None = None,
     ) -> None:  # fmt: skip
         self._archived, self._tag, self._days, self._now = archived, tag, days, now_ms
-        self._only = only
-        self._standing = _Standing(archived.inventory)
-        self._names: dict[str, frozenset[str]] = {}  # by folder
+        self._only = None if only is None else Stretches(only)
+        self._check = check
+        self._standing: dict[str, Ascending] = {}  # by folder
+        self._due: dict[str, list[Logged]] = {}  # by folder: the store is not asked yet
+        self._waiting = 0
         self._oldest_left: int | None = None
         self.plan = Plan()
+        self.holding: Holding | None = None  # the holds that it went by
 
     async def run(self, head: Head) -> Plan:
         """The plan. `StoreError`, `FormatError`, `ForkAlarm`."""
-        gone = await self._archived.disposed.certificates()
-        held = await self._archived.holds()
-        async for logged in logged_segments(self._archived.log, head):
-            if covered_by(gone, logged.name):
+        certificates = await self._archived.disposed.certificates()
+        gone = Stretches(each for one in certificates for each in one.stretches)
+        self.holding = await self._archived.holds()
+        async for logged in logged_segments(self._archived.log, (0, head.size)):
+            if logged.name in gone:
                 if await self._stands(logged.name):  # owed: what keeps it needs its year
                     self._leave(logged.oldest_ms)
-            elif not await self._take(logged, held):
+            elif self._is_due(logged):
+                await self._wait(logged)
+            else:
                 self._leave(logged.oldest_ms)
+        await self._judge_due()
         self.plan.years = await self._years(head)
         return self.plan
 
     async def _stands(self, name: SegmentName) -> bool:
-        """Whether a segment is still there, in whichever container; of a folder, once for all."""
-        folder = layout.segment_folder(name.topic, name.generation, name.partition)
-        if folder not in self._names:
-            self._names[folder] = frozenset(await self._archived.store.names(folder))
-        return str(name) in self._names[folder]
+        """Whether a segment is still there, in whichever container."""
+        folder = _folder(name)
+        if folder not in self._standing:
+            self._standing[folder] = Ascending(self._archived.store, folder)
+        return await self._standing[folder].has(str(name))
 
-    async def _take(self, logged: Logged, held: HeldBy) -> bool:
-        """Whether it is to go."""
-        if self._only is not None and not any(each.covers(logged.name) for each in self._only):
+    def _is_due(self, logged: Logged) -> bool:
+        """Whether it is of the class, and its time is over by its header."""
+        if self._only is not None and logged.name not in self._only:
             return False
         self.plan.uncertified += 1
         if self._archived.class_of(logged.name.topic) != self._tag:
             return False
-        if expires_ms(logged, self._days) > self._now:
-            return False
-        kept = await self._standing.of(logged.name)
+        return expires_ms(logged, self._days) <= self._now
+
+    async def _wait(self, logged: Logged) -> None:
+        """For the store to be asked about it: about many of a folder at once."""
+        self._due.setdefault(_folder(logged.name), []).append(logged)
+        self._waiting += 1
+        if self._waiting == ASKED_ABOUT:
+            await self._judge_due()
+
+    async def _judge_due(self) -> None:
+        for folder, due in self._due.items():
+            for run in _runs(due):
+                await self._judge(folder, run)
+        self._due.clear()
+        self._waiting = 0
+
+    async def _judge(self, folder: str, run: Sequence[Logged]) -> None:
+        """Segments behind one another: the store is asked about what stands there, and no more."""
+        start, end = run[0].name.base, run[-1].header.next
+        found = await self._archived.inventory.kept(
+            folder, after=_at(folder, start), before=_at(folder, end)
+        )
+        kept = {each.name: each for each in found}
+        for logged in run:
+            if not await self._take(logged, kept.get(str(logged.name))):
+                self._leave(logged.oldest_ms)
+
+    async def _take(self, logged: Logged, kept: Kept | None) -> bool:
+        """Whether it is to go."""
+        assert self.holding is not None  # they were read first
         if kept is None:
             self.plan.block(MISSING)
-        elif kept.held or (holds := await held(logged.name, logged.header.next)):
+        elif kept.held or (holds := await self.holding.held(logged.name, logged.header.next)):
             self.plan.block(HELD, () if kept.held else holds)
         elif kept.until_ms is not None and kept.until_ms > self._now:
             self.plan.block(KEPT_BY_STORE)
+        elif self._check is not None and (why := await self._check(logged)) is not None:
+            self.plan.block(why)
         else:
-            self.plan.expired.append(logged)
-            self.plan.bytes += kept.size
+            self.plan.add(logged, kept.size)
             return True
         return False
 
@@ -175,7 +205,7 @@ class Survey:
         for covered in head.digest.coverage:
             known.add((covered.topic, covered.generation))
             folder = layout.segment_folder(covered.topic, covered.generation, covered.partition)
-            names += await store.names(folder, after=f"{folder}{covered.archived_next:020d}")
+            names += await store.names(folder, after=_at(folder, covered.archived_next))
         for name in await store.names("streams/"):
             stream = layout.parse_stream_name(name)
             if stream is not None and stream not in known:
@@ -189,6 +219,27 @@ class Survey:
         if not isinstance(link, Segment):
             return None
         return Logged(name=_name(link), leaf=link.leaf, header=link.header).oldest_ms
+
+
+def _runs(segments: Iterable[Logged]) -> Iterator[list[Logged]]:
+    """Of one folder's segments, those that are behind one another."""
+    run: list[Logged] = []
+    for each in sorted(segments, key=lambda logged: logged.name):
+        if run and run[-1].header.next != each.name.base:
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _folder(name: SegmentName) -> str:
+    return layout.segment_folder(name.topic, name.generation, name.partition)
+
+
+def _at(folder: str, base: int) -> str:
+    """Before every name at the base, and behind all at lower ones."""
+    return f"{folder}{base:0{layout.BASE_DIGITS}d}"
 
 
 def _name(segment: Segment) -> SegmentName:

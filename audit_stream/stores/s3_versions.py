@@ -49,11 +49,17 @@ async def standing(connection: Connection, name: str) -> AsyncIterator[Version]:
             return
 
 
-async def all_versions(connection: Connection, prefix: str) -> AsyncIterator[Version]:
-    """Every version and marker of every name that starts with `prefix`, names ascending."""
-    async for page in _pages(connection, prefix, _PAGE):
+async def all_versions(
+    connection: Connection, prefix: str, after: str = "", size: int = _PAGE
+) -> AsyncIterator[Version]:
+    """Every version and marker of every name that starts with `prefix` and is greater than `after`,
+    names ascending. `size`: of the first page, for who wants a few."""
+    if after > prefix and not after.startswith(prefix):
+        return
+    async for page in _pages(connection, prefix, size, after if after > prefix else ""):
         for each in sorted(_entries(page), key=lambda each: each.name):
-            yield each
+            if each.name > after:  # some services list what stands at `after` itself
+                yield each
 
 
 async def list_names(

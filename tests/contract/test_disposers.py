@@ -114,6 +114,38 @@ async def test_it_tells_how_each_object_is_kept(place: Place) -> None:
     assert place.disposer.url.split(":")[0] in {"memory", "file", "azure"}
 
 
+async def test_what_is_in_question_is_asked_about_and_no_more(place: Place) -> None:
+    names = [f"a/{number:03d}" for number in range(9)]
+    for name in (*names, "b/d"):
+        await place.store.put_if_absent(name, name.encode(), META)
+    disposer = place.disposer
+    assert await disposer.names("a/") == names
+    assert await disposer.names("a/", after="a/003", limit=2) == ["a/004", "a/005"]
+    assert await disposer.names("a/", after="a/00", limit=1) == ["a/000"]
+    assert await disposer.names("a/", after="a/008") == []
+    assert await disposer.names("a/", after="b") == []
+    for after, before, found in (
+        ("a/003", "a/006", names[4:6]), ("a/00", "a/002", names[:2]), ("a/006", "", names[7:]),
+        ("", "a/001", names[:1]), ("a/02", "a/03", []),
+    ):  # fmt: skip
+        kept = await disposer.kept("a/", after=after, before=before)
+        assert [each.name for each in kept] == found
+
+
+@pytest.mark.parametrize("place", ["vlw"], indirect=True)
+async def test_a_name_of_which_a_version_alone_is_left_is_one(place: Place) -> None:
+    assert isinstance(place.store, AzureStore)
+    for name in ("a/a", "a/b", "a/c"):
+        await place.store.put_if_absent(name, b"one", META)
+    container = place.store._container()
+    await container.upload_blob("a/b", b"two", overwrite=True)
+    place.move(NOW + DAYS * DAY)
+    await container.delete_blob("a/b")
+    assert await place.store.names("a/") == ["a/a", "a/c"]
+    assert await place.disposer.names("a/", limit=2) == ["a/a", "a/b"]
+    assert await place.disposer.names("a/", after="a/a") == ["a/b", "a/c"]
+
+
 @pytest.mark.parametrize("place", ["vlw"], indirect=True)
 async def test_with_a_blob_all_its_versions_go(place: Place) -> None:
     assert isinstance(place.store, AzureStore)

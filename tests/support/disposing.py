@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from audit_stream.archive.private import PrivateObjects
@@ -19,7 +20,7 @@ from audit_stream.notary.log import ArchiveLog
 from audit_stream.notary.notary import Notary
 from audit_stream.ports import Disposer, SubjectStore, WormStore
 from audit_stream.retention.owed import Owed, owed_by
-from audit_stream.retention.plan import HeldBy, Plan
+from audit_stream.retention.plan import Holding, Plan
 from audit_stream.retention.purge import Purge
 from audit_stream.retention.purges import Purges, new_purge
 from audit_stream.retention.purging import Carried, Purging
@@ -130,10 +131,12 @@ class Scene:
             years=tuple(load_keyring(self.keyring).keyring.years), longest_days=self.longest_days,
         )  # fmt: skip
 
-    async def _holds(self) -> HeldBy:
+    async def _holds(self) -> Holding:
         if self.looked is not None:
             await self.looked()
-        return self._held
+        names = await self.store.names("segments/")
+        known = frozenset((name, each) for name in names for each in self.held(name))
+        return Holding(held=self._held, known=known)
 
     async def _held(self, name: SegmentName, stop: int) -> Sequence[str]:
         assert stop > name.base
@@ -164,12 +167,11 @@ class Scene:
         """Carry out what is approved or owed, as the command does."""
         self.cuts = cuts or Cuts()
         try:
-            with keyring_lock(self.keyring):
-                head, now = await judged_now(self.archived.log, self.clock_ms)
-                return [
-                    await self._purging().run(purge.kept_for(self.days), head, now)
-                    for purge in await self.purges.due(each.disposal for each in await self.owed())
-                ]
+            head, now = await judged_now(self.archived.log, self.clock_ms)
+            return [
+                await self._purging().run(purge.kept_for(self.days), head, now)
+                for purge in await self.purges.due(each.disposal for each in await self.owed())
+            ]
         finally:
             self.cuts = Cuts()
 
@@ -178,13 +180,15 @@ class Scene:
         return Purging(
             self.archived, disposer, self._subjects, self.purges,  # type: ignore[arg-type]
             LineSigner(golden.KEYRING.segment_key or b""), self._destroy,
+            partial(keyring_lock, self.keyring, 0.0),
         )  # fmt: skip
 
     async def _destroy(self, years: Sequence[int]) -> Sequence[int]:
-        self.cuts.step(behind=False)
-        destroy_years(self.keyring, years)
-        self.cuts.step(behind=True)
-        return years
+        with keyring_lock(self.keyring, 0.0):
+            self.cuts.step(behind=False)
+            destroy_years(self.keyring, years)
+            self.cuts.step(behind=True)
+            return years
 
     async def owed(self) -> list[Owed]:
         return await owed_by(self.archived, self.subjects)

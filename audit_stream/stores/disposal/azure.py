@@ -7,7 +7,7 @@ as long as the account says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from audit_stream.stores.azure_arm import open_arm, unread
 from audit_stream.stores.azure_client import Connection
 from audit_stream.stores.azure_errors import check_absent, error_code
 from audit_stream.stores.azure_target import AzureTarget
-from audit_stream.stores.disposal.versions import both, in_ms
+from audit_stream.stores.disposal.versions import both, in_ms, is_before, narrowed
 from audit_stream.stores.names import check_name, check_prefix
 from audit_stream.stores.observed import Unread
 
@@ -38,21 +38,50 @@ class AzureDisposer:
         """``azure://account/container``."""
         return self._target.url
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See `ports.Inventory`. Every listing begins with the prefix: a request for each 5,000
+        names before `after`, too."""
+        check_prefix(prefix)
+        found: list[str] = []
+        with self._connection.errors(f"listing {prefix or 'everything'}"):
+            async for blob in self._blobs(prefix, await self._keeps_versions(), ()):
+                if limit is not None and len(found) >= limit:
+                    break
+                if blob.name > after and (not found or blob.name != found[-1]):
+                    found.append(blob.name)
+        return found
+
+    def _blobs(
+        self, prefix: str, versioned: bool, facts: Sequence[str]
+    ) -> AsyncIterator[BlobProperties]:
+        include = [*facts, "versions"] if versioned else list(facts)
+        found: AsyncIterator[BlobProperties] = self._connection.container().list_blobs(
+            name_starts_with=prefix, include=include or None
+        )
+        return found
+
+    async def _keeps_versions(self) -> bool:
+        return bool((await self._properties()).immutable_storage_with_versioning_enabled)
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
         """See `ports.Inventory`. What a container's own policy keeps is reckoned from its days, or
         from those it should have where the management plane does not tell. Where there are
-        versions, all of a name's count, also of one whose blob is deleted."""
+        versions, all of a name's count, also of one whose blob is deleted. A listing tells all of
+        it, 5,000 at a time."""
         check_prefix(prefix)
         with self._connection.errors(f"listing {prefix or 'everything'}"):
             found = await self._properties()
             versioned = bool(found.immutable_storage_with_versioning_enabled)
             days = await self._days() if found.has_immutability_policy and not versioned else None
-            blobs = self._connection.container().list_blobs(
-                name_starts_with=prefix, include=[*_FACTS, "versions"] if versioned else _FACTS
-            )
+            blobs = self._blobs(narrowed(prefix, after, before), versioned, _FACTS)
             together: dict[str, Kept] = {}
             oldest = ""  # version of the name that the listing is at: it goes by names
+            is_wanted = is_before(before)
             async for blob in blobs:
+                if not is_wanted(blob.name):
+                    break
+                if blob.name <= after:
+                    continue
                 kept, version = _kept(blob, days, bool(found.has_legal_hold)), str(blob.version_id)
                 there = together.get(kept.name)
                 older = there is None or version < oldest
@@ -79,7 +108,7 @@ class AzureDisposer:
         with self._connection.errors(f"removing {name}"):
             if not await self._delete(name):
                 return False
-            if not (await self._properties()).immutable_storage_with_versioning_enabled:
+            if not await self._keeps_versions():
                 return True
             gone = [await self._delete(name, each) for each in await self._versions(name)]
             return all(gone)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 
 from audit_stream.ports import Kept
 from audit_stream.stores.disk import Tree, store_errors
+from audit_stream.stores.disposal.versions import is_before
 from audit_stream.stores.names import check_name, check_prefix
 from audit_stream.stores.offload import Offload
 
@@ -26,17 +28,27 @@ class FileDisposer:
         """``file:///path``."""
         return self._tree.root.as_uri()
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
         """See `ports.Inventory`."""
         check_prefix(prefix)
-        return await self._offload.run(self._kept, prefix)
+        return await self._offload.run(self._names, prefix, after, limit)
 
-    def _kept(self, prefix: str) -> list[Kept]:
+    def _names(self, prefix: str, after: str, limit: int | None) -> list[str]:
         with store_errors(f"listing {prefix or 'the archive'}"):
+            return list(islice(self._tree.walk(prefix, after), limit))
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
+        """See `ports.Inventory`."""
+        check_prefix(prefix)
+        return await self._offload.run(self._kept, prefix, after, before)
+
+    def _kept(self, prefix: str, after: str, before: str) -> list[Kept]:
+        with store_errors(f"listing {prefix or 'the archive'}"):
+            names = takewhile(is_before(before), self._tree.walk(prefix, after))
             return [
                 Kept(name=name, size=self._tree.path(name).stat().st_size, stored_ms=None,
                      until_ms=None, held=False, oldest_stored_ms=None, oldest_until_ms=None)
-                for name in self._tree.walk(prefix, "")
+                for name in names
             ]  # fmt: skip
 
     async def remove_expired(self, name: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from audit_stream.ports import Kept
+from audit_stream.stores.disposal.versions import is_before
 from audit_stream.stores.memory import MemoryWormStore
 from audit_stream.stores.names import check_name, check_prefix
 
@@ -20,11 +22,17 @@ class MemoryDisposer:
         """Only a label."""
         return "memory:"
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See `ports.Inventory`."""
+        check_prefix(prefix)
+        return self._container.names.select(prefix, after, limit)
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
         """See `ports.Inventory`."""
         check_prefix(prefix)
         box = self._container
-        found = ((name, box.objects[name]) for name in box.names.select(prefix, "", None))
+        names = takewhile(is_before(before), box.names.select(prefix, after, None))
+        found = ((name, box.objects[name]) for name in names)
         return [
             Kept(name=name, size=len(each.data), stored_ms=each.stored_ms,
                  until_ms=each.retain_until_ms, held=each.held,

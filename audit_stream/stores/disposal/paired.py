@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import merge
+from itertools import islice
 
 from audit_stream.ports import Disposer, Kept
 
@@ -20,11 +22,20 @@ class PairedDisposer:
         """Of the primary."""
         return self._primary.url
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See `ports.Inventory`: of what is on either."""
+        lists = await asyncio.gather(*(
+            each.names(prefix, after=after, limit=limit)
+            for each in (self._primary, self._secondary)
+        ))  # fmt: skip
+        return list(islice(dict.fromkeys(merge(*lists)), limit))
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
         """See `ports.Inventory`: of what is on either, for as long as one of them keeps it."""
-        ours, theirs = await asyncio.gather(
-            self._primary.kept(prefix), self._secondary.kept(prefix)
-        )
+        ours, theirs = await asyncio.gather(*(
+            each.kept(prefix, after=after, before=before)
+            for each in (self._primary, self._secondary)
+        ))  # fmt: skip
         found = {each.name: each for each in theirs}
         found |= {each.name: _longer(each, found.get(each.name)) for each in ours}
         return [found[name] for name in sorted(found)]

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audit_stream.ports import Kept
-from audit_stream.stores.disposal.versions import both, in_ms
+from audit_stream.stores.disposal.versions import both, in_ms, is_before
 from audit_stream.stores.names import check_name, check_prefix
 from audit_stream.stores.s3_client import Connection
 from audit_stream.stores.s3_errors import ABSENT, DENIED, NO_LOCK, SDK_ERRORS, error_code
@@ -37,14 +37,28 @@ class S3Disposer:
         """``s3://bucket``."""
         return self._target.url
 
-    async def kept(self, prefix: str) -> Sequence[Kept]:
+    async def names(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+        """See `ports.Inventory`. A request for a thousand versions."""
+        check_prefix(prefix)
+        found: list[str] = []
+        size = _ASKED if limit is None else max(1, min(limit + 1, _ASKED))
+        with self._connection.errors(f"listing {prefix or 'everything'}"):
+            async for each in all_versions(self._connection, prefix, after, size):
+                if limit is not None and len(found) >= limit:
+                    break
+                if not found or each.name != found[-1]:
+                    found.append(each.name)
+        return found
+
+    async def kept(self, prefix: str, *, after: str = "", before: str = "") -> Sequence[Kept]:
         """See `ports.Inventory`. Of a name with several versions the longest word counts. Two
         requests a version: listings do not tell what keeps it."""
         check_prefix(prefix)
         with self._connection.errors(f"listing {prefix or 'everything'}"):
             locked = await self._has_lock()
             together: dict[str, Kept] = {}
-            async for some in _by(_ASKED, all_versions(self._connection, prefix)):
+            wanted = _until(before, all_versions(self._connection, prefix, after))
+            async for some in _by(_ASKED, wanted):
                 for kept in await asyncio.gather(*(self._kept(each, locked) for each in some)):
                     there = together.get(kept.name)
                     together[kept.name] = (  # of a name the newest come first
@@ -118,6 +132,14 @@ class S3Disposer:
     async def close(self) -> None:
         """See `ports.Inventory`."""
         await self._connection.close()
+
+
+async def _until(before: str, versions: AsyncIterator[Version]) -> AsyncIterator[Version]:
+    is_wanted = is_before(before)
+    async for each in versions:
+        if not is_wanted(each.name):
+            return
+        yield each
 
 
 async def _by(count: int, versions: AsyncIterator[Version]) -> AsyncIterator[list[Version]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from itertools import takewhile
 
 from audit_stream.ports import Kept
 
@@ -20,6 +22,19 @@ def both(one: Kept, other: Kept, *, older: bool) -> Kept:
         until_ms=max(ends, default=None), held=one.held or other.held,
         oldest_stored_ms=oldest.oldest_stored_ms, oldest_until_ms=oldest.oldest_until_ms,
     )  # fmt: skip
+
+
+def is_before(bound: str) -> Callable[[str], bool]:
+    """Whether a name is less than the bound, where there is one."""
+    return lambda name: not bound or name < bound
+
+
+def narrowed(prefix: str, after: str, before: str) -> str:
+    """What all names between the two start with: a longer prefix, where a listing has no other way
+    to begin in the middle."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(after, before, strict=False))
+    shared = "".join(letter for letter, _ in pairs)
+    return shared if shared.startswith(prefix) else prefix
 
 
 def in_ms(moment: datetime) -> int:

@@ -13,9 +13,14 @@ from typing import Any
 
 import pytest
 
+from audit_stream.cli import retention_parts
 from audit_stream.cli.main import run_command
+from audit_stream.errors import KeyringError
 from audit_stream.evidence.segment import decode
 from audit_stream.keys.file import load_keyring, write_view
+from audit_stream.keys.lock import DISPOSING_FILE, keyring_lock
+from audit_stream.retention.survey import Survey
+from audit_stream.stores.disposal.file import FileDisposer
 from tests.support import bundles
 from tests.support.asking import serving
 from tests.support.eventually import until
@@ -291,3 +296,34 @@ def test_a_hold_blocks_what_it_touches(sample: Sample, run: Run) -> None:
     assert done["purges"][0]["removed"] == again["segments"]
     assert old in messages_of(sample)
     assert run("verify")[1]["problems"] == []
+
+
+def test_while_an_archive_is_looked_over_the_keyrings_lock_is_free(
+    sample: Sample, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look takes hours, and whoever declares a hold or erases a person waits 30 seconds. Two runs
+    at a time would certify the same twice: the second one is told so."""
+    free: list[str] = []
+
+    def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def noted(*given: Any, **named: Any) -> Any:
+            with keyring_lock(sample.settings.keyring, wait=0.0):
+                free.append(name)
+            with pytest.raises(KeyringError), keyring_lock(
+                sample.settings.keyring, wait=0.0, name=DISPOSING_FILE
+            ):  # fmt: skip
+                pass
+            return await call(*given, **named)
+
+        return noted
+
+    _, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    for place, name in (
+        (retention_parts, "owed_by"), (Survey, "run"), (FileDisposer, "remove_expired"),
+    ):  # fmt: skip
+        monkeypatch.setattr(place, name, noting(name, getattr(place, name)))
+    code, done = run("retention", "run")
+    assert code == 0
+    assert done["purges"][0]["removed"] == plan["segments"]
+    assert set(free) == {"owed_by", "run", "remove_expired"}
