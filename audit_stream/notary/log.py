@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,6 +37,8 @@ from audit_stream.evidence.tree import root_hash, verify_consistency, verify_inc
 from audit_stream.ports import WormStore
 
 _AT_A_TIME = 32  # batches, a few hundred kB each at most
+_LISTED = 1024  # names of batches
+_BLOCK = len(LOG_FOLDER) + SIZE_DIGITS - 5  # what names of a hundred thousand leaves start with
 _CACHED = 64  # tiles, some 10 kB each
 _HASH = 32
 R = TypeVar("R")
@@ -150,18 +152,26 @@ class ArchiveLog:
 
     async def whole_batches(self, start: int, end: int) -> AsyncIterator[Batch]:
         """Those of [start, end), where one begins and one ends, many read at a time: for who needs
-        them all. `FormatError` when one is missing."""
+        them all. `FormatError` when one is missing.
+
+        Listed block by block: not every store can begin a listing in the middle of a folder.
+        """
         after = batch_name(start - 1) if start else LOG_FOLDER
         while start < end:
-            names = await self._store.names(LOG_FOLDER, after=after, limit=_AT_A_TIME)
-            after = names[-1] if names else after
+            names = await self._store.names(
+                batch_name(start)[:_BLOCK], after=after, limit=min(_LISTED, end - start)
+            )
             sizes = [size for name in names if (size := parse_batch_name(name)) is not None]
-            for batch in await asyncio.gather(*map(self.batch, sizes)):
-                if batch is not None and start == batch.old_size < end:
-                    yield batch
-                    start = batch.new_size
-            if not names or (sizes and start <= sizes[-1] < end):
-                raise FormatError(f"{batch_name(start)} is missing from the archive log")
+            for some in _by(_AT_A_TIME, [size for size in sizes if size < end]):
+                for batch in await asyncio.gather(*map(self.batch, some)):
+                    if batch is not None and start == batch.old_size:
+                        yield batch
+                        start = batch.new_size
+                if start <= some[-1]:
+                    raise _missing(start)
+            if not names:
+                raise _missing(start)
+            after = max(names[-1], batch_name(start - 1)) if start else names[-1]
 
     async def frontier(self, size: int) -> Frontier:
         """The frontier of the first `size` leaves, from tiles and batches. Not checked yet."""
@@ -262,3 +272,12 @@ class ArchiveLog:
         while len(self._hashes) > _CACHED:
             self._hashes.popitem(last=False)
         return tile
+
+
+def _by(count: int, sizes: Sequence[int]) -> Iterator[Sequence[int]]:
+    for at in range(0, len(sizes), count):
+        yield sizes[at : at + count]
+
+
+def _missing(size: int) -> FormatError:
+    return FormatError(f"{batch_name(size)} is missing from the archive log")

@@ -11,8 +11,10 @@ from audit_stream.errors import ConfigError, ForkAlarm, FormatError, UnknownVers
 from audit_stream.evidence.batch import Leaf, decode_batch
 from audit_stream.evidence.canonical import canonical
 from audit_stream.evidence.key_line import KeyHistory, KeyLine, Use
+from audit_stream.evidence.log_names import parse_batch_name
 from audit_stream.evidence.note import NoteSigner
 from audit_stream.evidence.signing import LineSigner, TrustedKeys
+from audit_stream.notary import log as log_module
 from audit_stream.notary.gather import Gatherer
 from audit_stream.notary.keys import MOST_LINES, LoggedKeys, announcements, revocation
 from audit_stream.notary.log import ArchiveLog, Head
@@ -24,6 +26,7 @@ from audit_stream.verify.archive import ArchiveVerifier
 from audit_stream.verify.log import LogVerifier
 from audit_stream.verify.report import LogReport
 from tests.support.chains import NAME, SIGNER, ChainMaker, stream_of
+from tests.support.counting import Asked
 from tests.support.overtaken import Overtaken
 
 SECRET = b"\x22" * 32
@@ -329,6 +332,35 @@ async def test_a_batch_that_is_away_is_said(store: MemoryWormStore, maker: Chain
             await lost.put_if_absent(name, await store.get(name) or b"", {})
     with pytest.raises(FormatError, match=r"log/0+17.json is missing"):
         await LoggedKeys(ArchiveLog(lost, LOG.key)).catch_up(head)
+
+
+async def test_batches_are_listed_block_by_block(
+    store: MemoryWormStore, maker: ChainMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Azure every listing begins with its prefix: the whole folder's, for each 32 batches, was
+    more requests than there are batches."""
+    monkeypatch.setattr(log_module, "_BLOCK", len("log/") + 19)  # of ten leaves
+    monkeypatch.setattr(log_module, "_LISTED", 4)
+    monkeypatch.setattr(log_module, "_AT_A_TIME", 3)
+    desk = Desk(store)
+    for _ in range(40):
+        head = await desk.announce(FIRST)
+    names = await store.names("log/")
+    asked = Asked(store)
+    log = ArchiveLog(asked, LOG.key)  # type: ignore[arg-type]
+    for start, end in ((0, head.size), (9, 21), (30, 31), (head.size, head.size)):
+        found = [batch.old_size async for batch in log.whole_batches(start, end)]
+        assert found == [
+            size for name in names if start <= (size := parse_batch_name(name) or 0) < end
+        ]  # fmt: skip
+    assert {len(prefix) for prefix, _ in asked.listings} == {log_module._BLOCK}
+    for gone in names:
+        lost = MemoryWormStore()
+        for name in (*names, f"log/{12:020d}.js", f"log/{12:020d}.json.x"):
+            if name != gone:
+                await lost.put_if_absent(name, await store.get(name) or b"junk", {})
+        with pytest.raises(FormatError, match=f"{gone} is missing"):
+            _ = [each async for each in ArchiveLog(lost, LOG.key).whole_batches(0, head.size)]
 
 
 async def test_checkpoints_of_a_log_key_that_was_revoked_are_found(
