@@ -57,8 +57,10 @@ class Looking:
         """Ids of the holds on one segment with the offsets [`name.base`, `stop`): what a disposal
         asks before it removes anything."""
         place = (name.topic, name.generation, name.partition)
-        base = f"{name.base:0{layout.BASE_DIGITS}d}"
-        subjects = await self._subjects.names(f"{layout.subject_folder(*place)}{base}-")
+        subjects: Sequence[str] = ()
+        if active.needs_tags:
+            base = f"{name.base:0{layout.BASE_DIGITS}d}"
+            subjects = await self._subjects.names(f"{layout.subject_folder(*place)}{base}-")
         slot = Slot(name.base, stop, (str(name),), subjects)
         return sorted(await self._look(active, place, slot))
 

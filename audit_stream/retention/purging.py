@@ -20,7 +20,7 @@ segments go. That one run is at work at a time is the caller's business.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -55,7 +55,7 @@ from audit_stream.retention.plan import (
 )
 from audit_stream.retention.purge import Purge, State
 from audit_stream.retention.purges import Purges
-from audit_stream.retention.survey import Archived, Survey, logged_segments
+from audit_stream.retention.survey import Archived, Survey, logged_segments, looked_at
 
 _BETWEEN_LOOKS = 50  # segments removed between two looks at the holds
 _BY_RECORD = (NEWER_RECORD, OTHER_CLASS)  # why a segment stays once it is read
@@ -157,14 +157,19 @@ class Purging:
     async def _asked_again(self, plan: Plan, now: Holding) -> Plan:
         """Without what is held by now: holds are filed and declared while the headers are put."""
         left, asked = plan.without_any(), Stretches(plan.stretches())
-        async for logged in logged_segments(self._archived.log, plan.logged):
-            if logged.name not in asked:
-                continue
-            if holds := await now.held(logged.name, logged.header.next):
-                left.block(HELD, holds)
-                left.years = ()
-            else:
-                left.add(logged)
+        logged_ones = logged_segments(self._archived.log, plan.logged)
+        planned = (logged async for logged in logged_ones if logged.name in asked)
+
+        async def look(logged: Logged) -> Sequence[str]:
+            return await now.held(logged.name, logged.header.next)
+
+        async with aclosing(looked_at(planned, look)) as answers:
+            async for logged, holds in answers:
+                if holds:
+                    left.block(HELD, holds)
+                    left.years = ()
+                else:
+                    left.add(logged)
         return left
 
     async def _keep_header(self, logged: Logged, before_ms: int, tag: str) -> str | None:

@@ -5,9 +5,21 @@ Headers are read from the log alone, so what is not a leaf is never removed; the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from audit_stream.archive.ahead import in_flight
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.errors import RequestError
 from audit_stream.evidence import layout
@@ -33,10 +45,14 @@ from audit_stream.retention.plan import (
     nobody_holds,
 )
 
+T = TypeVar("T")
 #: Expired segments that are in mind at once, at 2 kB each: then the store is asked about them.
 ASKED_ABOUT = 20_000
 #: A clock that is further ahead of the newest digest is not believed, nor is a log that stands.
 MOST_AHEAD_MS = 3_600_000
+
+
+_IN_FLIGHT = 8  # segments that are read at once, of some megabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +104,7 @@ async def logged_segments(log: ArchiveLog, part: tuple[int, int]) -> AsyncIterat
 
 #: Why a segment whose time is over must stay nevertheless; None when it may go.
 Check = Callable[[Logged], Awaitable[str | None]]
+Stays = tuple[str, Sequence[str]]  # why, and the ids of the holds that it is for
 
 
 class Survey:
@@ -163,25 +180,29 @@ class Survey:
             folder, after=_at(folder, start), before=_at(folder, end)
         )
         kept = {each.name: each for each in found}
-        for logged in run:
-            if not await self._take(logged, kept.get(str(logged.name))):
-                self._leave(logged.oldest_ms)
 
-    async def _take(self, logged: Logged, kept: Kept | None) -> bool:
-        """Whether it is to go."""
+        async def look(logged: Logged) -> Stays | None:
+            return await self._why_stays(logged, kept.get(str(logged.name)))
+
+        async with aclosing(looked_at(run, look)) as answers:
+            async for logged, stays in answers:
+                if stays is None:
+                    self.plan.add(logged, kept[str(logged.name)].size)
+                else:
+                    self.plan.block(*stays)
+                    self._leave(logged.oldest_ms)
+
+    async def _why_stays(self, logged: Logged, kept: Kept | None) -> Stays | None:
+        """None when it is to go."""
         assert self.holding is not None  # they were read first
         if kept is None:
-            self.plan.block(MISSING)
-        elif kept.held or (holds := await self.holding.held(logged.name, logged.header.next)):
-            self.plan.block(HELD, () if kept.held else holds)
-        elif kept.until_ms is not None and kept.until_ms > self._now:
-            self.plan.block(KEPT_BY_STORE)
-        elif self._check is not None and (why := await self._check(logged)) is not None:
-            self.plan.block(why)
-        else:
-            self.plan.add(logged, kept.size)
-            return True
-        return False
+            return MISSING, ()
+        if kept.held or (holds := await self.holding.held(logged.name, logged.header.next)):
+            return HELD, () if kept.held else holds
+        if kept.until_ms is not None and kept.until_ms > self._now:
+            return KEPT_BY_STORE, ()
+        why = None if self._check is None else await self._check(logged)
+        return None if why is None else (why, ())
 
     def _leave(self, oldest_ms: int | None) -> None:
         if oldest_ms is not None and (self._oldest_left is None or oldest_ms < self._oldest_left):
@@ -219,6 +240,28 @@ class Survey:
         if not isinstance(link, Segment):
             return None
         return Logged(name=_name(link), leaf=link.leaf, header=link.header).oldest_ms
+
+
+async def looked_at(
+    segments: Iterable[Logged] | AsyncIterable[Logged], look: Callable[[Logged], Awaitable[T]]
+) -> AsyncGenerator[tuple[Logged, T], None]:
+    """Each with what a look at it says, in their order, some of them looked at beside each other.
+    Who does not take all of it closes it (`contextlib.aclosing`)."""
+
+    async def each() -> AsyncIterator[Logged]:
+        if isinstance(segments, AsyncIterable):
+            async for logged in segments:
+                yield logged
+        else:
+            for logged in segments:
+                yield logged
+
+    async def work(logged: Logged) -> tuple[Logged, T]:
+        return logged, await look(logged)
+
+    async with aclosing(in_flight(each(), work, _IN_FLIGHT)) as answers:
+        async for answer in answers:
+            yield answer
 
 
 def _runs(segments: Iterable[Logged]) -> Iterator[list[Logged]]:

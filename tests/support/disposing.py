@@ -55,16 +55,22 @@ class Cuts:
 
     def around(self, call: Callable[..., object]) -> Callable[..., object]:
         async def cut(*given: object, **named: object) -> object:
-            self.step(behind=False)
+            number = self.before()
             result = await call(*given, **named)  # type: ignore[misc]
-            self.step(behind=True)
+            self.after(number)
             return result
 
         return cut
 
-    def step(self, *, behind: bool) -> None:
-        self.seen += not behind
-        if self.seen == self.at and behind == self.behind:
+    def before(self) -> int:
+        """A change begins; its number, for others may begin before it is made."""
+        self.seen += 1
+        if self.seen == self.at and not self.behind:
+            raise CutOff
+        return self.seen
+
+    def after(self, number: int) -> None:
+        if number == self.at and self.behind:
             raise CutOff
 
 
@@ -185,9 +191,9 @@ class Scene:
 
     async def _destroy(self, years: Sequence[int]) -> Sequence[int]:
         with keyring_lock(self.keyring, 0.0):
-            self.cuts.step(behind=False)
+            number = self.cuts.before()
             destroy_years(self.keyring, years)
-            self.cuts.step(behind=True)
+            self.cuts.after(number)
             return years
 
     async def owed(self) -> list[Owed]:

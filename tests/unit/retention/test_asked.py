@@ -3,6 +3,7 @@ stands, and how much of it is in mind at once."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -318,3 +319,23 @@ async def test_without_a_new_hold_no_segment_is_asked_about_again(
     [carried] = await long.scene.run()
     assert carried.removed == 19
     assert len(passes) == 1
+
+
+async def test_some_segments_are_read_beside_each_other_before_the_certificate(long: Long) -> None:
+    """Nothing of it is kept if the run is cut off: it must not take a week."""
+    put, running, most = long.store.inner.put_if_absent, 0, 0  # type: ignore[attr-defined]
+
+    async def put_if_absent(name: str, data: bytes, metadata: dict[str, str]) -> object:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return await put(name, data, metadata)
+
+    await long.expire(20)
+    await long.scene.approved()
+    long.store.inner.put_if_absent = put_if_absent  # type: ignore[attr-defined]
+    [carried] = await long.scene.run()
+    assert carried.removed == 20
+    assert most == 8
