@@ -6,19 +6,24 @@ Of a topic's older generations there is no broker to ask; the next one's `ended`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from audit_stream.archive.ahead import in_flight
 from audit_stream.archive.disposed import DisposedSegments
 from audit_stream.archive.quarantined import QuarantinedOffsets
 from audit_stream.archive.streams import generations
 from audit_stream.evidence import layout, ledger
 from audit_stream.evidence.ending import End, signed_link
+from audit_stream.evidence.layout import SegmentName
 from audit_stream.evidence.segment import Segment
 from audit_stream.evidence.signing import TrustedKeys
 from audit_stream.evidence.stream_object import StreamObject
 from audit_stream.ports import WormStore
+
+_IN_FLIGHT = 16  # segments: of a far store the answers are waited for together
 
 
 @dataclass(slots=True)
@@ -101,22 +106,23 @@ class Coverage:
         names = {*await self._store.names(folder, after=after)}
         if self._disposed is not None:
             names.update(await self._disposed.names(folder, after=after))
-        for name in sorted(names):
-            link = await self._link(name)
-            if link is not None:
-                self._seen[folder] = name
-            if isinstance(link, Segment):
-                self._take(self._placed[folder], link)
+        places = filter(None, map(layout.parse_segment_name, sorted(names)))
+        async with aclosing(in_flight(_each(places), self._fetch, _IN_FLIGHT)) as fetched:
+            async for place, data in fetched:
+                link = await self._link(place, data)
+                if link is not None:
+                    self._seen[folder] = str(place)
+                if isinstance(link, Segment):
+                    self._take(self._placed[folder], link)
 
-    async def _link(self, name: str) -> Segment | End | None:
+    async def _fetch(self, place: SegmentName) -> tuple[SegmentName, bytes | None]:
+        return place, await self._store.get(str(place))
+
+    async def _link(self, place: SegmentName, data: bytes | None) -> Segment | End | None:
         """None for junk; of a segment that was disposed of its header, which counts as it did."""
-        place = layout.parse_segment_name(name)
-        if place is None:
-            return None
-        data = await self._store.get(name)
         if data is None:
             return None if self._disposed is None else await self._disposed.at(place)
-        return signed_link(data, name, self._keys)
+        return signed_link(data, str(place), self._keys)
 
     def _take(self, found: PartitionCoverage, segment: Segment) -> None:
         header = segment.header
@@ -158,6 +164,11 @@ class Coverage:
             if topics is None or found.topic in topics:
                 total.update(found.counts)
         return total
+
+
+async def _each(places: Iterable[SegmentName]) -> AsyncIterator[SegmentName]:
+    for place in places:
+        yield place
 
 
 def _folder(found: PartitionCoverage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.resealed import (
     SIGNER,
     ending_of,
     name,
+    only,
     resigned,
     second_generation,
     stream_of,
@@ -57,6 +59,32 @@ async def test_coverage_tells_what_each_generation_covers() -> None:
     assert (older.generation, older.next, older.end) == (1, ENDING.base, ENDING.base)
     assert older.counts == coverage.partitions[MESSAGES, 0].counts
     assert older.counts.total() == ENDING.base
+
+
+class FarStore(MemoryWormStore):
+    """Answers about segments only when several are asked for."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self._asked = asyncio.Barrier(together)
+
+    async def get(self, name: str) -> bytes | None:
+        if name.startswith("segments/"):
+            await self._asked.wait()
+        return await super().get(name)
+
+
+async def test_segments_of_a_far_store_are_waited_for_together() -> None:
+    objects = only(MESSAGES)
+    count = sum(each.startswith("segments/") for each in objects)
+    assert count > 1
+    store = FarStore(count)
+    for each, data in objects.items():
+        await store.put_if_absent(each, data, {})
+    coverage = Coverage(store, golden.trusted())
+    async with asyncio.timeout(30):
+        await coverage.update(ENDS)
+    assert (coverage.to_come, coverage.unexplained) == (0, 0)
 
 
 async def test_junk_hides_nothing_even_where_the_segment_behind_it_came_later() -> None:
