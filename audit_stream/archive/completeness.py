@@ -91,6 +91,8 @@ class _Reading:
             self.settle(header.first_ts)
             at_front = at_front and self._period.meets(self.last, header.first_ts)
             self.first = header.first_ts if self.first is None else self.first
+        elif self._period.begins_behind(self.last):  # the record before what was lost there does
+            self.stretch.complete = True
         counts = self._counts(header, at_front)
         if self._period.is_behind(header):
             self.stretch.complete = True
@@ -169,7 +171,7 @@ class Prover:
             for partition in range(stream.partitions):
                 reading = await self._partition(stream, partition, known.get(partition))
                 at_the_break = reading.stretch.base == stream.genesis[partition]
-                if at_the_break or self._period.meets(reading.before, reading.first):
+                if at_the_break or self._period.meets_gap(reading.before, reading.first):
                     self.found.unexplained += gap_between(pair, partition)
                 known[partition] = reading.last
         self.found.unresolved = self._quarantined.unresolved

@@ -51,8 +51,15 @@ class Range:
         """Whether what has no time of its own can be of the range: it came between two times (ms),
         None where nothing is known."""
         ends_before = self.start is not None and until is not None and until < self.start.value
-        begins_behind = self.stop is not None and after is not None and after >= self.stop.value
-        return not (ends_before or begins_behind)
+        return not (ends_before or self.begins_behind(after))
+
+    def begins_behind(self, after: int | None) -> bool:
+        """Whether what came after a time (ms) lies behind the range."""
+        return self.stop is not None and after is not None and after >= self.stop.value
+
+    def meets_gap(self, after: int | None, until: int | None) -> bool:
+        """As `meets`, of offsets that two generations left open between them."""
+        return self.meets(after, until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,14 @@ class TwinRange(Range):
     def meets(self, after: int | None, until: int | None) -> bool:
         """What was lost counts with the segment that says so."""
         return False
+
+    def begins_behind(self, after: int | None) -> bool:
+        """Nothing is known to."""
+        return False
+
+    def meets_gap(self, after: int | None, until: int | None) -> bool:
+        """Where nothing with a time was archived behind it, it may be of the range."""
+        return until is None
 
 
 EVERYTHING = Range()

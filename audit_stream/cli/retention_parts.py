@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from audit_stream.app.checks import check_reader, load_archive_keyring
@@ -14,6 +13,7 @@ from audit_stream.app.places import stores_to_write
 from audit_stream.archive.fleet import newest_epoch_told, tell_epoch
 from audit_stream.archive.private import PrivateObjects
 from audit_stream.erasure.batch import JOURNAL
+from audit_stream.errors import KeyringError
 from audit_stream.evidence.disposal import Disposal
 from audit_stream.evidence.layout import SegmentName
 from audit_stream.holds.looking import Looking
@@ -153,6 +153,7 @@ async def carry_out(settings: Settings, clock_ms: int) -> Ran:
             await check_reader(parts.archived.store, parts.private, ring)  # no older one is led on
             told = await newest_epoch_told(parts.private)
             await _tell_everybody(parts)  # where a run ended before it came to that
+            raised = await newest_epoch_told(parts.private) > told
         head, now_ms = await judged_now(parts.archived.log, clock_ms)
         carried = []
         for purge in await parts.purges.due(await parts.owing()):
@@ -163,8 +164,10 @@ async def carry_out(settings: Settings, clock_ms: int) -> Ran:
                 carried.append(await purging.run(purge.kept_for(days), head, now_ms))
             finally:
                 await disposer.close()
-        epoch = await newest_epoch_told(parts.private)
-        return Ran(carried=carried, epoch=epoch if epoch > told else None)
+        raised = raised or any(each.years for each in carried)  # an erasure raises it, too
+        return Ran(
+            carried=carried, epoch=await newest_epoch_told(parts.private) if raised else None
+        )  # fmt: skip
 
 
 async def _is_erasing(parts: Parts) -> bool:
@@ -185,7 +188,17 @@ async def _tell_everybody(parts: Parts) -> None:
 
 def _purging(parts: Parts, disposer: Disposer, ring: LoadedKeyring) -> Purging:
     path = parts.settings.keyring
-    lock = partial(keyring_lock, path, _WAIT_SECONDS)
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        with keyring_lock(path, _WAIT_SECONDS):
+            if load_archive_keyring(parts.settings, closed=True).signer.kid != ring.signer.kid:
+                raise KeyringError(
+                    "the keyring was replaced while the archive was looked over",
+                    hint="run it again: what was done is not done twice",
+                )
+            yield
+
     years = tuple(read_master(path).years)
     archived = replace(parts.archived, inventory=disposer, years=years)
 

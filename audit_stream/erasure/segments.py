@@ -19,7 +19,7 @@ from audit_stream.ports import WormStore
 _HINT = "keep what is there, run: audit-stream verify (docs/runbooks/fork.md)"
 #: The folder, with its slash, of every segment.
 SEGMENTS = "segments/"
-_PAGE = 10_000  # names listed at once
+_PAGE = 100_000  # names listed at once, some 15 MB: Azure begins each listing at its prefix
 _AHEAD = 2  # segments of some megabytes
 
 

@@ -30,6 +30,7 @@ from audit_stream.telemetry.discreet import where
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS, _AGAIN_SECONDS = 3600.0, 60.0
+_LOOKS = 20  # a search for anchors that found none goes over many sizes: of time a twentieth for it
 _REFRESH, _SWEEP = "refresh", "sweep"
 _DOES_NOT_FIT = {_REFRESH: "fork:log", _SWEEP: "fork:sweep"}  # alarms that nothing closes
 
@@ -56,6 +57,7 @@ class Followed:
     certificates: Certificates = field(init=False)
     _disposals: DisposedSegments = field(init=False)
     _judged_size: int = -1
+    _look_again: float = 0.0  # for who vouches, on the monotonic clock
     _through: tuple[int, Through] = (-1, {})  # as of so many segments taken; none is changed
     _coverage: Coverage = field(default_factory=Coverage)
     _to_sweep: asyncio.Event = field(default_factory=asyncio.Event)
@@ -174,9 +176,15 @@ class Followed:
             self.index.write(log_rows(batch, head.root))
             self.head, size = head, head.size  # not before its rows: else it is asked for again
             self.watch.saw(head.digest)
-        if size != self._judged_size:
-            self.anchored = await self.vouched()
-        self._judged_size = size
+        if size != self._judged_size and time.monotonic() >= self._look_again:
+            await self._look_who_vouches()
+            self._judged_size = size
+
+    async def _look_who_vouches(self) -> None:
+        began = time.monotonic()
+        self.anchored = await self.vouched()
+        spent = time.monotonic() - began
+        self._look_again = 0.0 if self.anchored else began + _LOOKS * spent
 
     @property
     def behind_seconds(self) -> float:

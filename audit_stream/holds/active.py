@@ -219,8 +219,9 @@ class HoldsReader:
         declared = [each for each in self.standing.values() if each.action is Action.DECLARED]
         active = [declared_hold(each, files.get(each.hold_id)) for each in declared]
         return active + [
+            # Of those under a released id the enforcer looks what they hold, as of declared ones.
             ActiveHold(hold_id=each.hold_id, scope=each.scope, tags=frozenset(each.tags),
-                       declared=False)
+                       declared=each.hold_id in self.standing)
             for each in files.values() if self._is_only_filed(each)
         ]  # fmt: skip
 

@@ -196,10 +196,12 @@ async def _link_at(chain: Chain, following: int) -> Link:
     while base is not None and looked_at < _MOST_JUNK:
         try:
             found = await chain.at(base)
-            if isinstance(found, Found) and found.link.next == following:
-                return found.link
+            if isinstance(found, Found):
+                if found.link.next == following:
+                    return found.link
+                break  # what stands below it ends before it
         except (ForkAlarm, FormatError) as error:
-            wrong = error
+            wrong = wrong if isinstance(wrong, UnknownVersion) else error
         base, looked_at = await chain.newest_base(below=base), looked_at + 1
     if isinstance(wrong, UnknownVersion):  # it may be what a newer notary has logged
         raise wrong

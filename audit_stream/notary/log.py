@@ -138,13 +138,16 @@ class ArchiveLog:
         return batch
 
     async def batches(self, start: int) -> AsyncIterator[Batch]:
-        """From the batch that holds leaf `start` on, in order, one behind the other."""
+        """From the batch that holds leaf `start` on, in order, one behind the other. Looked for in
+        its block: not every store can begin a listing in the middle of a folder."""
         at = start
         after = batch_name(start - MOST_LEAVES) if start >= MOST_LEAVES else LOG_FOLDER
-        for name in await self._store.names(LOG_FOLDER, after=after, limit=MOST_LEAVES):
-            old_size = parse_batch_name(name)
-            if old_size is not None and old_size <= start:
-                at = old_size
+        ends = max(0, start - MOST_LEAVES), start
+        for block in dict.fromkeys(batch_name(each)[:_BLOCK] for each in ends):
+            for name in await self._store.names(block, after=after, limit=MOST_LEAVES):
+                old_size = parse_batch_name(name)
+                if old_size is not None and old_size <= start:
+                    at = old_size
         while (batch := await self.batch(at)) is not None:
             if batch.new_size > start:
                 yield batch

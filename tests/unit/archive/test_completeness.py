@@ -117,6 +117,7 @@ async def test_what_a_rekeyed_topic_lost_counts_with_its_segment(maker: ChainMak
         pytest.param([(0, 5, "5i5l"), (7, 8, "5l5i"), (30, 31, "10i")], 0, id="twice before it"),
         pytest.param([(12, 25, "10i"), (30, 31, "5l5i")], 0, id="behind it"),
         pytest.param([(0, 5, "10i"), (30, 31, "5i5l"), (40, 41, "5l5i")], 0, id="long behind it"),
+        pytest.param([(12, 25, "10i"), (None, None, "10l"), (30, 31, "10i")], 0, id="all behind"),
         pytest.param([(0, 5, "10i"), (30, 31, "5x5i")], 0, id="never there"),
     ],
 )
@@ -171,6 +172,15 @@ async def two_generations(times: tuple[int, int], genesis: int) -> tuple[ChainMa
     new = ChainMaker(store, replace(later, topic_id="T"))
     await new.found()
     return old, new
+
+
+async def test_a_gap_before_a_generation_of_a_rekeyed_topic_that_has_nothing_counts() -> None:
+    """The fleet was down for longer than the twin keeps its records: they may be of the period."""
+    _, new = await two_generations((10, 12), genesis=25)
+    twin = TwinRange(start=Bound(10, is_time=True), stop=Bound(20, is_time=True))
+    found = await Prover(new.store, TRUSTED, twin, {(2, 0): (25, 25)}).run("t")
+    assert found.unexplained == 15
+    assert not statement_of(found).is_complete
 
 
 async def test_offsets_between_two_generations_are_unexplained() -> None:

@@ -62,9 +62,9 @@ async def test_only_what_holds_is_packed(authority: Authority) -> None:
         "older.tsr": authority.stamp(old.note.encode()), "long.tsr": good + bytes(1 << 20),
         "time.tsr": good.replace(b"20", b"19", 1), "signature.tsr": good[:-3] + b"abc",
         "older.note": cosigned(old.note), "not.note": b"note", "lines.note": hashed,
-        "false.note": falsely_cosigned(head.note),
+        "false.note": falsely_cosigned(head.note), "bare.note": checkpoint,
     }  # fmt: skip
-    right = {"good.tsr": good, "good.note": cosigned(head.note), "stranger.note": checkpoint}
+    right = {"good.tsr": good, "good.note": cosigned(head.note)}
     for file, data in (wrong | right).items():
         await put(log, head.size, file, data)
     assert await held_anchors(log.store, head, [WITNESS_KEY]) == right

@@ -17,7 +17,7 @@ from audit_stream.cli import retention_parts
 from audit_stream.cli.main import run_command
 from audit_stream.errors import KeyringError
 from audit_stream.evidence.segment import decode
-from audit_stream.keys.file import load_keyring, write_view
+from audit_stream.keys.file import load_keyring, write_successor, write_view
 from audit_stream.keys.lock import DISPOSING_FILE, keyring_lock
 from audit_stream.retention.survey import Survey
 from audit_stream.stores.disposal.file import FileDisposer
@@ -296,6 +296,29 @@ def test_a_hold_blocks_what_it_touches(sample: Sample, run: Run) -> None:
     assert done["purges"][0]["removed"] == again["segments"]
     assert old in messages_of(sample)
     assert run("verify")[1]["problems"] == []
+
+
+def test_no_certificate_is_signed_with_a_key_that_was_replaced_meanwhile(
+    sample: Sample, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look an archive over takes hours: the key can be revoked by then."""
+    ring, looked = sample.settings.keyring, Survey.run
+
+    async def replacing(self: Survey, *given: Any) -> Any:
+        found = await looked(self, *given)
+        for name in ("keyring.json", "public.txt"):
+            shutil.copy(tmp_path / "next" / name, ring.with_name(name))
+        return found
+
+    _, plan = run("retention", "purge", "--class", TAG, "--by", "clerk-1")
+    run("retention", "approve", plan["purge"]["id"], "--by", "officer-2")
+    write_successor(load_keyring(ring), ring, tmp_path / "next")
+    with monkeypatch.context() as patched:
+        patched.setattr(Survey, "run", replacing)
+        assert run("retention", "run")[0] == 2
+    assert not list((Path(sample.settings.archive_path) / "disposals").glob("*"))
+    code, done = run("retention", "run")
+    assert (code, done["purges"][0]["removed"]) == (0, plan["segments"])
 
 
 def test_while_an_archive_is_looked_over_the_keyrings_lock_is_free(

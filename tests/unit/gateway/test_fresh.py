@@ -7,6 +7,7 @@ import errno
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from audit_stream.index.rows import FORGOTTEN, LOG_SIZE, Pair
 from audit_stream.index.tail import Archive, Tail
 from audit_stream.keys.file import load_cover, load_keyring
 from audit_stream.notary.log import ArchiveLog
+from audit_stream.settings import Settings
 from audit_stream.stores.disposal.file import FileDisposer
 from audit_stream.stores.file import FileStore
 from audit_stream.stores.subjects import FileSubjectStore
@@ -104,6 +106,32 @@ async def test_an_error_nobody_thought_of_is_an_alarm_until_it_goes_well(tmp_pat
     (said,) = store.open[1]
     assert said.startswith("the index is not brought up to date: ValueError at test_fresh.py:")
     assert PERSONAL not in said
+
+
+async def test_a_long_search_for_who_vouches_that_found_nobody_is_not_made_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes over many sizes; the log grows once a minute."""
+    clock, searches = [1000.0], 0
+
+    async def long_search() -> None:
+        nonlocal searches
+        searches, clock[0] = searches + 1, clock[0] + 30
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    async with served(tmp_path, AlarmBoard("gateway"), logged=True) as (service, store):
+        settings = Settings.load(
+            None, archive=(tmp_path / "archive").as_uri(), archive_name=golden.KEYRING.archive,
+            keyring=tmp_path / "keys" / "keyring.json", broker="kafka://127.0.0.1:1",
+        )  # fmt: skip
+        store.failures.clear()
+        service.vouched = long_search
+        await service.refresh()
+        for seconds, wanted in ((60, 1), (60, 1), (600, 2), (60, 2)):
+            clock[0] += seconds
+            await log_all(settings)
+            await service.refresh()
+            assert searches == wanted
 
 
 async def test_the_archive_is_followed_while_persons_are_swept(

@@ -111,6 +111,36 @@ async def test_a_release_lifts_what_no_other_hold_holds(holding: Holding) -> Non
     assert hold.secret is not None  # who knows the customer can still show it was them
 
 
+async def test_what_stands_under_the_id_of_a_released_hold_keeps_no_other_from_being_lifted(
+    holding: Holding,
+) -> None:
+    """As an earlier release filed it: it is enforced as any other, too."""
+
+    async def no_entry(_: str) -> None:
+        return None
+
+    sealed = await holding.archive()
+    one, other = wanted(tags=(rarest(sealed),)), wanted(Kind.RANGE, values=[all_of(sealed[0])])
+    over, gone = await holding.declare(one), await holding.declare(other)
+    await holding.enforcing.run(AT)
+    for each in (over, gone):
+        await holding.release(each)
+    kept = await holding.private.get(f"private/holds/{over}")
+    assert kept is not None
+    await holding.private.remove(kept)
+    assert (await holding.holds.file(one, AT, no_entry)).hold_id == over
+    await holding.enforcing.run(LATER)
+    lifted = await holding.holds.get(gone)
+    assert lifted is not None
+    assert lifted.state is State.LIFTED
+    assert await holding.held(sealed) == having(sealed, rarest(sealed))
+
+
+def all_of(sealed: Sealed) -> str:
+    header = sealed.header
+    return f"{header.topic}/1/0/{header.base}-{header.next - 1}"
+
+
 async def test_a_hold_that_a_worker_set_after_the_release_is_lifted(holding: Holding) -> None:
     """It looked a minute ago; until the grace is over, new segments are still looked into."""
     sealed = await holding.archive()

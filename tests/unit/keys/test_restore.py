@@ -167,7 +167,7 @@ def test_nothing_is_restored_while_an_erasure_is_at_work(path: Path) -> None:
         pytest.raises(KeyringError, match=r"another process has held .*\.erasing\.lock") as raised,
     ):
         restore(backup, path)
-    assert "an erasure or a hold is at work" in str(raised.value.hint)
+    assert "an erasure, a hold or a disposal is at work" in str(raised.value.hint)
     assert files(path.parent) == before
     restore(backup, path)
     assert opens(path)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from audit_stream.errors import FormatError
-from audit_stream.evidence.log_names import batch_name
+from audit_stream.evidence.batch import Batch, Leaf
+from audit_stream.evidence.log_names import LOG_FOLDER, batch_name
 from audit_stream.evidence.tree import verify_inclusion
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.stores.memory import MemoryWormStore
 from tests.support.access import chained
+from tests.support.counting import Asked
 from tests.support.logs import SIGNER, WrittenLog
 
 
@@ -35,6 +37,26 @@ async def test_a_batch_is_read_once_for_many_proofs_and_again_when_the_log_grew(
             leaf = (await reader.hashes(0, index, 1))[0]
             assert verify_inclusion(leaf, index, head.size, path, head.root)
         assert store.reads <= head.size + 10  # each batch once, and a few tiles looked for
+
+
+@pytest.mark.parametrize(
+    ("start", "found"), [(100_000, 99_990), (100_089, 99_990), (100_090, 100_090)]
+)
+async def test_a_batch_is_looked_for_in_its_block_and_the_one_before(
+    start: int, found: int
+) -> None:
+    """The folder has years of them, and not every store can begin a listing in its middle."""
+    asked, checkpoint = (
+        Asked(MemoryWormStore()),
+        (await WrittenLog().grow(1)).note.encode().decode(),
+    )
+    for old_size, leaves in ((0, 1), (99_990, 100), (100_090, 5)):
+        batch = Batch(old_size=old_size, leaves=[Leaf(b"{}")] * leaves, checkpoint=checkpoint)
+        await asked.put_if_absent(batch_name(old_size), batch.encode(), {})
+    log = ArchiveLog(asked, SIGNER.key)  # type: ignore[arg-type]
+    first, *_ = [batch.old_size async for batch in log.batches(start)]
+    assert first == found
+    assert not asked.times(LOG_FOLDER)
 
 
 async def test_what_is_not_logged_yet_is_not_proven() -> None:
