@@ -159,9 +159,11 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     gone = asyncio.Event()
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        gone.set()
+        try:
+            await reader.read()
+        finally:  # also of a connection that is open still when the test ends
+            writer.transport.abort()
+            gone.set()
 
     server = await asyncio.start_server(deaf, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -134,10 +134,12 @@ async def test_an_answer_that_breaks_off_says_nothing(status: int) -> None:
     """Whatever its status: the code it would have had is not known."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: 500"
-        writer.write(head.encode() + b"\r\n\r\n<Error><Code>NoSuch")
-        writer.close()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: 500"
+            writer.write(head.encode() + b"\r\n\r\n<Error><Code>NoSuch")
+        finally:  # also of a connection that nothing was asked on
+            writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
