@@ -176,8 +176,9 @@ async def erasing(scene: Scene) -> None:
     assert await scene.command("redact", "run") == 1  # the workers that crashed may have the keys
     newest = f"{load_closed(scene.fleet.settings.keyring).keyring.epoch:010d}"
     for process in (scene.fleet.settings.subjects_path / "private/fleet").iterdir():
-        words = {each.name for each in process.iterdir()} if process.is_dir() else set()
-        if words and "left" not in words and max(words) < newest:
+        names = [each.name for each in process.iterdir()] if process.is_dir() else []
+        epochs = [each for each in names if each.isdecimal()]
+        if epochs and "left" not in names and max(epochs) < newest:
             said = ["--reason", "it crashed", "--by", "operator"]
             assert await scene.command("redact", "excuse", process.name, *said) == 0
     assert await scene.command("redact", "run", "--json") == 0
