@@ -207,10 +207,10 @@ class Lanes:
             old |= stale
             for key in stale:
                 self.lanes.pop(key).drop()
-            await asyncio.gather(
-                *(self._tasks.pop(key) for key in stale if key in self._tasks),
-                return_exceptions=True,
-            )
+            tasks = {key: self._tasks[key] for key in stale if key in self._tasks}
+            # They stay where a rebalance finds them: it cancels one whose step does not end.
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            self._tasks = {k: t for k, t in self._tasks.items() if tasks.get(k) is not t}
         for deriver in derivers.values():  # no lane judges with them any more
             deriver.wipe()
         if drops == self._drops:  # else a rebalance opens all of them

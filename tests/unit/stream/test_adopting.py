@@ -81,6 +81,35 @@ async def test_a_rebalance_while_keys_are_taken_over_opens_each_lane_once(
     assert all(lane.live for lane in pipeline.lanes.values())
 
 
+async def test_a_rebalance_cuts_off_a_step_that_a_taking_over_waits_for(
+    working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction whose broker is away may never end; the keys would stay, and the erasure."""
+    begun = asyncio.Event()
+
+    async def never(*_: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(working.store, "put_if_absent", never)
+    pipeline = working.pipeline
+    [(lane, chunk)] = await working.judged(working.fetched(ONE, 0, 20))
+    pipeline.sink(lane, chunk)
+    lane.cut()
+    await begun.wait()
+    adopted = asyncio.create_task(pipeline.adopt(working.newer()))
+
+    async def waits() -> bool:
+        return not lane.live
+
+    await eventually(waits)
+    assert not adopted.done()
+    pipeline.drop()
+    async with asyncio.timeout(10):
+        await adopted
+    assert stores_of(ONE) == []
+
+
 async def test_who_slept_through_an_erasure_leaves_no_tag(working: Working) -> None:
     """It was excused, and zeroing the tags is over: nobody would come by to zero these."""
     woken = asyncio.Event()
