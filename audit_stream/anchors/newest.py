@@ -5,6 +5,8 @@ Answers, dashboards and bundles ask for it: None is "without any outside anchor"
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 
 from audit_stream.archive.newest import newest_number
@@ -22,15 +24,24 @@ async def newest_vouched(
 ) -> Vouched | None:  # fmt: skip
     """By `trust`, among the newest that have anchors at all, by what counts now. `StoreError`,
     `FormatError`."""
-    size: int | None = None
-    for _ in range(_MOST_SIZES):
-        size = await newest_number(store, _FOLDER, SIZE_DIGITS, below=size)
-        if size is None:
-            return None
-        vouched = await vouched_at(store, log, trust, size, now)
-        if vouched is not None and vouched.is_anchored:
-            return vouched
+    async with aclosing(anchored_sizes(store)) as sizes:
+        async for size in sizes:
+            vouched = await vouched_at(store, log, trust, size, now)
+            if vouched is not None and vouched.is_anchored:
+                return vouched
     return None
+
+
+async def anchored_sizes(
+    store: WormStore, below: int | None = None
+) -> AsyncGenerator[int, None]:  # fmt: skip
+    """The newest sizes under `below` that have anything for an anchor, the greatest first: not all
+    of them, since whoever may put can put some. Who does not take all closes it (`aclosing`)."""
+    for _ in range(_MOST_SIZES):
+        below = await newest_number(store, _FOLDER, SIZE_DIGITS, below=below)
+        if below is None:
+            return
+        yield below
 
 
 async def vouched_at(

@@ -12,7 +12,7 @@ from audit_stream.app.trust import load_authorities
 from audit_stream.errors import ConfigError
 from audit_stream.evidence.note import NoteKey
 from audit_stream.evidence.policy import any_of
-from audit_stream.evidence.timestamp import TrustedAuthorities
+from audit_stream.evidence.timestamp import PACKAGES, TrustedAuthorities
 from audit_stream.evidence.vouching import Trust
 from audit_stream.notary.log import ArchiveLog
 from audit_stream.ports import Alerts, WormStore
@@ -51,7 +51,7 @@ def _authorities(settings: Settings, post: Post) -> list[TimestampAuthority]:
     urls = settings.timestamp_authorities()
     if not urls:
         return []
-    for package in ("rfc3161_client", "asn1crypto"):
+    for package in PACKAGES:
         if find_spec(package) is None:
             raise ConfigError(
                 f"timestamps need the package {package}",

@@ -56,7 +56,7 @@ async def _drain(queue: asyncio.Queue[T | _End]) -> AsyncIterator[T]:
 
 
 async def in_flight(
-    items: AsyncIterable[T], work: Callable[[T], Awaitable[R]], size: int
+    items: AsyncIterable[T] | Iterable[T], work: Callable[[T], Awaitable[R]], size: int
 ) -> AsyncGenerator[R, None]:
     """What `work` makes of each item, in their order, with up to `size` of them at work at once.
 
@@ -64,7 +64,7 @@ async def in_flight(
     """
     tasks: deque[asyncio.Future[R]] = deque()
     try:
-        async for item in items:
+        async for item in _one_by_one(items):
             tasks.append(asyncio.ensure_future(work(item)))
             if len(tasks) >= size:
                 yield await tasks.popleft()
@@ -74,6 +74,15 @@ async def in_flight(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _one_by_one(items: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
 
 
 class Expected:

@@ -6,7 +6,7 @@ Of a topic's older generations there is no broker to ask; the next one's `ended`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -107,7 +107,7 @@ class Coverage:
         if self._disposed is not None:
             names.update(await self._disposed.names(folder, after=after))
         places = filter(None, map(layout.parse_segment_name, sorted(names)))
-        async with aclosing(in_flight(_each(places), self._fetch, _IN_FLIGHT)) as fetched:
+        async with aclosing(in_flight(places, self._fetch, _IN_FLIGHT)) as fetched:
             async for place, data in fetched:
                 link = await self._link(place, data)
                 if link is not None:
@@ -164,11 +164,6 @@ class Coverage:
             if topics is None or found.topic in topics:
                 total.update(found.counts)
         return total
-
-
-async def _each(places: Iterable[SegmentName]) -> AsyncIterator[SegmentName]:
-    for place in places:
-        yield place
 
 
 def _folder(found: PartitionCoverage) -> str:

@@ -12,18 +12,15 @@ from collections.abc import Collection
 from hashlib import sha256
 from importlib.util import find_spec
 
-from audit_stream.archive.newest import newest_number
+from audit_stream.anchors.newest import anchored_sizes
 from audit_stream.errors import FormatError
-from audit_stream.evidence.log_names import SIZE_DIGITS, anchor_name, parse_anchor_name
+from audit_stream.evidence.log_names import anchor_name, parse_anchor_name
 from audit_stream.evidence.note import LONGEST, Note, NoteKey, parse_note
-from audit_stream.evidence.timestamp import check_token
+from audit_stream.evidence.timestamp import PACKAGES, check_token
 from audit_stream.notary.log import ArchiveLog, Head
 from audit_stream.ports import WormStore
 
-_FOLDER = "anchor/"
-_MOST_SIZES = 64  # that are looked at
 _MOST_FILES = 32  # of one size: with all sizes some two thousand reads, where all are junk
-_PACKAGES = ("asn1crypto", "rfc3161_client")  # of the extra for anchors
 _SHA256_OCTETS = b"\x04\x20"  # what a SHA-256 in DER begins with
 
 
@@ -36,14 +33,14 @@ async def vouched_head(
     newest: Head | None = None
     with contextlib.suppress(FormatError):  # junk behind the log's end: look at all anchors, then
         newest = await log.head()
-    size = None if newest is None else newest.size + 1
-    for _ in range(_MOST_SIZES):
-        size = await newest_number(store, _FOLDER, SIZE_DIGITS, below=size)
-        if size is None or size <= index:
-            break
-        head = await log.head_at(size)
-        if head is not None and (found := await held_anchors(store, head, witnesses)):
-            return head, found
+    below = None if newest is None else newest.size + 1
+    async with contextlib.aclosing(anchored_sizes(store, below)) as sizes:
+        async for size in sizes:
+            if size <= index:
+                break
+            head = await log.head_at(size)
+            if head is not None and (found := await held_anchors(store, head, witnesses)):
+                return head, found
     newest = newest or await log.head()
     if newest is None:
         raise FormatError("the archive log was not begun", hint="run: audit-stream notary")
@@ -72,7 +69,7 @@ def _check(file: str, data: bytes, note: Note, witnesses: Collection[NoteKey]) -
         _check_note(parse_note(data, file), note, witnesses, file)
     elif _SHA256_OCTETS + sha256(note.encode()).digest() not in data:
         raise FormatError(f"{file} is over other bytes")
-    elif all(map(find_spec, _PACKAGES)):
+    elif all(map(find_spec, PACKAGES)):
         check_token(data, note.encode(), file)
 
 

@@ -47,15 +47,14 @@ class Segments:
                     f"{place}: its subject object is there, and it is gone or no segment any more",
                     hint=_HINT,
                 )
-        if not isinstance(stands, Found) or stands.disposed:
-            return None
-        await asyncio.to_thread(check_whole, stands, self._archive)
-        return stands
+        return await self._whole(stands)
 
     async def stored_at(self, place: SegmentName) -> Found | None:
         """As `at`, where nothing says that a segment was ever stored: None of junk, too."""
         chain = await self._chain(place)
-        stands = None if chain is None else await chain.at(place.base)
+        return None if chain is None else await self._whole(await chain.at(place.base))
+
+    async def _whole(self, stands: Found | Free | Ended) -> Found | None:
         if not isinstance(stands, Found) or stands.disposed:
             return None
         await asyncio.to_thread(check_whole, stands, self._archive)

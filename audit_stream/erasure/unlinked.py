@@ -32,9 +32,10 @@ class Unlinked:
         """The names of all subject objects, for a scan: take all of them."""
         async with aclosing(self._segments.places(self._folders())) as stored:
             at = await anext(stored, None)
+            # Compared by the names of objects: a topic's name may begin with another one's.
             async for name in names_of_subjects(self._subjects):
                 parsed = layout.parse_subject_name(name)
-                while parsed is not None and at is not None and _order(at) <= _order(parsed[0]):
+                while parsed is not None and at is not None and str(at) <= str(parsed[0]):
                     if at != parsed[0]:
                         self._places.append(at)
                     at = await anext(stored, None)
@@ -60,7 +61,8 @@ class Unlinked:
     async def _is_linked(self, place: SegmentName) -> bool:
         """Whether its object came meanwhile: one listing was ahead of the other."""
         folder = layout.subject_folder(place.topic, place.generation, place.partition)
-        return bool(await self._subjects.names(f"{folder}{_base(place)}-", limit=1))
+        begin = layout.at_base(folder, place.base)
+        return bool(await self._subjects.names(f"{begin}-", limit=1))
 
     async def _held_in(self, place: SegmentName) -> set[str]:
         found = await self._segments.stored_at(place)
@@ -84,12 +86,3 @@ def tell_unlinked(alarms: Alerts, held: Mapping[SegmentName, set[str]]) -> None:
         "nobody is erased: records are held in segments whose subject object is away, and may be "
         f"anybody's: {', '.join(named[:_TOLD])}{more}",
     )
-
-
-def _order(place: SegmentName) -> str:
-    """By the names of objects: a topic's name may begin with another one's."""
-    return f"{layout.segment_folder(place.topic, place.generation, place.partition)}{_base(place)}"
-
-
-def _base(place: SegmentName) -> str:
-    return f"{place.base:0{layout.BASE_DIGITS}d}"

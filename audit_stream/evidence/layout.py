@@ -39,7 +39,13 @@ class SegmentName:
     def __str__(self) -> str:
         suffix = f".{self.attempt}" if self.attempt else ""
         folder = segment_folder(self.topic, self.generation, self.partition)
-        return f"{folder}{self.base:020d}{suffix}.ndjson.gz"
+        return f"{at_base(folder, self.base)}{suffix}.ndjson.gz"
+
+
+def at_base(folder: str, base: int) -> str:
+    """What names at a base begin with, in a folder of segments or of what belongs to them: before
+    all of these, and behind every name at a lower base."""
+    return f"{folder}{base:0{BASE_DIGITS}d}"
 
 
 def segment_folder(topic: str, generation: int, partition: int) -> str:
@@ -117,7 +123,7 @@ def subject_folder(topic: str, generation: int, partition: int) -> str:
 def subject_name(segment: SegmentName, leaf: bytes) -> str:
     """Name of the subject object of the segment whose header has this leaf hash."""
     folder = subject_folder(segment.topic, segment.generation, segment.partition)
-    return f"{folder}{segment.base:020d}-{leaf_prefix(leaf)}.bin"
+    return f"{at_base(folder, segment.base)}-{leaf_prefix(leaf)}.bin"
 
 
 def leaf_prefix(leaf: bytes) -> str:

@@ -28,6 +28,8 @@ from audit_stream.errors import FormatError
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
+#: What timestamps are read with, of the extra for anchors.
+PACKAGES = ("rfc3161_client", "asn1crypto")
 SHA256_OID = "2.16.840.1.101.3.4.2.1"
 _GRANTED = ("granted", "granted_with_mods")
 _SEQUENCE = 16

@@ -198,7 +198,7 @@ async def segment_names(store: WormStore, where: Where) -> Sequence[str]:
     """The segment at a base, and junk under its name; none once it was disposed of."""
     place, base = where
     folder = layout.segment_folder(*place)
-    return await store.names(f"{folder}{base:0{layout.BASE_DIGITS}d}.")
+    return await store.names(f"{layout.at_base(folder, base)}.")
 
 
 def _released_at(hold: Hold) -> datetime:

@@ -40,12 +40,12 @@ class Looking:
     async def slots(self, place: Place, after: int | None, with_subjects: bool) -> list[Slot]:
         """The slots of a partition behind one base, or all of them."""
         folder = layout.segment_folder(*place)
-        behind = "" if after is None else f"{folder}{after:0{layout.BASE_DIGITS}d}{_BEHIND}"
+        behind = "" if after is None else f"{layout.at_base(folder, after)}{_BEHIND}"
         segments = _by_base(await self._store.names(folder, after=behind))
         subjects: dict[int, list[str]] = {}
         if with_subjects and segments:
             folder = layout.subject_folder(*place)
-            behind = "" if after is None else f"{folder}{after:0{layout.BASE_DIGITS}d}{_BEHIND}"
+            behind = "" if after is None else f"{layout.at_base(folder, after)}{_BEHIND}"
             subjects = _by_base(await self._subjects.names(folder, after=behind))
         bases = sorted(segments)
         return [
@@ -59,8 +59,8 @@ class Looking:
         place = (name.topic, name.generation, name.partition)
         subjects: Sequence[str] = ()
         if active.needs_tags:
-            base = f"{name.base:0{layout.BASE_DIGITS}d}"
-            subjects = await self._subjects.names(f"{layout.subject_folder(*place)}{base}-")
+            begin = layout.at_base(layout.subject_folder(*place), name.base)
+            subjects = await self._subjects.names(f"{begin}-")
         slot = Slot(name.base, stop, (str(name),), subjects)
         return sorted(await self._look(active, place, slot))
 

@@ -134,7 +134,7 @@ class Judge:
         """Whether the signed one behind it names these bytes as passed over."""
         told = {"name": str(name), "sha256": sha256(data).hexdigest()}
         folder = layout.segment_folder(name.topic, name.generation, name.partition)
-        base = f"{folder}{name.base:0{layout.BASE_DIGITS}d}."
+        base = f"{layout.at_base(folder, name.base)}."
         for each in await self._sides.names(base):
             place = layout.parse_segment_name(each)
             if place is None or place.attempt <= name.attempt:

@@ -61,7 +61,7 @@ class Ascending:
 async def at_bases(lists: Sequence[Ascending], base: int, end: int) -> AsyncIterator[str]:
     """What stands on any of the lists of one folder, at the bases from `base` on before `end`."""
     folder = lists[0].folder
-    least, bound = (f"{folder}{each:0{layout.BASE_DIGITS}d}" for each in (base, end))
+    least, bound = layout.at_base(folder, base), layout.at_base(folder, end)
     while True:
         found = [name for each in lists if (name := await each.first(least)) is not None]
         if not found or min(found) >= bound:

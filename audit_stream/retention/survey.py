@@ -50,8 +50,6 @@ T = TypeVar("T")
 ASKED_ABOUT = 20_000
 #: A clock that is further ahead of the newest digest is not believed, nor is a log that stands.
 MOST_AHEAD_MS = 3_600_000
-
-
 _IN_FLIGHT = 8  # segments that are read at once, of some megabytes
 
 
@@ -177,7 +175,7 @@ class Survey:
         """Segments behind one another: the store is asked about what stands there, and no more."""
         start, end = run[0].name.base, run[-1].header.next
         found = await self._archived.inventory.kept(
-            folder, after=_at(folder, start), before=_at(folder, end)
+            folder, after=layout.at_base(folder, start), before=layout.at_base(folder, end)
         )
         kept = {each.name: each for each in found}
 
@@ -226,7 +224,7 @@ class Survey:
         for covered in head.digest.coverage:
             known.add((covered.topic, covered.generation))
             folder = layout.segment_folder(covered.topic, covered.generation, covered.partition)
-            names += await store.names(folder, after=_at(folder, covered.archived_next))
+            names += await store.names(folder, after=layout.at_base(folder, covered.archived_next))
         for name in await store.names("streams/"):
             stream = layout.parse_stream_name(name)
             if stream is not None and stream not in known:
@@ -248,18 +246,10 @@ async def looked_at(
     """Each with what a look at it says, in their order, some of them looked at beside each other.
     Who does not take all of it closes it (`contextlib.aclosing`)."""
 
-    async def each() -> AsyncIterator[Logged]:
-        if isinstance(segments, AsyncIterable):
-            async for logged in segments:
-                yield logged
-        else:
-            for logged in segments:
-                yield logged
-
     async def work(logged: Logged) -> tuple[Logged, T]:
         return logged, await look(logged)
 
-    async with aclosing(in_flight(each(), work, _IN_FLIGHT)) as answers:
+    async with aclosing(in_flight(segments, work, _IN_FLIGHT)) as answers:
         async for answer in answers:
             yield answer
 
@@ -278,11 +268,6 @@ def _runs(segments: Iterable[Logged]) -> Iterator[list[Logged]]:
 
 def _folder(name: SegmentName) -> str:
     return layout.segment_folder(name.topic, name.generation, name.partition)
-
-
-def _at(folder: str, base: int) -> str:
-    """Before every name at the base, and behind all at lower ones."""
-    return f"{folder}{base:0{layout.BASE_DIGITS}d}"
 
 
 def _name(segment: Segment) -> SegmentName:

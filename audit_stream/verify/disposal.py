@@ -94,8 +94,7 @@ class DisposedVerifier:
         """At the end, with the leaf hash of each object found good: the stretches, and the headers
         of segments that are still there; how many of these a certificate covers."""
         for name, disposal, stretch in self._stretches:
-            folder = layout.segment_folder(stretch.topic, stretch.generation, stretch.partition)
-            if self._wanted(f"{folder}{stretch.base:020d}.ndjson.gz"):
+            if self._wanted(str(SegmentName(*stretch.place, stretch.base))):
                 self._check_stretch(name, disposal, stretch)
         owed = 0
         for place, kept in self._kept.items():
