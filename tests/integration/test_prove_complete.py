@@ -9,11 +9,9 @@ import orjson
 import pytest
 
 from audit_stream.evidence.note import parse_note, parse_vkey
-from audit_stream.kafka.ask import topic_ends
-from audit_stream.kafka.connect import KafkaConnection
+from tests.integration.test_raw_topics import copied_and_stopped
 from tests.support.commands import document, run
 from tests.support.events import Events
-from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -67,14 +65,8 @@ async def test_a_period_is_stated_signed_and_held_against_a_list(
 
 async def test_a_rekeyed_topic_is_complete_once_all_is_copied(fleet: Fleet) -> None:
     """Records wait in the raw topic while its twin's archive is at the twin's end."""
-    fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
-    await fleet.prepare()
     events = Events(82, fleet.topic)
-    fleet.start(0)
-    await fleet.send([(b"tenant_a", value) for _, value in events.lines(300)])
-    await eventually(lambda: copied(fleet, 300))
-    await fleet.settled()
-    await fleet.stop(0)
+    await copied_and_stopped(fleet, events, 300)
     await fleet.send([(b"tenant_b", value) for _, value in events.lines(200)])
     stop = at(0)
     assert (await run(fleet, "notary", "--once")).returncode == 0
@@ -88,12 +80,6 @@ async def test_a_rekeyed_topic_is_complete_once_all_is_copied(fleet: Fleet) -> N
     assert statement["complete"]
     assert statement["offsets"] >= 500
     assert done.returncode == (1 if statement["unresolved"] else 0)
-
-
-async def copied(fleet: Fleet, count: int) -> bool:
-    connection = KafkaConnection.from_settings(fleet.settings)
-    ends = await topic_ends(connection, [f"{fleet.topic}-rekeyed"])
-    return sum(end for _, end in ends.values()) >= count
 
 
 @pytest.mark.parametrize(

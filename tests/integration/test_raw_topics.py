@@ -122,15 +122,9 @@ async def test_p1_what_retention_deleted_is_counted_as_lost_with_an_alarm(fleet:
 async def test_p1_what_retention_deleted_of_a_rekeyed_topic_is_told_for_good(fleet: Fleet) -> None:
     """No ledger covers its offsets: the group's position moves on, and reconcile knows all the
     same."""
-    fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
-    await fleet.prepare()
     port = fleet.serve()
     events = Events(97, fleet.topic)
-    fleet.start(0)
-    await fleet.send([(b"tenant_a", value) for _, value in events.lines(400)])
-    await eventually(lambda: copied(fleet, 400))
-    await fleet.settled()
-    await fleet.stop(0)
+    await copied_and_stopped(fleet, events, 400)
     await fleet.send([(b"tenant_a", value) for _, value in events.lines(300)])
     connection = KafkaConnection.from_settings(fleet.settings)
     [(place, end)] = [
@@ -160,6 +154,17 @@ async def test_p1_what_retention_deleted_of_a_rekeyed_topic_is_told_for_good(fle
     again = lost | {"count": 50, "next": end + 80}
     assert await reconciled(fleet) == (1, [again], 0)
     assert fleet.verify().problems == []
+
+
+async def copied_and_stopped(fleet: Fleet, events: Events, count: int) -> None:
+    """The topic is rekeyed, so much of it is copied and archived, and its worker ended."""
+    fleet.extra |= {"AUDIT_REKEY_TOPICS": fleet.topic}
+    await fleet.prepare()
+    fleet.start(0)
+    await fleet.send([(b"tenant_a", value) for _, value in events.lines(count)])
+    await eventually(lambda: copied(fleet, count))
+    await fleet.settled()
+    await fleet.stop(0)
 
 
 async def copied(fleet: Fleet, count: int) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from audit_stream.evidence.encoding import hex_decode
 from audit_stream.evidence.signing import TrustedKeys
@@ -100,3 +103,17 @@ def archive_objects() -> dict[str, bytes]:
         for path in ARCHIVE.rglob("*")
         if path.is_file()
     }
+
+
+def in_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the archive with its keys, which the environment's settings name; the archive."""
+    shutil.copytree(GOLDEN, folder)
+    for path in ("keyring.json", "cover-1.bin"):
+        (folder / path).chmod(0o600)
+    for name, value in {
+        "ARCHIVE": (folder / "archive").as_uri(), "SUBJECTS": folder.as_uri(),
+        "ARCHIVE_NAME": KEYRING.archive, "KEYRING": str(folder / "keyring.json"),
+        "BROKER": "kafka://127.0.0.1:1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"AUDIT_{name}", value)
+    return folder / "archive"

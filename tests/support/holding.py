@@ -17,7 +17,7 @@ from audit_stream.holds.active import HoldsReader
 from audit_stream.holds.declaring import Declaring
 from audit_stream.holds.enforcing import Enforcing
 from audit_stream.holds.filing import Holds, Wanted
-from audit_stream.holds.hold import Hold
+from audit_stream.holds.hold import Hold, hold_name
 from audit_stream.ports import ContainerHolds, WormStore
 from audit_stream.privacy.named_object import NONCE_BYTES
 from audit_stream.privacy.subject_object import seal_tags
@@ -102,6 +102,23 @@ class Holding:
     async def held(self, sealed: Sequence[Sealed]) -> list[int]:
         """Which of the segments the store holds, by their place in the list."""
         return [n for n, each in enumerate(sealed) if await self.store.held(str(each.name))]
+
+    async def lose(self, *names: str) -> None:
+        """Take private objects away."""
+        for name in names:
+            kept = await self.private.get(name)
+            assert kept is not None
+            await self.private.remove(kept)
+
+    async def file_again(self, hold_id: str, what: Wanted) -> None:
+        """As an earlier release did, which took what is released for declared: the private object
+        is lost, and the hold is filed under the same id."""
+        await self.lose(hold_name(hold_id))
+
+        async def no_entry(_: str) -> None:
+            return None
+
+        assert (await self.holds.file(what, AT, no_entry)).hold_id == hold_id
 
     async def file(self, what: Wanted | None = None) -> Hold:
         """Only that."""

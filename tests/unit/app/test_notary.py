@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -21,16 +20,8 @@ from tests.support.eventually import eventually
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The golden archive, whose log is not begun."""
-    shutil.copytree(golden.GOLDEN, tmp_path / "g")
-    for path in ("keyring.json", "cover-1.bin"):
-        (tmp_path / "g" / path).chmod(0o600)
-    for name, value in {
-        "ARCHIVE": (tmp_path / "g" / "archive").as_uri(), "SUBJECTS": (tmp_path / "g").as_uri(),
-        "ARCHIVE_NAME": golden.KEYRING.archive, "KEYRING": str(tmp_path / "g" / "keyring.json"),
-        "BROKER": "kafka://127.0.0.1:1", "LOG_BATCH_SECONDS": "1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"AUDIT_{name}", value)
-    return tmp_path / "g" / "archive"
+    monkeypatch.setenv("AUDIT_LOG_BATCH_SECONDS", "1")
+    return golden.in_settings(tmp_path / "g", monkeypatch)
 
 
 def keyrings() -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,16 +29,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The golden archive, whose log is not begun."""
-    shutil.copytree(golden.GOLDEN, tmp_path / "g")
-    for path in ("keyring.json", "cover-1.bin"):
-        (tmp_path / "g" / path).chmod(0o600)
-    for name, value in {
-        "ARCHIVE": (tmp_path / "g" / "archive").as_uri(), "SUBJECTS": (tmp_path / "g").as_uri(),
-        "ARCHIVE_NAME": golden.KEYRING.archive, "KEYRING": str(tmp_path / "g" / "keyring.json"),
-        "BROKER": "kafka://127.0.0.1:1", "ALLOW_ASSURANCE": "mutable",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"AUDIT_{name}", value)
-    return tmp_path / "g" / "archive"
+    monkeypatch.setenv("AUDIT_ALLOW_ASSURANCE", "mutable")
+    return golden.in_settings(tmp_path / "g", monkeypatch)
 
 
 def test_a_batch_is_logged_beside_a_notary(archive: Path, taken: int) -> None:

@@ -182,19 +182,12 @@ async def test_a_hold_by_customer_whose_private_object_is_gone_holds_everybody(
     assert {each.hold_id for each in active.holds} == {lost, kept}  # the range stands in WORM
 
 
-async def lose(holding: Holding, *names: str) -> None:
-    for name in names:
-        found = await holding.private.get(name)
-        assert found is not None
-        await holding.private.remove(found)
-
-
 @pytest.mark.parametrize("what", [wanted(), wanted(Kind.RANGE, values=["t/1/0/0-9"])])
 async def test_a_lost_hold_is_released_by_two_persons_as_any_other(
     holding: Holding, what: Wanted
 ) -> None:
     hold_id = await holding.declare(what)
-    await lose(holding, f"private/holds/{hold_id}")
+    await holding.lose(f"private/holds/{hold_id}")
     await holding.reader.entries()
     declared = await holding.entry(hold_id)
     with pytest.raises(RequestError, match="nobody filed"):
@@ -215,7 +208,7 @@ async def test_a_lost_hold_that_is_declared_again_holds_its_customer_alone(
     holding: Holding,
 ) -> None:
     hold_id = await holding.declare()
-    await lose(holding, f"private/holds/{hold_id}")
+    await holding.lose(f"private/holds/{hold_id}")
     again = await holding.file()
     assert again.hold_id == hold_id
     assert await blocking(holding, OTHER) == [hold_id]  # until the register says so
@@ -230,7 +223,7 @@ async def test_what_is_held_again_behind_a_release_is_another_hold(holding: Hold
     """The key still names the one that was released, whose private object is gone."""
     over = await holding.declare()
     await holding.release(over)
-    await lose(holding, f"private/holds/{over}")
+    await holding.lose(f"private/holds/{over}")
     again = await holding.declare()
     assert again != over
     assert await blocking(holding) == [again]
@@ -243,15 +236,9 @@ async def test_what_is_held_again_behind_a_release_is_another_hold(holding: Hold
 async def test_what_stands_under_the_id_of_a_released_hold_holds_until_two_persons_end_it(
     holding: Holding,
 ) -> None:
-    """As an earlier release filed it, which took it for declared."""
-
-    async def no_entry(_: str) -> None:
-        return None
-
     over = await holding.declare()
     await holding.release(over)
-    await lose(holding, f"private/holds/{over}")
-    assert (await holding.holds.file(wanted(), AT, no_entry)).hold_id == over
+    await holding.file_again(over, wanted())
     assert await blocking(holding) == [over]
     await holding.declaring.carry_out_filed(AT)
     assert await blocking(holding) == [over]
@@ -263,7 +250,7 @@ async def test_what_stands_under_the_id_of_a_released_hold_holds_until_two_perso
 
 async def test_while_a_lost_hold_ends_the_same_can_be_declared(holding: Holding) -> None:
     hold_id = await holding.declare()
-    await lose(holding, f"private/holds/{hold_id}")
+    await holding.lose(f"private/holds/{hold_id}")
     await holding.holds.release(hold_id, "counsel", AT, "END-1", await holding.entry(hold_id))
     again = await holding.declare()
     assert again != hold_id

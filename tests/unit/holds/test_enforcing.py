@@ -114,21 +114,14 @@ async def test_a_release_lifts_what_no_other_hold_holds(holding: Holding) -> Non
 async def test_what_stands_under_the_id_of_a_released_hold_keeps_no_other_from_being_lifted(
     holding: Holding,
 ) -> None:
-    """As an earlier release filed it: it is enforced as any other, too."""
-
-    async def no_entry(_: str) -> None:
-        return None
-
+    """It is enforced as any other, too."""
     sealed = await holding.archive()
     one, other = wanted(tags=(rarest(sealed),)), wanted(Kind.RANGE, values=[all_of(sealed[0])])
     over, gone = await holding.declare(one), await holding.declare(other)
     await holding.enforcing.run(AT)
     for each in (over, gone):
         await holding.release(each)
-    kept = await holding.private.get(f"private/holds/{over}")
-    assert kept is not None
-    await holding.private.remove(kept)
-    assert (await holding.holds.file(one, AT, no_entry)).hold_id == over
+    await holding.file_again(over, one)
     await holding.enforcing.run(LATER)
     lifted = await holding.holds.get(gone)
     assert lifted is not None
